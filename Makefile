@@ -1,0 +1,44 @@
+# `make help` tells what there is. Rust (cargo) and Python 3 are all it takes; everything else comes into .tools/.
+
+# Words for the command behind a target: make up ARGS="--port 4333", make test ARGS=ladder
+ARGS ?=
+CARGO ?= cargo
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help up test bench lint schemas tools image
+
+help: ## tell what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## a NATS server and the engine with profile demo: the whole ladder in twelve seconds
+	@scripts/tools server
+	$(CARGO) run --locked --release -- up --profile demo $(ARGS)
+
+test: ## all tests: Rust's, the documentation's, and a foreign client's in Python
+	@scripts/tools
+	$(CARGO) build --locked
+	$(CARGO) test --locked --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then set -- nextest run; else set -- test --lib --bins --tests; fi; \
+	set -x; $(CARGO) "$$@" --locked $(ARGS)
+	PYTHONPATH=.tools/python PRESENCE_BIN="$${CARGO_TARGET_DIR:-target}/debug/presence" \
+		$(PYTHON) tests/python/foreign_client.py
+
+bench: ## measure the fold and the whole way from heartbeat to event
+	@scripts/tools server
+	$(CARGO) bench --locked $(ARGS)
+
+lint: ## formatting, clippy and documentation, with warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+schemas: ## write schemas/ anew from the Rust types
+	$(CARGO) run --locked --quiet -- schema --write schemas
+
+tools: ## fetch nats-server and Python's NATS client into .tools/, as the other targets do by themselves
+	@scripts/tools
+
+image: ## a container image of the NATS server for the tests, where none can be pulled
+	@scripts/tools server
+	@scripts/test-image

@@ -1,0 +1,39 @@
+//! What the log tells a partition: one entry at a time, in the log's order.
+
+use std::sync::Arc;
+
+use crate::model::{Address, Millis, Policy, Rejection, Signal};
+
+/// One entry of the log.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// Its sequence in the log's stream; grows with every entry.
+    pub seq: u64,
+    /// Its timestamp in the log, truncated to milliseconds.
+    pub ts: Millis,
+    /// What it says.
+    pub body: Body<'a>,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone)]
+pub enum Body<'a> {
+    /// A signal of one session.
+    Signal(Address<'a>, &'a Signal),
+    /// Something that could not be taken as a signal.
+    Rejected {
+        /// The subject it was stored under.
+        subject: &'a str,
+        /// Why.
+        reason: Rejection,
+    },
+    /// Time passed, and the log took entries.
+    Tick {
+        /// How many ticks of this publisher failed directly before this one.
+        failed: u32,
+    },
+    /// A checked policy comes into force.
+    Policy(&'a Arc<Policy>),
+    /// Only the time and the position count.
+    Other,
+}

@@ -1,0 +1,16 @@
+//! Presence as a signal that decays.
+//!
+//! Heartbeats arrive on NATS subjects, JetStream orders them into one log, [`fold::Partition`] folds that log without
+//! clock or I/O, and what changed goes back to JetStream exactly once. Modules in reading order:
+//!
+//! 1. [`model`]: what presence is: identities, signals, states, policy, events.
+//! 2. [`fold`]: how a partition folds its log: observed time, timing wheel, sessions, users, checkpoints.
+//! 3. [`wire`]: bytes ↔ model: subjects, JSON and MessagePack, headers, schemas.
+//! 4. [`nats`]: the JetStream edge: streams, log reader, ticks, fenced commits, checkpoints, the embedded server.
+//! 5. [`runtime`]: the engine's loop: fence, restore, replay, live, shutdown.
+//! 6. [`config`]: text → validated configuration.
+//! 7. [`cli`]: a file per verb.
+
+pub mod model;
+pub mod fold;
+pub mod wire;

@@ -1,0 +1,2 @@
+//! Presence.
+fn main() {}

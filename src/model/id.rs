@@ -1,0 +1,196 @@
+//! Identities: the subject tokens of tenants, users, sessions and rooms.
+
+use std::fmt;
+
+/// Longest token in bytes, escapes included.
+pub const TOKEN_BYTES_MAX: usize = 192;
+
+/// A valid subject token: 1 to 192 bytes of `A-Z a-z 0-9 - _ =`, where `=` starts an escape `=XX` of a byte that could
+/// not stand for itself. Two different tokens are two different names: nothing has two spellings.
+///
+/// ```
+/// use presence::model::{Token, id::{escape, unescape}};
+/// assert_eq!(escape("a@b.c").unwrap(), "a=40b=2Ec");
+/// assert_eq!(unescape(Token::parse("a=40b=2Ec").unwrap()), "a@b.c");
+/// assert!(Token::parse("=61").is_err(), "`a` stands for itself");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token<'a>(&'a str);
+
+/// Why a text is not a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenError {
+    /// There is nothing in it.
+    Empty,
+    /// It is longer than [`TOKEN_BYTES_MAX`]; holds its length.
+    TooLong(usize),
+    /// A byte that has to be escaped stands bare; holds its position.
+    Bare(usize),
+    /// `=` is not followed by two upper-case hexadecimal digits, or escapes a byte that stands for itself; holds its position.
+    Escape(usize),
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "a name must not be empty"),
+            Self::TooLong(len) => {
+                write!(f, "a name of {len} bytes (escaped) is above the limit of {TOKEN_BYTES_MAX}")
+            }
+            Self::Bare(at) => write!(
+                f,
+                "the byte at {at} has to be escaped as =XX (upper-case hexadecimal), only A-Z a-z 0-9 - _ stand for themselves"
+            ),
+            Self::Escape(at) => write!(
+                f,
+                "the escape at byte {at} is not `=` and two upper-case hexadecimal digits of a byte that needs it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+fn stands_for_itself(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+impl<'a> Token<'a> {
+    /// Checks that `text` is a token.
+    ///
+    /// # Errors
+    /// A [`TokenError`] that names the first fault and where it is.
+    pub fn parse(text: &'a str) -> Result<Self, TokenError> {
+        let bytes = text.as_bytes();
+        if bytes.is_empty() {
+            return Err(TokenError::Empty);
+        }
+        if bytes.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLong(bytes.len()));
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            if bytes[at] == b'=' {
+                let digit = |i: usize| bytes.get(i).copied().and_then(hex);
+                match (digit(at + 1), digit(at + 2)) {
+                    (Some(high), Some(low)) if !stands_for_itself(high << 4 | low) => at += 3,
+                    _ => return Err(TokenError::Escape(at)),
+                }
+            } else if stands_for_itself(bytes[at]) {
+                at += 1;
+            } else {
+                return Err(TokenError::Bare(at));
+            }
+        }
+        Ok(Self(text))
+    }
+
+    /// The token as it stands in a subject.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// The token of a plain name.
+///
+/// # Errors
+/// [`TokenError::Empty`] and [`TokenError::TooLong`].
+pub fn escape(plain: &str) -> Result<String, TokenError> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut token = String::with_capacity(plain.len());
+    for byte in plain.bytes() {
+        if stands_for_itself(byte) {
+            token.push(char::from(byte));
+        } else {
+            token.push('=');
+            token.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            token.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+    Token::parse(&token)?;
+    Ok(token)
+}
+
+/// The plain name of a token; bytes that are not UTF-8 become the replacement character.
+#[must_use]
+pub fn unescape(token: Token<'_>) -> String {
+    let bytes = token.as_str().as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'=' {
+            let digit = |i: usize| hex(bytes[i]).expect("a token's escapes are two hexadecimal digits");
+            plain.push(digit(at + 1) << 4 | digit(at + 2));
+            at += 3;
+        } else {
+            plain.push(bytes[at]);
+            at += 1;
+        }
+    }
+    String::from_utf8(plain).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Who speaks: the identity that a signal's subject carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address<'a> {
+    /// The tenant.
+    pub tenant: Token<'a>,
+    /// The user within the tenant.
+    pub user: Token<'a>,
+    /// The session within the user: a tab, a device, an SDK instance.
+    pub session: Token<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_has_exactly_one_spelling() {
+        for byte in 0..=255_u8 {
+            let escaped = format!("={byte:02X}");
+            let own = [byte];
+            let bare = std::str::from_utf8(&own).is_ok_and(|text| Token::parse(text).is_ok());
+            assert_ne!(bare, Token::parse(&escaped).is_ok(), "byte {byte:#04x}");
+        }
+    }
+
+    #[test]
+    fn plain_names_survive_the_round_trip() {
+        for plain in ["alice", "a@b.c", "Ünï code", "=", "..", "*", ">", "a b\n", "\u{0}"] {
+            let token = escape(plain).unwrap();
+            assert_eq!(unescape(Token::parse(&token).unwrap()), plain);
+        }
+    }
+
+    #[test]
+    fn faults_are_named_with_their_place() {
+        assert_eq!(Token::parse(""), Err(TokenError::Empty));
+        assert_eq!(Token::parse("a.b"), Err(TokenError::Bare(1)));
+        assert_eq!(Token::parse("a=4"), Err(TokenError::Escape(1)));
+        assert_eq!(Token::parse("a=2e"), Err(TokenError::Escape(1)));
+        assert_eq!(escape(&"x".repeat(193)), Err(TokenError::TooLong(193)));
+        assert!(escape(&"x".repeat(192)).is_ok());
+    }
+}

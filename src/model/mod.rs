@@ -1,0 +1,33 @@
+//! What presence is. Pure: no clock, no I/O, no floating point, no randomness.
+
+pub mod event;
+pub mod id;
+pub mod policy;
+pub mod session;
+pub mod signal;
+pub mod state;
+
+pub use event::{EngineEvent, EngineWhat, Event, EventBody, Rejection, RejectedEvent, SessionEvent, UserEvent};
+pub use id::{Address, Token, TokenError};
+pub use policy::{Policy, PolicyError, Profile, Promise};
+pub use signal::{Claim, Intent, Kind, Signal, Visibility};
+pub use state::{Cause, State, Transport};
+
+/// Milliseconds since the Unix epoch in the log's time, or in a partition's observed time; the name of the field says which.
+pub type Millis = u64;
+
+/// The partition that a user's log belongs to: FNV-1a (32 bits) over tenant token then user token, modulo `partitions`.
+///
+/// This is what `{{partition(n,1,2)}}` of a NATS subject transform computes.
+///
+/// ```
+/// assert_eq!(presence::model::partition_of("acme", "alice", 8), 1);
+/// assert_eq!(presence::model::partition_of("acme", "bob", 8), 6);
+/// ```
+#[must_use]
+pub fn partition_of(tenant: &str, user: &str, partitions: u16) -> u16 {
+    let hash = tenant.bytes().chain(user.bytes()).fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    (hash % u32::from(partitions)) as u16
+}

@@ -1,0 +1,5 @@
+//! Bytes ↔ model: subjects, payloads, headers, schemas.
+
+mod progress;
+
+pub use progress::Progress;
