@@ -45,11 +45,7 @@ impl InfoService {
     ///
     /// # Errors
     /// [`InfoError`].
-    pub async fn start(
-        nats: &Nats,
-        version: &str,
-        info: watch::Receiver<Option<Info>>,
-    ) -> Result<Self, InfoError> {
+    pub async fn start(nats: &Nats, version: &str, info: watch::Receiver<Option<Info>>) -> Result<Self, InfoError> {
         let failed = |error: &dyn std::fmt::Display| InfoError(error.to_string());
         let service = nats
             .client

@@ -59,7 +59,10 @@ impl TestServer {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let child = Self::spawn(&dir, "-1");
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", || async { std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in) }).await;
+        let port = eventually("the server tells its port", || async {
+            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
+        })
+        .await;
         let server = Self { dir, port, child };
         server.answers().await;
         server
@@ -214,7 +217,9 @@ impl Wire {
 }
 
 async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Receiver<WireState>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();
     let deaf = state.clone();

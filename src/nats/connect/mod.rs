@@ -81,7 +81,9 @@ pub enum ConnectError {
         cause: String,
     },
     /// A server answered and did not let us in.
-    #[error("the NATS server at {url} refuses us ({cause}): check --creds, --nkey, --nats-user and --nats-password, or --context")]
+    #[error(
+        "the NATS server at {url} refuses us ({cause}): check --creds, --nkey, --nats-user and --nats-password, or --context"
+    )]
     Denied {
         /// What was tried, without passwords.
         url: String,
@@ -89,13 +91,17 @@ pub enum ConnectError {
         cause: String,
     },
     /// The server is older than this engine needs.
-    #[error("nats-server {found} is older than {OLDEST}, which atomic commits need: upgrade it, or run `presence up`, which brings its own")]
+    #[error(
+        "nats-server {found} is older than {OLDEST}, which atomic commits need: upgrade it, or run `presence up`, which brings its own"
+    )]
     TooOld {
         /// Its version.
         found: String,
     },
     /// The server has no JetStream.
-    #[error("nats-server {found} has no JetStream: start it with `-js`, or with a `jetstream` block in its configuration")]
+    #[error(
+        "nats-server {found} has no JetStream: start it with `-js`, or with a `jetstream` block in its configuration"
+    )]
     NoJetStream {
         /// Its version.
         found: String,

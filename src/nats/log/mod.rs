@@ -3,6 +3,8 @@
 mod cursor;
 mod reader;
 
+use std::collections::BTreeSet;
+
 use async_nats::Subject;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
@@ -27,10 +29,14 @@ pub struct LogIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The log is another one, or ends before what was read of it.
-    #[error("PRESENCE_LOG is not the log that was read until now: {0}; start the engine again, it excuses what was lost")]
+    #[error(
+        "PRESENCE_LOG is not the log that was read until now: {0}; start the engine again, it excuses what was lost"
+    )]
     Replaced(String),
     /// Entries that were not read are gone.
-    #[error("PRESENCE_LOG lost entries before they were read: {next_seq} was next, {first_seq} is the first that is there; start the engine again, it excuses what was lost, and consider a longer engine.log_retention")]
+    #[error(
+        "PRESENCE_LOG lost entries before they were read: {next_seq} was next, {first_seq} is the first that is there; start the engine again, it excuses what was lost, and consider a longer engine.log_retention"
+    )]
     Cut {
         /// The sequence that was to be read next.
         next_seq: u64,
@@ -103,20 +109,34 @@ pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError>
         Ok(message) => Ok(u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).ok()),
         Err(error) => match error.kind() {
             RawMessageErrorKind::NoMessageFound => Ok(None),
-            RawMessageErrorKind::InvalidSubject
-            | RawMessageErrorKind::JetStream(_)
-            | RawMessageErrorKind::Other => Err(server(&error)),
+            RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::JetStream(_) | RawMessageErrorKind::Other => {
+                Err(server(&error))
+            }
         },
     }
 }
 
-/// Which partitions a reader reads; what is for all partitions (`log.all.>`) comes in any case.
+/// Which partitions a reader hands out. It reads all of them in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Partitions {
-    /// All: no filter, which is the fastest, and the only way in which misaddressed entries come.
+    /// Everything that the log holds, misaddressed entries too.
     All,
-    /// These.
-    Some(Vec<u16>),
+    /// What is for these partitions, and what is for all (`log.all.>`).
+    Some(BTreeSet<u16>),
+}
+
+impl Partitions {
+    /// Whether an entry under `subject` is handed out.
+    fn include(&self, subject: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(partitions) => {
+                let rest = subject.strip_prefix(names::LOG_PREFIX).unwrap_or_default();
+                let token = rest.split('.').next().unwrap_or_default();
+                token == "all" || token.parse().is_ok_and(|partition| partitions.contains(&partition))
+            }
+        }
+    }
 }
 
 /// One entry of the log, as it is stored.
