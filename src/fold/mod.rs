@@ -5,18 +5,22 @@
 //! events, `checkpoint` turns all of it into bytes and back.
 
 mod act;
+mod bytes;
+mod checkpoint;
 mod entry;
 mod key;
 mod names;
 mod observed;
 mod partition;
 mod population;
+mod rebuild;
 mod record;
 mod settle;
 mod slab;
 mod tell;
 pub mod wheel;
 
+pub use checkpoint::CheckpointError;
 pub use entry::{Body, Entry};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
