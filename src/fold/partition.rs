@@ -8,7 +8,7 @@ use super::observed::{ObservedTime, Passage};
 use super::population::Population;
 use super::record::TIME_MAX;
 use super::wheel::TimingWheel;
-use crate::model::{EngineWhat, Event, Millis, Policy, State};
+use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
 
 /// Deadlines are settled on this grid of observed time. It is part of the contract, not a setting.
 pub const GRID_MS: Millis = 100;
@@ -40,6 +40,8 @@ pub struct Partition {
     pub(crate) number: u16,
     pub(crate) generation: u32,
     pub(crate) seq: u64,
+    /// Whether its time has started, with the first entry of its first log.
+    pub(crate) started: bool,
     pub(crate) time: ObservedTime,
     pub(crate) policy: Arc<Policy>,
     pub(crate) people: Population,
@@ -74,6 +76,7 @@ impl Partition {
             number,
             generation: 0,
             seq: 0,
+            started: false,
             time: ObservedTime::starting_at(0),
             policy: Arc::default(),
             people: Population::new(key),
@@ -93,10 +96,9 @@ impl Partition {
             return;
         }
         let first = out.len();
-        let starting = self.seq == 0;
         self.seq = entry.seq;
         let ts = entry.ts.min(TIME_MAX);
-        if starting {
+        if !self.started {
             self.start_at(ts);
         }
         self.pass(ts, &entry.body, out);
@@ -110,6 +112,7 @@ impl Partition {
     }
 
     pub(crate) fn start_at(&mut self, ts: Millis) {
+        self.started = true;
         self.time = ObservedTime::starting_at(ts);
         self.wheel = TimingWheel::starting_at(ts / self.wheel_tick);
     }
@@ -186,15 +189,22 @@ impl Partition {
         self.dropped
     }
 
-    /// The state of a session as it was told last; `None` if nothing is known of it.
+    /// The state of a session as it was told last; offline if nothing is known of it.
     #[must_use]
-    pub fn session_state(&self, address: crate::model::Address<'_>) -> Option<State> {
-        self.people.find(address).map(|at| self.people.hot[at].state())
+    pub fn session_state(&self, address: Address<'_>) -> State {
+        self.people.find(address).map_or(State::Offline, |at| self.people.hot[at].state())
     }
 
-    /// The log was lost: another one begins at the next entry. Who is there stays, and the time between is excused.
-    pub fn lose_log(&mut self) {
-        self.generation += 1;
+    /// The state of a user as it was told last; offline if nothing is known of it.
+    #[must_use]
+    pub fn user_state(&self, tenant: Token<'_>, user: Token<'_>) -> State {
+        self.people.find_user(tenant, user).map_or(State::Offline, |at| self.people.users[at].state)
+    }
+
+    /// The log was lost: another one begins at the next entry, counted as `generation`. Who is there stays, and the gap
+    /// between their timestamps is excused as any other.
+    pub fn lose_log(&mut self, generation: u32) {
+        self.generation = generation;
         self.seq = 0;
     }
 }

@@ -1,0 +1,90 @@
+//! What a heartbeat costs the fold, and what a session costs its memory, at a million sessions.
+
+#![allow(missing_docs, reason = "criterion's macros make items without documentation")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use presence::fold::{Body, Entry, IndexKey, Partition};
+use presence::model::{Address, Signal, Token, partition_of};
+
+const PARTITIONS: u16 = 64;
+const SESSIONS: usize = 1_000_000;
+const SESSIONS_PER_USER: usize = 2;
+const START: u64 = 1_790_000_000_000;
+/// Every session beats once in this time.
+const ROUND_MS: u64 = 20_000;
+
+struct Names {
+    partition: usize,
+    user: String,
+    session: String,
+}
+
+fn names() -> Vec<Names> {
+    let name = |number: usize| {
+        let user = format!("user-{:07}", number / SESSIONS_PER_USER);
+        let session = format!("tab-{}", number % SESSIONS_PER_USER);
+        Names { partition: partition_of("main", &user, PARTITIONS).into(), user, session }
+    };
+    // A stride that is coprime to their number: neighbours in time are no neighbours in memory.
+    (0..SESSIONS).map(|i| name(i * 611_953 % SESSIONS)).collect()
+}
+
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells of its processes");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has resident memory");
+    let kib: usize = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number of KiB");
+    kib * 1024
+}
+
+struct Load {
+    names: Vec<Names>,
+    partitions: Vec<Partition>,
+    at: usize,
+    seq: u64,
+}
+
+impl Load {
+    /// One more heartbeat, as they come: each session in turn, each twenty seconds of log time apart.
+    fn beat(&mut self, events: &mut Vec<presence::model::Event>) {
+        let names = &self.names[self.at % SESSIONS];
+        self.at += 1;
+        self.seq += 1;
+        let token = |text| Token::parse(text).expect("the names are tokens");
+        let address = Address { tenant: token("main"), user: token(&names.user), session: token(&names.session) };
+        let signal = Signal { seq: Some(self.seq), epoch: Some(1), ..Signal::default() };
+        let ts = START + self.at as u64 * ROUND_MS / SESSIONS as u64;
+        let entry = Entry { seq: self.seq, ts, body: Body::Signal(address, &signal) };
+        self.partitions[names.partition].apply(&entry, events);
+    }
+}
+
+fn heartbeats(criterion: &mut Criterion) {
+    let names = names();
+    let before = resident_bytes();
+    let partitions = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
+    let mut load = Load { names, partitions, at: 0, seq: 0 };
+    let mut events = Vec::new();
+    for _ in 0..SESSIONS {
+        load.beat(&mut events);
+        events.clear();
+    }
+    let bytes = resident_bytes() - before;
+    let kept: usize = load.partitions.iter().map(Partition::sessions).sum();
+    println!("fold: {} bytes a session with names, {kept} sessions of {} users", bytes / kept, kept / SESSIONS_PER_USER);
+
+    let mut group = criterion.benchmark_group("fold");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("heartbeat at 1,000,000 sessions", |bencher| {
+        bencher.iter(|| {
+            load.beat(&mut events);
+            black_box(&events);
+            events.clear();
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, heartbeats);
+criterion_main!(benches);
