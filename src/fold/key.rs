@@ -5,27 +5,61 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexKey(pub u64, pub u64);
 
+/// SipHash-1-3-128 over bytes that come in parts.
+pub(crate) struct Hash {
+    state: [u64; 4],
+    /// Bytes that do not fill a word yet, the first one lowest.
+    rest: u64,
+    len: usize,
+}
+
 /// The SipHash-1-3-128 of `bytes` under `key`.
-#[must_use]
 pub(crate) fn hash(key: IndexKey, bytes: &[u8]) -> u128 {
-    let mut state = [
-        key.0 ^ 0x736f_6d65_7073_6575,
-        key.1 ^ 0x646f_7261_6e64_6f6d ^ 0xee,
-        key.0 ^ 0x6c79_6765_6e65_7261,
-        key.1 ^ 0x7465_6462_7974_6573,
-    ];
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        absorb(&mut state, u64::from_le_bytes(*word));
+    Hash::new(key).with(bytes).finish()
+}
+
+impl Hash {
+    pub(crate) fn new(key: IndexKey) -> Self {
+        let state = [
+            key.0 ^ 0x736f_6d65_7073_6575,
+            key.1 ^ 0x646f_7261_6e64_6f6d ^ 0xee,
+            key.0 ^ 0x6c79_6765_6e65_7261,
+            key.1 ^ 0x7465_6462_7974_6573,
+        ];
+        Self { state, rest: 0, len: 0 }
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    absorb(&mut state, u64::from_le_bytes(last) | (bytes.len() as u64) << 56);
-    state[2] ^= 0xee;
-    let first = finish(&mut state);
-    state[1] ^= 0xdd;
-    let second = finish(&mut state);
-    u128::from(second) << 64 | u128::from(first)
+
+    pub(crate) fn with(mut self, bytes: &[u8]) -> Self {
+        let (words, tail) = bytes.as_chunks::<8>();
+        for word in words {
+            self.push(u64::from_le_bytes(*word), 8);
+        }
+        if !tail.is_empty() {
+            let word = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            self.push(word, tail.len());
+        }
+        self
+    }
+
+    /// Takes the `count` (1 to 8) low bytes of `word`, whose other bytes are 0.
+    fn push(&mut self, word: u64, count: usize) {
+        let held = self.len % 8;
+        self.len += count;
+        self.rest |= word << (8 * held);
+        if held + count >= 8 {
+            absorb(&mut self.state, self.rest);
+            self.rest = if held == 0 { 0 } else { word >> (8 * (8 - held)) };
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> u128 {
+        absorb(&mut self.state, self.rest | (self.len as u64) << 56);
+        self.state[2] ^= 0xee;
+        let first = finish(&mut self.state);
+        self.state[1] ^= 0xdd;
+        let second = finish(&mut self.state);
+        u128::from(second) << 64 | u128::from(first)
+    }
 }
 
 fn absorb(state: &mut [u64; 4], word: u64) {
@@ -65,10 +99,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_hash_is_siphash_1_3_128(a: u64, b: u64, bytes in prop::collection::vec(any::<u8>(), 0..70)) {
+        fn the_hash_is_siphash_1_3_128(a: u64, b: u64, bytes in prop::collection::vec(any::<u8>(), 0..70), part in 1_usize..20) {
             let mut other = SipHasher13::new_with_keys(a, b);
             other.write(&bytes);
             prop_assert_eq!(hash(IndexKey(a, b), &bytes), other.finish128().as_u128());
+            let parts = bytes.chunks(part).fold(Hash::new(IndexKey(a, b)), Hash::with);
+            prop_assert_eq!(parts.finish(), other.finish128().as_u128());
         }
     }
 }

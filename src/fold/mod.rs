@@ -5,6 +5,7 @@
 //! events, `checkpoint` turns all of it into bytes and back.
 
 mod act;
+mod ahead;
 mod bytes;
 mod checkpoint;
 mod entry;
@@ -20,6 +21,7 @@ mod slab;
 mod tell;
 pub mod wheel;
 
+pub use ahead::{AHEAD, look_ahead};
 pub use checkpoint::CheckpointError;
 pub use entry::{Body, Entry};
 pub use key::IndexKey;

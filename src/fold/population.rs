@@ -2,11 +2,10 @@
 
 use hashbrown::HashTable;
 
-use super::key::{self, IndexKey};
+use super::key::{self, Hash, IndexKey};
 use super::names::Names;
 use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, User, Will};
 use super::slab::Slab;
-use crate::model::id::TOKEN_BYTES_MAX;
 use crate::model::session::Life;
 use crate::model::{Address, Millis, Token};
 
@@ -26,37 +25,6 @@ pub(crate) struct Population {
     by_tenant: HashTable<u32>,
 }
 
-/// A subject's tokens joined by dots, on the stack.
-struct Path {
-    bytes: [u8; 3 * TOKEN_BYTES_MAX + 2],
-    len: usize,
-}
-
-impl Path {
-    fn of(tenant: &[u8], user: &[u8]) -> Self {
-        let mut path = Self { bytes: [0; _], len: 0 };
-        path.push(tenant);
-        path.push(b".");
-        path.push(user);
-        path
-    }
-
-    fn with(mut self, session: &[u8]) -> Self {
-        self.push(b".");
-        self.push(session);
-        self
-    }
-
-    fn push(&mut self, part: &[u8]) {
-        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
-        self.len += part.len();
-    }
-
-    fn hash(&self, key: IndexKey) -> u128 {
-        key::hash(key, &self.bytes[..self.len])
-    }
-}
-
 impl Population {
     pub(crate) fn new(key: IndexKey) -> Self {
         Self {
@@ -74,14 +42,32 @@ impl Population {
         }
     }
 
+    /// The hash of a session, or with an empty session of a user.
+    fn hash_of(&self, tenant: &str, user: &str, session: &str) -> u128 {
+        let parts = [tenant, ".", user, ".", session];
+        parts.into_iter().fold(Hash::new(self.key), |hash, part| hash.with(part.as_bytes())).finish()
+    }
+
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
     pub(crate) fn find(&self, address: Address<'_>) -> Option<u32> {
         let Address { tenant, user, session } = address;
-        let hash = Path::of(tenant.as_str().as_bytes(), user.as_str().as_bytes())
-            .with(session.as_str().as_bytes())
-            .hash(self.key);
+        let hash = self.hash_of(tenant.as_str(), user.as_str(), session.as_str());
         let same = |at: &u32| self.hot[*at].key == (hash >> 64) as u64 && self.is_at(*at, address);
         self.by_session.find(hash as u64, same).copied()
+    }
+
+    /// Where a session seems to be, by its hash alone.
+    pub(crate) fn glance(&self, address: Address<'_>) -> Option<u32> {
+        let hash = self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str());
+        self.by_session.find(hash as u64, |at| self.hot[*at].key == (hash >> 64) as u64).copied()
+    }
+
+    /// Reads the names of a session and its user's record; what it returns means nothing.
+    pub(crate) fn touch(&self, at: u32) -> u64 {
+        let cold = &self.cold[at];
+        let user = &self.users[cold.user];
+        let names = self.names.bytes(cold.name)[0] ^ self.names.bytes(user.name)[0];
+        user.soonest ^ u64::from(names)
     }
 
     fn is_at(&self, at: u32, address: Address<'_>) -> bool {
@@ -97,21 +83,20 @@ impl Population {
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let hash = Path::of(tenant.as_str().as_bytes(), user.as_str().as_bytes()).hash(self.key) as u64;
+        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
         self.by_user.find(hash, |at| self.is_user(*at, tenant, user)).copied()
     }
 
     fn user_hash(&self, at: u32) -> u64 {
         let user = &self.users[at];
-        Path::of(self.tenants[user.tenant].name.as_bytes(), self.names.bytes(user.name)).hash(self.key) as u64
+        self.hash_of(&self.tenants[user.tenant].name, self.names.get(user.name), "") as u64
     }
 
     fn session_hash(&self, at: u32) -> u64 {
         let cold = &self.cold[at];
         let user = &self.users[cold.user];
-        Path::of(self.tenants[user.tenant].name.as_bytes(), self.names.bytes(user.name))
-            .with(self.names.bytes(cold.name))
-            .hash(self.key) as u64
+        let tenant = &self.tenants[user.tenant].name;
+        self.hash_of(tenant, self.names.get(user.name), self.names.get(cold.name)) as u64
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
@@ -148,9 +133,7 @@ impl Population {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),
         };
-        let hash = Path::of(address.tenant.as_str().as_bytes(), address.user.as_str().as_bytes())
-            .with(address.session.as_str().as_bytes())
-            .hash(self.key);
+        let hash = self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str());
         let name = self.names.insert(address.session.as_str());
         let at = self.hot.insert(Hot::with_key((hash >> 64) as u64));
         let next = std::mem::replace(&mut self.users[user].first, at);
@@ -173,7 +156,7 @@ impl Population {
         self.tenants[tenant_at].users += 1;
         let name = self.names.insert(user.as_str());
         let at = self.users.insert(User { tenant: tenant_at, name, ..User::default() });
-        let hash = Path::of(tenant.as_str().as_bytes(), user.as_str().as_bytes()).hash(self.key) as u64;
+        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
         let mut index = std::mem::take(&mut self.by_user);
         index.insert_unique(hash, at, |at| self.user_hash(*at));
         self.by_user = index;
