@@ -15,17 +15,17 @@ const START: u64 = 1_790_000_000_000;
 /// Every session beats once in this time.
 const ROUND_MS: u64 = 20_000;
 
-struct Names {
-    partition: usize,
-    user: String,
-    session: String,
-}
+/// Which partition, and who.
+type Who = (usize, Address<'static>);
 
-fn names() -> Vec<Names> {
+fn names() -> Vec<Who> {
+    let leak = |name: String| Token::parse(name.leak()).expect("the names are tokens");
+    let users: Vec<_> = (0..SESSIONS / SESSIONS_PER_USER).map(|number| leak(format!("user-{number:07}"))).collect();
+    let tabs: Vec<_> = (0..SESSIONS_PER_USER).map(|number| leak(format!("tab-{number}"))).collect();
+    let tenant = leak("main".to_owned());
     let name = |number: usize| {
-        let user = format!("user-{:07}", number / SESSIONS_PER_USER);
-        let session = format!("tab-{}", number % SESSIONS_PER_USER);
-        Names { partition: partition_of("main", &user, PARTITIONS).into(), user, session }
+        let (user, session) = (users[number / SESSIONS_PER_USER], tabs[number % SESSIONS_PER_USER]);
+        (partition_of("main", user.as_str(), PARTITIONS).into(), Address { tenant, user, session })
     };
     // A stride that is coprime to their number: neighbours in time are no neighbours in memory.
     (0..SESSIONS).map(|i| name(i * 611_953 % SESSIONS)).collect()
@@ -39,33 +39,24 @@ fn resident_bytes() -> usize {
 }
 
 struct Load {
-    names: Vec<Names>,
+    names: Vec<Who>,
     partitions: Vec<Partition>,
     at: usize,
     seq: u64,
 }
 
 impl Load {
-    fn address(&self, at: usize) -> (usize, Address<'_>) {
-        let Names { partition, user, session } = &self.names[at % SESSIONS];
-        let token = |text| Token::parse(text).expect("the names are tokens");
-        (*partition, Address { tenant: token("main"), user: token(user), session: token(session) })
-    }
-
     /// The next heartbeats, as the engine takes them: each session in turn, each twenty seconds of log time apart.
     fn beat(&mut self, events: &mut Vec<presence::model::Event>) {
-        let addresses: [_; AHEAD] = std::array::from_fn(|i| self.address(self.at + i));
-        look_ahead(&addresses.map(|(partition, address)| (&self.partitions[partition], address)));
-        for _ in 0..AHEAD {
+        let group: [Who; AHEAD] = std::array::from_fn(|i| self.names[(self.at + i) % SESSIONS]);
+        let hashes = look_ahead(&group.map(|(partition, address)| (&self.partitions[partition], address)));
+        for ((partition, address), hash) in group.into_iter().zip(hashes) {
             self.at += 1;
             self.seq += 1;
-            let Names { partition, user, session } = &self.names[(self.at - 1) % SESSIONS];
-            let token = |text| Token::parse(text).expect("the names are tokens");
-            let address = Address { tenant: token("main"), user: token(user), session: token(session) };
             let signal = Signal { seq: Some(self.seq), epoch: Some(1), ..Signal::default() };
             let ts = START + self.at as u64 * ROUND_MS / SESSIONS as u64;
             let entry = Entry { seq: self.seq, ts, body: Body::Signal(address, &signal) };
-            self.partitions[*partition].apply(&entry, events);
+            self.partitions[partition].apply_hashed(&entry, hash, events);
         }
         black_box(&events);
         events.clear();

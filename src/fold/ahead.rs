@@ -3,17 +3,24 @@
 use std::hint::black_box;
 
 use super::partition::Partition;
+use super::population::SessionHash;
 use super::record::NONE;
 use crate::model::Address;
 
 /// So many signals are looked ahead at together: about as many as a processor fetches at once.
 pub const AHEAD: usize = 16;
 
-/// Fetches what the next [`AHEAD`] signals will touch. It changes nothing, and what it finds decides nothing.
-pub fn look_ahead(signals: &[(&Partition, Address<'_>)]) {
+/// Fetches what the next signals, [`AHEAD`] at most, will touch, and returns their hashes for
+/// [`Partition::apply_hashed`]. It changes nothing, and what it finds decides nothing.
+pub fn look_ahead(signals: &[(&Partition, Address<'_>)]) -> [SessionHash; AHEAD] {
+    let mut hashes = [SessionHash::default(); AHEAD];
+    for (hash, (partition, address)) in hashes.iter_mut().zip(signals) {
+        *hash = partition.people.session_hash(*address);
+    }
+    // Loops of their own, so that one signal's fetches don't wait for another's computation.
     let mut places = [NONE; AHEAD];
-    for (place, (partition, address)) in places.iter_mut().zip(signals) {
-        *place = partition.people.glance(*address).unwrap_or(NONE);
+    for ((place, hash), (partition, _)) in places.iter_mut().zip(&hashes).zip(signals) {
+        *place = partition.people.glance(*hash).unwrap_or(NONE);
     }
     let found = || places.iter().zip(signals).filter(|(place, _)| **place != NONE);
     let mut touched = 0;
@@ -24,4 +31,5 @@ pub fn look_ahead(signals: &[(&Partition, Address<'_>)]) {
         touched ^= partition.people.touch(*place);
     }
     black_box(touched);
+    hashes
 }

@@ -208,10 +208,11 @@ impl Partition {
     }
 
     fn read_session(&mut self, address: Address<'_>, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
-        if self.people.find(address).is_some() {
+        let hash = self.people.session_hash(address);
+        if self.people.find(address, hash).is_some() {
             return Err(CheckpointError::Impossible);
         }
-        let at = self.people.add(address);
+        let at = self.people.add(address, hash);
         let times = [input.number()?, input.number()?];
         let profile = input.narrow::<usize>()?;
         if times.iter().any(|time| *time > TIME_MAX) || profile >= self.policy.profiles.len() {

@@ -19,6 +19,7 @@ pub(crate) fn hash(key: IndexKey, bytes: &[u8]) -> u128 {
 }
 
 impl Hash {
+    #[inline]
     pub(crate) fn new(key: IndexKey) -> Self {
         let state = [
             key.0 ^ 0x736f_6d65_7073_6575,
@@ -29,19 +30,20 @@ impl Hash {
         Self { state, rest: 0, len: 0 }
     }
 
+    #[inline]
     pub(crate) fn with(mut self, bytes: &[u8]) -> Self {
         let (words, tail) = bytes.as_chunks::<8>();
         for word in words {
             self.push(u64::from_le_bytes(*word), 8);
         }
         if !tail.is_empty() {
-            let word = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            self.push(word, tail.len());
+            self.push(little_endian(bytes, tail), tail.len());
         }
         self
     }
 
     /// Takes the `count` (1 to 8) low bytes of `word`, whose other bytes are 0.
+    #[inline]
     fn push(&mut self, word: u64, count: usize) {
         let held = self.len % 8;
         self.len += count;
@@ -52,6 +54,7 @@ impl Hash {
         }
     }
 
+    #[inline]
     pub(crate) fn finish(mut self) -> u128 {
         absorb(&mut self.state, self.rest | (self.len as u64) << 56);
         self.state[2] ^= 0xee;
@@ -62,6 +65,25 @@ impl Hash {
     }
 }
 
+/// The 1 to 7 bytes of `tail`, which `bytes` ends with, as a number.
+#[inline]
+fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*last) >> (8 * (8 - tail.len()));
+    }
+    match (tail.first_chunk::<4>(), tail.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let high = u64::from(u32::from_le_bytes(*last)) << (8 * (tail.len() - 4));
+            u64::from(u32::from_le_bytes(*first)) | high
+        }
+        _ => {
+            let (first, middle, last) = (tail[0], tail[tail.len() / 2], tail[tail.len() - 1]);
+            u64::from(first) | u64::from(middle) << (8 * (tail.len() / 2)) | u64::from(last) << (8 * (tail.len() - 1))
+        }
+    }
+}
+
+#[inline]
 fn absorb(state: &mut [u64; 4], word: u64) {
     state[3] ^= word;
     round(state);
@@ -75,6 +97,7 @@ fn finish(state: &mut [u64; 4]) -> u64 {
     state[0] ^ state[1] ^ state[2] ^ state[3]
 }
 
+#[inline]
 fn round(v: &mut [u64; 4]) {
     v[0] = v[0].wrapping_add(v[1]);
     v[2] = v[2].wrapping_add(v[3]);

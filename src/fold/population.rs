@@ -25,6 +25,10 @@ pub(crate) struct Population {
     by_tenant: HashTable<u32>,
 }
 
+/// The hash of a session's names under the key of one population.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SessionHash(u128);
+
 impl Population {
     pub(crate) fn new(key: IndexKey) -> Self {
         Self {
@@ -42,6 +46,11 @@ impl Population {
         }
     }
 
+    /// The hash under which a session is found.
+    pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
+        SessionHash(self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str()))
+    }
+
     /// The hash of a session, or with an empty session of a user.
     fn hash_of(&self, tenant: &str, user: &str, session: &str) -> u128 {
         let parts = [tenant, ".", user, ".", session];
@@ -49,17 +58,15 @@ impl Population {
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
-    pub(crate) fn find(&self, address: Address<'_>) -> Option<u32> {
-        let Address { tenant, user, session } = address;
-        let hash = self.hash_of(tenant.as_str(), user.as_str(), session.as_str());
+    pub(crate) fn find(&self, address: Address<'_>, hash: SessionHash) -> Option<u32> {
+        let hash = hash.0;
         let same = |at: &u32| self.hot[*at].key == (hash >> 64) as u64 && self.is_at(*at, address);
         self.by_session.find(hash as u64, same).copied()
     }
 
     /// Where a session seems to be, by its hash alone.
-    pub(crate) fn glance(&self, address: Address<'_>) -> Option<u32> {
-        let hash = self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str());
-        self.by_session.find(hash as u64, |at| self.hot[*at].key == (hash >> 64) as u64).copied()
+    pub(crate) fn glance(&self, hash: SessionHash) -> Option<u32> {
+        self.by_session.find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64).copied()
     }
 
     /// Reads the names of a session and its user's record; what it returns means nothing.
@@ -92,7 +99,7 @@ impl Population {
         self.hash_of(&self.tenants[user.tenant].name, self.names.get(user.name), "") as u64
     }
 
-    fn session_hash(&self, at: u32) -> u64 {
+    fn place_hash(&self, at: u32) -> u64 {
         let cold = &self.cold[at];
         let user = &self.users[cold.user];
         let tenant = &self.tenants[user.tenant].name;
@@ -128,12 +135,12 @@ impl Population {
     }
 
     /// Adds a session that is not there, with its user and tenant where they are not.
-    pub(crate) fn add(&mut self, address: Address<'_>) -> u32 {
+    pub(crate) fn add(&mut self, address: Address<'_>, hash: SessionHash) -> u32 {
+        let hash = hash.0;
         let user = match self.find_user(address.tenant, address.user) {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),
         };
-        let hash = self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str());
         let name = self.names.insert(address.session.as_str());
         let at = self.hot.insert(Hot::with_key((hash >> 64) as u64));
         let next = std::mem::replace(&mut self.users[user].first, at);
@@ -143,7 +150,7 @@ impl Population {
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions += 1;
         let mut index = std::mem::take(&mut self.by_session);
-        index.insert_unique(hash as u64, at, |at| self.session_hash(*at));
+        index.insert_unique(hash as u64, at, |at| self.place_hash(*at));
         self.by_session = index;
         at
     }
@@ -165,7 +172,7 @@ impl Population {
 
     /// Removes a session, and its user if that was the last one; returns the highest incarnation that is forgotten.
     pub(crate) fn remove(&mut self, at: u32) -> u64 {
-        let hash = self.session_hash(at);
+        let hash = self.place_hash(at);
         self.by_session.find_entry(hash, |other| *other == at).expect("a session is in the index").remove();
         let user = self.cold[at].user;
         self.unlink(user, at);
