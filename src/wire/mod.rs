@@ -5,19 +5,27 @@
 //! readers use as well. [`schema`] describes all of them from the same types.
 
 pub mod encoding;
+pub mod entry;
+pub mod event;
 pub mod meta;
 mod name;
+pub mod policy;
+mod progress;
 pub mod schema;
 pub mod signal;
 pub mod subject;
-
-mod progress;
+mod tick;
+pub mod told;
 
 pub use encoding::{Encoding, ReadError};
+pub use entry::{LogEntry, LogMessage};
+pub use event::{Message, RuntimeEvent, RuntimeWhat};
 pub use name::Named;
 pub use progress::Progress;
 pub use signal::{Decoded, Ignored};
 pub use subject::{EventSubject, Form, LogSubject, NameError, Route};
+pub use tick::Tick;
+pub use told::ToldEvent;
 
 /// The version of the contract that payloads name.
 pub const CONTRACT_VERSION: u8 = 1;

@@ -2,6 +2,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::Named;
+use crate::model::Cause;
 use crate::model::signal::{EVERY_MS_MAX, EVERY_MS_MIN};
 
 fn listed<T: Named>() -> Vec<&'static str> {
@@ -25,4 +26,14 @@ pub(super) fn every_ms(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [{ "const": 0 }, { "type": "integer", "minimum": EVERY_MS_MIN, "maximum": EVERY_MS_MAX }, { "type": "null" }],
     })
+}
+
+/// The kind of an event, by its place among the kinds.
+pub(super) fn kind<const AT: usize>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "const": super::told::KINDS[AT] })
+}
+
+/// Why an event was told. Not closed: readers ignore causes that they don't know.
+pub(super) fn cause(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "examples": listed::<Cause>() })
 }

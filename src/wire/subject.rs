@@ -451,10 +451,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_subject_makes_it_panic(subject in ".{0,80}", tail in "(all|[0-9]{1,6})\\.(signal|batch|tick)(\\.[A-Za-z=0-9@]{0,6}){0,5}") {
-            LogSubject::parse(&subject, 64);
-            LogSubject::parse(&format!("{LOG}.{tail}"), 64);
-            EventSubject::parse(&subject);
-            EventSubject::parse(&format!("presence.v1.{tail}"));
+            let _ = LogSubject::parse(&subject, 64);
+            let _ = LogSubject::parse(&format!("{LOG}.{tail}"), 64);
+            let _ = EventSubject::parse(&subject);
+            let _ = EventSubject::parse(&format!("presence.v1.{tail}"));
         }
 
         #[test]

@@ -15,9 +15,8 @@ use crate::model::signal::{
     ROOMS_MAX, SEQ_MAX,
 };
 use crate::model::{Kind, Rejection, Signal};
-use crate::wire::Encoding;
+use crate::wire::{Encoding, Named};
 use crate::wire::meta::{self, JsonWriter};
-use crate::wire::name::Named;
 
 /// What a payload gives for a field. A key that stands twice counts by its last value.
 enum Given<T> {

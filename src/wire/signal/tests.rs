@@ -6,7 +6,7 @@ use super::*;
 use crate::model::id::escape;
 use crate::model::signal::{CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, SEQ_MAX};
 use crate::model::{Claim, Intent, Kind, Visibility};
-use crate::wire::name::Named;
+use crate::wire::Named;
 
 const JSON: Option<&str> = Some("application/json");
 const MESSAGE_PACK: Option<&str> = Some("application/msgpack");
