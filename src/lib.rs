@@ -14,3 +14,4 @@
 pub mod model;
 pub mod fold;
 pub mod wire;
+pub mod nats;
