@@ -15,3 +15,4 @@ pub mod config;
 pub mod fold;
 pub mod model;
 pub mod wire;
+pub mod nats;
