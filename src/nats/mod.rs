@@ -23,6 +23,7 @@ pub mod names;
 pub mod server;
 pub mod tick;
 pub mod topology;
+pub mod version;
 
 pub use checkpoint::{CheckpointError, Checkpoints};
 pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position};

@@ -13,15 +13,17 @@ pub const CHECKPOINTS: &str = "presence_checkpoints";
 
 /// What clients publish signals to.
 pub const SIGNALS: &str = "presence.v1.signal.*.*.*";
-/// What the log stores.
+/// What the log stores, beside signals.
 pub const LOG_SUBJECTS: &str = "presence.v1.log.>";
+/// What the log stores for every partition.
+pub const LOG_FOR_ALL: &str = "presence.v1.log.all.>";
 /// The subject of ticks.
 pub const TICK: &str = "presence.v1.log.all.tick";
 /// The subject of policies.
 pub const POLICY: &str = "presence.v1.log.all.policy";
-/// What commits are published to, instead of [`TOLD_PREFIX`], where they are stored and told.
+/// Where what is [told](TOLD_PREFIX) is published: here nobody listens but the stream.
 pub const COMMIT_PREFIX: &str = "presence.commit.v1.";
-/// What is stored and told.
+/// Where events are stored and told.
 pub const TOLD_PREFIX: &str = "presence.v1.";
 /// The subject of the service that tells what this engine is.
 pub const INFO: &str = "presence.v1.info";
@@ -30,19 +32,29 @@ pub const INFO: &str = "presence.v1.info";
 pub const PARTITIONS_MAX: u16 = 512;
 
 /// The stream behind the bucket `name`.
+///
+/// ```
+/// assert_eq!(presence::nats::names::bucket_stream("presence_users"), "KV_presence_users");
+/// ```
 #[must_use]
 pub fn bucket_stream(name: &str) -> String {
     format!("KV_{name}")
+}
+
+/// The stream behind the Object Store `name`.
+#[must_use]
+pub fn store_stream(name: &str) -> String {
+    format!("OBJ_{name}")
+}
+
+/// What the log stores for one partition.
+#[must_use]
+pub fn log_of(partition: u16) -> String {
+    format!("presence.v1.log.{partition}.>")
 }
 
 /// Where a partition's progress is stored.
 #[must_use]
 pub fn progress(partition: u16) -> String {
     format!("{TOLD_PREFIX}progress.{partition}")
-}
-
-/// Where a partition's progress is published.
-#[must_use]
-pub fn progress_commit(partition: u16) -> String {
-    format!("{COMMIT_PREFIX}progress.{partition}")
 }
