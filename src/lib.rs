@@ -16,3 +16,5 @@ pub mod fold;
 pub mod model;
 pub mod wire;
 pub mod nats;
+pub mod runtime;
+pub mod cli;
