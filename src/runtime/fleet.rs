@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
-use crate::fold::Partition;
+use crate::fold::{Entry, Partition};
 use crate::model::{Event, Policy};
 use crate::nats::LogMessage;
 use crate::wire::{self, Encoding, Route};
@@ -36,7 +36,7 @@ impl Fleet {
                 ts: partition.log_time(),
                 k: 0,
                 generation: partition.generation(),
-                policy_hash: wire::policy_hash(partition.policy()).into(),
+                policy_hash: wire::policy::hash(partition.policy()).into(),
             })
             .collect();
         let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
@@ -46,30 +46,36 @@ impl Fleet {
     /// Folds one entry of the log; what it tells and was not told before goes to the outbox.
     pub(crate) fn apply(&mut self, message: &LogMessage, outbox: &mut Outbox) {
         let count = self.partitions.len() as u16;
-        let content_type = message.content_type.as_deref();
-        let decoded = wire::LogEntry::decode(&message.subject, &message.payload, content_type, count);
-        self.ignored_fields += u64::from(decoded.ignored().len());
+        let read = wire::LogMessage {
+            seq: message.seq,
+            ts: message.ts_ms,
+            subject: &message.subject,
+            payload: &message.payload,
+            content_type: message.content_type.as_deref(),
+        }
+        .read(count);
+        self.ignored_fields += u64::from(read.ignored.len());
         (self.position, self.log_time) = (message.seq, message.ts_ms);
-        match decoded.route() {
-            Route::Partition(number) => self.apply_to(number, message, &decoded, outbox),
-            Route::All => (0..count).for_each(|number| self.apply_to(number, message, &decoded, outbox)),
+        match read.route {
+            Route::Partition(number) => self.apply_to(number, &read.entry(), outbox),
+            Route::All => (0..count).for_each(|number| self.apply_to(number, &read.entry(), outbox)),
             Route::Nobody => {}
         }
     }
 
-    fn apply_to(&mut self, number: u16, message: &LogMessage, decoded: &wire::LogEntry<'_>, outbox: &mut Outbox) {
+    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, outbox: &mut Outbox) {
         let at = usize::from(number);
         let partition = &mut self.partitions[at];
-        if message.seq <= partition.position() {
+        if entry.seq <= partition.position() {
             return;
         }
-        partition.apply(&decoded.entry(message.seq, message.ts_ms, number), &mut self.events);
+        partition.apply(entry, &mut self.events);
         if !Arc::ptr_eq(partition.policy(), &self.policies[at]) {
             self.policies[at] = Arc::clone(partition.policy());
-            self.derived[at].policy_hash = wire::policy_hash(partition.policy()).into();
+            self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
         }
         let derived = &mut self.derived[at];
-        (derived.seq, derived.ts, derived.k) = (message.seq, message.ts_ms, self.events.len() as u32);
+        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
         for event in self.events.drain(..) {
             if !outbox.was_told(number, event.seq, event.k) {
                 let reached = Reached { k: event.k + 1, ..derived.clone() };

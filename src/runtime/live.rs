@@ -112,11 +112,7 @@ impl Live {
                     outcome?;
                     self.confirm();
                 }
-                leftover = observer.leftovers().recv(), if is_live => {
-                    if let Some(leftover) = leftover {
-                        leftover.settle(&self.fleet, &mut self.outbox);
-                    }
-                }
+                Some(leftover) = observer.leftovers().recv(), if is_live => leftover.settle(&self.fleet, &mut self.outbox),
                 _ = snapshots.tick(), if is_live => {
                     if self.outbox.len() < self.pending_max {
                         self.outbox.keep(self.fleet.snapshot(next_snapshot));

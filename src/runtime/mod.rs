@@ -18,18 +18,18 @@ mod told;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortOnDropHandle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 pub use error::RuntimeError;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::model::Policy;
 use crate::nats::info::{Info, InfoService};
-use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker, topology};
-use crate::wire;
+use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker};
+use crate::wire::{self, RuntimeEvent, RuntimeWhat};
 use fleet::Fleet;
 use keeper::Keeper;
 use live::{Lane, Live, Observer};
@@ -51,13 +51,12 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
     on_live: impl FnOnce() + Send,
 ) -> Result<(), RuntimeError> {
-    topology::setup(nats, &config.topology()).await?;
     let mut shutdown = std::pin::pin!(shutdown);
     let mut on_live: Option<Box<dyn FnOnce() + Send + '_>> = Some(Box::new(on_live));
     let (tell_info, info) = watch::channel(None);
-    let _service = InfoService::start(nats, info)
+    let _service = InfoService::start(nats, env!("CARGO_PKG_VERSION"), info)
         .await
-        .map_err(|cause| RuntimeError::Nats { what: "announcing the service", cause })?;
+        .map_err(|cause| RuntimeError::Nats { what: "announcing the service", cause: cause.to_string() })?;
     loop {
         let engine = Engine { nats, config, tell_info: &tell_info };
         match engine.run(shutdown.as_mut(), &mut on_live).await {
@@ -84,7 +83,7 @@ impl<'a> Engine<'a> {
     ) -> Result<(), RuntimeError> {
         let (nats, config) = (self.nats, self.config);
         let policy = Arc::new(config.policy.clone());
-        let owner = Owner::unique();
+        let owner = Owner::unique(nats);
         let log = LogIdentity::read(nats).await?;
         let mut lane = CommitLane::new(nats, owner.clone(), &log.created, FOLD_VERSION);
         let numbers: Vec<u16> = (0..config.engine.partitions).collect();
@@ -101,17 +100,31 @@ impl<'a> Engine<'a> {
         let mut outbox =
             Outbox::new(restored.iter().map(|found| found.reached.clone()).collect(), config.limits.batch_messages);
         let lost: Vec<(u16, u64)> = restored.iter().filter_map(lost_log).collect();
-        let fleet = Fleet::new(restored.into_iter().map(|found| found.partition).collect(), config.encoding);
+        let encoding = match config.encoding {
+            config::Encoding::Json => wire::Encoding::Json,
+            config::Encoding::MsgPack => wire::Encoding::MessagePack,
+        };
+        let fleet = Fleet::new(restored.into_iter().map(|found| found.partition).collect(), encoding);
         for (number, since) in lost {
             let epoch = fences[usize::from(number)].epoch;
-            outbox.tell_aside(number, told::log_lost(number, epoch, since, config.encoding));
+            let told = RuntimeEvent {
+                what: RuntimeWhat::LogLost,
+                partition: number,
+                epoch,
+                n: 0,
+                at_ms: since,
+                seq: 0,
+                from_ms: since,
+                to_ms: since,
+            };
+            outbox.tell_aside(number, told::aside(&told, encoding));
             // A new log begins: the next start finds the state before its first entry.
             outbox.keep(Snapshot { reached: outbox::Reached::nothing(fleet.partitions()[usize::from(number)].generation()), ..fleet.snapshot(number) });
         }
         let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
         let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq.max(log.first_seq));
         let (due, next_due) = watch::channel(None);
-        let _ticker = AbortOnDropHandle::new(tokio::spawn(Ticker::new(nats, config.engine.tick).run(next_due)));
+        let ticker = Ticker::new(nats, config.engine.tick).run(next_due);
         let live = Live {
             fleet,
             outbox,
@@ -133,7 +146,10 @@ impl<'a> Engine<'a> {
             server: nats.client.server_info().version,
         };
         let mut around = Around { nats, policy, info, tell_info: self.tell_info, on_live, leftovers: mpsc::channel(1).1 };
-        live.run(shutdown, &mut around).await
+        tokio::select! {
+            ended = live.run(shutdown, &mut around) => ended,
+            () = ticker => unreachable!("ticks end only with the engine"),
+        }
     }
 }
 
@@ -148,6 +164,22 @@ fn index_key() -> IndexKey {
     IndexKey(random.hash_one(0), random.hash_one(1))
 }
 
+/// Publishes the configured policy until the log has it; once too often does no harm.
+async fn publish_policy(nats: Nats, payload: Vec<u8>) {
+    let payload = Bytes::from(payload);
+    loop {
+        let stored = match nats.jetstream.publish(wire::subject::POLICY, payload.clone()).await {
+            Ok(stored) => stored.await.map(drop),
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(()) => return,
+            Err(error) => warn!(%error, "the policy is not stored yet: trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// What lies around the loop.
 struct Around<'a, 'f> {
     nats: &'a Nats,
@@ -160,17 +192,8 @@ struct Around<'a, 'f> {
 
 impl Observer for Around<'_, '_> {
     fn policy_differs(&mut self) {
-        info!(hash = wire::policy_hash(&self.policy), "the configured policy is not the one in force: publishing it");
-        let jetstream = self.nats.jetstream.clone();
-        let payload = wire::encode_policy(&self.policy);
-        tokio::spawn(async move {
-            let published = async {
-                jetstream.publish(wire::subject::LOG_POLICY, payload.into()).await.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
-            };
-            if let Err(cause) = published.await {
-                error!(cause, "the policy was not stored: the one before stays in force; restart the engine");
-            }
-        });
+        info!(hash = wire::policy::hash(&self.policy), "the configured policy is not the one in force: publishing it");
+        tokio::spawn(publish_policy(self.nats.clone(), wire::policy::encode(&self.policy)));
     }
 
     fn live(&mut self) {

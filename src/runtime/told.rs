@@ -11,18 +11,21 @@ use super::outbox::Outbox;
 use crate::model::{Address, Event, State, Token, partition_of};
 use crate::nats::latest::{LatestError, Stored, bucket_values, latest_events};
 use crate::nats::{Nats, OutMessage, names};
-use crate::wire::{self, Encoding, Form, ToldEvent, subject};
+use crate::wire::{self, Encoding, Form, Message, RuntimeEvent, ToldEvent, subject};
 
 /// The messages that tell one event: itself, and behind an offline event the deletion of its key.
 pub(crate) fn messages(event: &Event, encoding: Encoding) -> Vec<OutMessage> {
-    let partition = event.partition;
-    let out = |message: wire::Message| OutMessage {
-        partition,
-        subject: message.subject,
-        headers: message.headers,
-        payload: message.payload.into(),
-    };
-    wire::messages(event, encoding).into_iter().map(out).collect()
+    wire::event::messages(event, encoding).map(|message| out(event.partition, message)).collect()
+}
+
+/// The message that tells what no entry of the log caused.
+pub(crate) fn aside(event: &RuntimeEvent, encoding: Encoding) -> OutMessage {
+    out(event.partition, event.message(encoding))
+}
+
+fn out(partition: u16, message: Message) -> OutMessage {
+    let Message { subject, headers, payload } = message;
+    OutMessage { partition, subject, headers, payload }
 }
 
 /// The latest told events of the sessions and users of the `wanted` partitions, by partition.
@@ -37,7 +40,7 @@ pub(crate) async fn latest(
         let mut stored = latest_events(nats, filter).await.map_err(failed)?;
         while let Some(chunk) = stored.next().await.map_err(failed)? {
             for Stored { subject, payload, seq, .. } in chunk {
-                match ToldEvent::decode(&payload).map(ToldEvent::into_event) {
+                match ToldEvent::read(&payload).map(|told| told.recall()) {
                     Ok(Some(event)) if event.partition < partitions && wanted(event.partition) => {
                         by_partition.entry(event.partition).or_default().push(event);
                     }
@@ -67,7 +70,7 @@ impl Leftover {
         let (found, leftovers) = mpsc::channel(LEFTOVERS_MAX);
         let nats = nats.clone();
         tokio::spawn(async move {
-            for bucket in [names::SESSIONS, names::USERS] {
+            for bucket in [names::SESSIONS_BUCKET, names::USERS_BUCKET] {
                 if let Err(error) = Self::find_in(&nats, bucket, &found).await {
                     warn!(bucket, %error, "leftovers not looked for; readers take offline values as absent");
                 }
@@ -83,11 +86,11 @@ impl Leftover {
                 if deleted {
                     continue;
                 }
-                let leftover = match ToldEvent::decode(&payload) {
-                    Ok(ToldEvent::Session(told)) if told.to == State::Offline.as_str() => {
+                let leftover = match ToldEvent::read(&payload) {
+                    Ok(ToldEvent::Session(told)) if told.to == State::Offline => {
                         Self::of(&told.tenant, &told.user, Some(&told.session))
                     }
-                    Ok(ToldEvent::User(told)) if told.to == State::Offline.as_str() => {
+                    Ok(ToldEvent::User(told)) if told.to == State::Offline => {
                         Self::of(&told.tenant, &told.user, None)
                     }
                     Ok(_) | Err(_) => None,
@@ -131,8 +134,7 @@ impl Leftover {
         };
         if state == State::Offline {
             debug!(subject = gone, "deleting a key that came back offline");
-            let wire::Message { subject, headers, payload } = wire::gone(gone);
-            outbox.tell_aside(number, OutMessage { partition: number, subject, headers, payload: payload.into() });
+            outbox.tell_aside(number, out(number, wire::event::gone(gone)));
         }
     }
 }
