@@ -1,19 +1,16 @@
 //! The engine's loop: read the log, fold it, commit what it tells.
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
+use super::around::Around;
 use super::error::RuntimeError;
 use super::fleet::Fleet;
 use super::keeper::Keeper;
 use super::outbox::Outbox;
-use super::told::Leftover;
-use crate::model::Policy;
 use crate::nats::{Batch, CommitError, CommitLane, LogMessage, LogReader};
 
 /// How long a shutdown waits for NATS.
@@ -30,20 +27,9 @@ pub(crate) struct Live {
     pub(crate) due: watch::Sender<Option<Instant>>,
     /// The last entry that was in the log when the engine started.
     pub(crate) catch_up_to: u64,
-    pub(crate) policy: Arc<Policy>,
     /// Most items that wait for their commit; above it the log is read no further.
     pub(crate) pending_max: usize,
     pub(crate) checkpoint_every: Duration,
-}
-
-/// What the loop tells those around it.
-pub(crate) trait Observer {
-    /// The log was read up to where it ended when the engine started, but the policy in force is another one.
-    fn policy_differs(&mut self);
-    /// Every partition is live under the configured policy.
-    fn live(&mut self);
-    /// Keys of the buckets that say offline, if they were read.
-    fn leftovers(&mut self) -> &mut mpsc::Receiver<Leftover>;
 }
 
 /// The commit lane in a task of its own, so that folding goes on while a commit is under way.
@@ -83,8 +69,8 @@ impl Live {
     /// Runs until `shutdown` is done, then drains.
     pub(crate) async fn run(
         mut self,
-        mut shutdown: Pin<&mut (dyn Future<Output = ()> + Send)>,
-        observer: &mut (dyn Observer + Send),
+        shutdown: &mut (impl Future<Output = ()> + Unpin),
+        around: &mut Around<impl FnOnce()>,
     ) -> Result<(), RuntimeError> {
         let partitions = self.fleet.partitions().len() as u16;
         let mut snapshots = interval(self.checkpoint_every / u32::from(partitions));
@@ -93,13 +79,13 @@ impl Live {
         let (mut is_live, mut asked) = (false, false);
         loop {
             if !is_live && self.fleet.position() >= self.catch_up_to {
-                if self.fleet.is_under(&self.policy) {
+                if self.fleet.is_under(&around.policy) {
                     is_live = true;
                     info!(position = self.fleet.position(), "live");
-                    observer.live();
+                    around.live();
                 } else if !asked {
                     asked = true;
-                    observer.policy_differs();
+                    around.policy_differs();
                 }
             }
             if let Some(batch) = self.outbox.next_batch() {
@@ -107,12 +93,12 @@ impl Live {
             }
             tokio::select! {
                 biased;
-                () = &mut shutdown => return self.drain().await,
+                () = &mut *shutdown => return self.drain().await,
                 outcome = self.lane.outcome(), if !self.outbox.is_idle() => {
                     outcome?;
                     self.confirm();
                 }
-                Some(leftover) = observer.leftovers().recv(), if is_live => leftover.settle(&self.fleet, &mut self.outbox),
+                Some(leftover) = around.leftovers.recv(), if is_live => leftover.settle(&self.fleet, &mut self.outbox),
                 _ = snapshots.tick(), if is_live => {
                     if self.outbox.len() < self.pending_max {
                         self.outbox.keep(self.fleet.snapshot(next_snapshot));
