@@ -50,7 +50,7 @@ pub struct Latest {
 }
 
 const REQUEST_MESSAGES: u64 = 8_192;
-const REQUEST_BYTES: usize = 32 * 1024 * 1024;
+const REQUEST_BYTES: usize = 8 * 1024 * 1024;
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const CONSUMER_KEPT: Duration = Duration::from_secs(30);
 /// Most messages of one answer of [`Latest::next`].
@@ -128,7 +128,7 @@ impl Latest {
                     return Err(self.failed("a message was lost on its way"));
                 }
                 self.next_delivery += 1;
-                self.asked -= 1;
+                self.asked = self.asked.saturating_sub(1);
                 self.done = delivery.pending == 0;
                 chunk.push(stored(message, delivery));
             }

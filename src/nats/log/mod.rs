@@ -136,7 +136,7 @@ pub struct LogMessage {
 
 /// Reads the log in its order, without gap or duplicate, over reconnects, leader changes and restarts of the server.
 ///
-/// A task of its own reads ahead, at most 65,000 entries and some 64 MB; it ends when this is dropped.
+/// A task of its own reads ahead, at most some 40,000 entries and 40 MB; it ends when this is dropped.
 #[derive(Debug)]
 pub struct LogReader {
     chunks: mpsc::Receiver<Result<Vec<LogMessage>, LogError>>,

@@ -19,7 +19,10 @@ use crate::nats::{Nats, connect, names};
 pub(super) const CHUNKS_AHEAD: usize = 4;
 /// A request asks for so much; two are under way.
 const REQUEST_MESSAGES: u64 = 8_192;
-const REQUEST_BYTES: u64 = 32 * 1024 * 1024;
+/// The server cuts off a client that 64 MB wait for.
+const REQUEST_BYTES: u64 = 8 * 1024 * 1024;
+/// A chunk ends when it has so many bytes.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
 /// The server says so often that the consumer lives, if it has nothing else to say.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -229,9 +232,10 @@ impl Reader {
 
     /// What is there, the first missing sequence if there is one, and why this consumer has to go if it has to.
     fn take(&mut self, pull: &mut Pull, first: Message) -> (Vec<LogMessage>, Option<u64>, Option<Retry>) {
-        let (mut chunk, mut gap) = (Vec::new(), None);
+        let (mut chunk, mut bytes, mut gap) = (Vec::new(), 0, None);
         let mut next = Some(first);
         while let Some(message) = next {
+            bytes += message.length;
             match Notice::of(&message) {
                 Notice::Message(delivery) => {
                     pull.credit.delivered(message.length);
@@ -253,10 +257,10 @@ impl Reader {
                         return (chunk, gap, Some(Retry::Stale("a delivery was lost")));
                     }
                 }
-                Notice::Ended { messages, bytes } => pull.credit.ended(messages, bytes),
+                Notice::Ended { messages, bytes: left } => pull.credit.ended(messages, left),
                 Notice::Empty | Notice::Gone => return (chunk, gap, Some(Retry::Stale("the consumer is gone"))),
             }
-            if chunk.len() >= LogReader::CHUNK_MAX {
+            if chunk.len() >= LogReader::CHUNK_MAX || bytes >= CHUNK_BYTES {
                 break;
             }
             next = pull.subscriber.next().now_or_never().flatten();
