@@ -20,6 +20,7 @@ pub mod info;
 pub mod latest;
 pub mod log;
 pub mod names;
+mod pull;
 pub mod server;
 pub mod tick;
 pub mod topology;
