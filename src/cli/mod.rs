@@ -12,6 +12,7 @@ mod output;
 mod replay;
 mod run;
 mod schema;
+mod scope;
 mod setup;
 mod show;
 mod signal;

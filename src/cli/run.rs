@@ -31,8 +31,9 @@ pub(super) async fn serve(
     interrupts: &Interrupts,
     announcement: Announcement,
 ) -> Result<(), CliError> {
+    let parameters = parameters(config);
     tokio::select! {
-        done = topology::setup(&nats, &parameters(config)) => {
+        done = topology::setup(&nats, &parameters) => {
             for difference in done? {
                 tracing::info!("{difference}");
             }

@@ -4,6 +4,7 @@
 //! [`policy`]. Out: [`event`] turns an event into the messages to commit, whose payloads are those of [`told`], which
 //! readers use as well. [`schema`] describes all of them from the same types.
 
+pub mod audit;
 pub mod encoding;
 pub mod entry;
 pub mod event;

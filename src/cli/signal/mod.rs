@@ -119,6 +119,7 @@ impl Session {
             }
             PublishErrorKind::WrongLastMessageId
             | PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::MaxPayloadExceeded
             | PublishErrorKind::Other => CliError::No(format!(
                 "the log refused {subject} ({error}); look at the stream with `nats stream info PRESENCE_LOG`"
             )),
