@@ -25,6 +25,9 @@ pub(crate) struct Population {
     by_tenant: HashTable<u32>,
 }
 
+/// Names that are no longer than this together are hashed in one piece.
+const SHORT_PATH: usize = 64;
+
 /// The hash of a session's names under the key of one population.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SessionHash(u128);
@@ -53,8 +56,17 @@ impl Population {
 
     /// The hash of a session, or with an empty session of a user.
     fn hash_of(&self, tenant: &str, user: &str, session: &str) -> u128 {
-        let parts = [tenant, ".", user, ".", session];
-        parts.into_iter().fold(Hash::new(self.key), |hash, part| hash.with(part.as_bytes())).finish()
+        let parts = [tenant.as_bytes(), b".", user.as_bytes(), b".", session.as_bytes()];
+        let mut path = [0; SHORT_PATH];
+        let mut len = 0;
+        for part in parts {
+            let Some(room) = path.get_mut(len..len + part.len()) else {
+                return parts.into_iter().fold(Hash::new(self.key), Hash::with).finish();
+            };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
+        key::hash(self.key, &path[..len])
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
