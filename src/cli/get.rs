@@ -46,7 +46,9 @@ fn both((payload, told): (Bytes, Option<ToldEvent>)) -> Option<(Bytes, ToldEvent
 
 /// All users of a tenant who are present, by name.
 async fn everybody(global: &Global, nats: &Nats, tenant: &str) -> Result<(), CliError> {
-    let failed = |error: latest::LatestError| CliError::No(format!("{error}; {SET_UP}"));
+    let stream = nats.jetstream.get_stream(names::bucket_stream(names::USERS_BUCKET)).await;
+    stream.map_err(|error| CliError::no_stream(names::USERS_BUCKET, &error))?;
+    let failed = |error: latest::LatestError| CliError::Unreachable(format!("{error}; try again"));
     let mut values = latest::bucket_values(nats, names::USERS_BUCKET).await.map_err(failed)?;
     let prefix = format!("$KV.{}.{tenant}.", names::USERS_BUCKET);
     let mut found = Vec::new();
@@ -70,12 +72,10 @@ async fn everybody(global: &Global, nats: &Nats, tenant: &str) -> Result<(), Cli
     Ok(())
 }
 
-const SET_UP: &str = "if the bucket is missing, `presence setup` or an engine creates it";
-
 /// The value of a key, from the bucket's leader; `None` if there is none.
 async fn value(nats: &Nats, bucket: &str, key: &str) -> Result<Option<Bytes>, CliError> {
-    let failed = |error: &dyn std::fmt::Display| CliError::No(format!("the bucket {bucket} can't be read: {error}; {SET_UP}"));
-    let stream = nats.jetstream.get_stream(names::bucket_stream(bucket)).await.map_err(|error| failed(&error))?;
+    let stream = nats.jetstream.get_stream(names::bucket_stream(bucket)).await;
+    let stream = stream.map_err(|error| CliError::no_stream(bucket, &error))?;
     match stream.get_last_raw_message_by_subject(&format!("$KV.{bucket}.{key}")).await {
         Ok(message) if message.headers.get("KV-Operation").is_none() => Ok(Some(message.payload)),
         Ok(_) => Ok(None),
@@ -83,7 +83,9 @@ async fn value(nats: &Nats, bucket: &str, key: &str) -> Result<Option<Bytes>, Cl
             LastRawMessageErrorKind::NoMessageFound => Ok(None),
             LastRawMessageErrorKind::InvalidSubject
             | LastRawMessageErrorKind::JetStream(_)
-            | LastRawMessageErrorKind::Other => Err(failed(&error)),
+            | LastRawMessageErrorKind::Other => {
+                Err(CliError::Unreachable(format!("the bucket {bucket} can't be read: {error}; try again")))
+            }
         },
     }
 }
