@@ -34,7 +34,8 @@ impl Announcement {
             ("stale", profile.stale_after),
             ("offline", profile.offline_after),
         ];
-        let ladder: Vec<_> = ladder.iter().map(|(state, after)| format!("{state} {}", duration(*after))).collect();
+        let ladder: Vec<_> =
+            ladder.iter().map(|(state, after)| format!("{state} {}", duration(*after))).collect();
         let url = global.server.as_deref().map_or_else(|| URL_DEFAULT.to_owned(), without_password);
         Ok(Self {
             output: global.output,

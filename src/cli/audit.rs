@@ -23,7 +23,9 @@ pub(super) async fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
         for stored in &chunk {
             match observe(&mut auditor, stored) {
                 Ok(()) => {}
-                Err(Trouble::Breach(breach)) => return Err(tell_breach(global.output, &history, &breach).await),
+                Err(Trouble::Breach(breach)) => {
+                    return Err(tell_breach(global.output, &history, &breach).await);
+                }
                 Err(Trouble::Unreadable(why)) => {
                     return Err(CliError::No(format!(
                         "stream sequence {} ({}) is no event: {why}",
@@ -42,10 +44,13 @@ enum Trouble {
 }
 
 fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
-    let epoch = stored.headers.as_ref().and_then(|headers| headers.get("Presence-Epoch")?.as_str().parse().ok());
+    let epoch =
+        stored.headers.as_ref().and_then(|headers| headers.get("Presence-Epoch")?.as_str().parse().ok());
     let place = Place { subject: &stored.subject, epoch, stream_seq: stored.seq };
     match EventSubject::parse(&stored.subject) {
-        EventSubject::Progress(partition) => auditor.observe_progress(partition, place).map_err(Trouble::Breach),
+        EventSubject::Progress(partition) => {
+            auditor.observe_progress(partition, place).map_err(Trouble::Breach)
+        }
         EventSubject::GoneSession(_) | EventSubject::GoneUser(_) => Ok(()),
         EventSubject::Session(_)
         | EventSubject::User(_)
@@ -111,8 +116,12 @@ async fn tell_breach(format: Output, history: &History, breach: &Breach) -> CliE
 
 fn text(breach: &Breach, before: Option<&Bytes>, at: Option<&Bytes>) -> String {
     let shown = |label: &str, seq: u64, payload: Option<&Bytes>| {
-        let payload = payload.map_or(Ok("no longer there".to_owned()), |payload| output::payload_line(payload));
-        format!("\n  {label} {seq}: {}", output::printable(&payload.unwrap_or_else(|error| error.to_string())))
+        let payload =
+            payload.map_or(Ok("no longer there".to_owned()), |payload| output::payload_line(payload));
+        format!(
+            "\n  {label} {seq}: {}",
+            output::printable(&payload.unwrap_or_else(|error| error.to_string()))
+        )
     };
     let before = breach.before.map_or_else(String::new, |seq| shown("before", seq, before));
     format!("{breach}{before}{}", shown("here", breach.at, at))

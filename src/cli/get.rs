@@ -116,7 +116,8 @@ fn absent(global: &Global, args: &Args) -> Result<(), CliError> {
     let user = args.user.as_deref().unwrap_or_default();
     match global.output {
         Output::Text => {
-            let who = args.session.as_ref().map_or_else(|| user.to_owned(), |session| format!("{user}/{session}"));
+            let who =
+                args.session.as_ref().map_or_else(|| user.to_owned(), |session| format!("{user}/{session}"));
             output::line(&format!("{:<20}  {}", output::printable(&who), State::Offline.as_str()))?;
         }
         Output::Json => {

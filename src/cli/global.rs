@@ -126,6 +126,8 @@ impl Global {
 
     /// What the configuration came from, for people.
     pub(super) fn config_name(&self) -> String {
-        self.config.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string())
+        self.config
+            .as_ref()
+            .map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string())
     }
 }

@@ -97,7 +97,8 @@ impl History {
         }
         Err(CliError::Unreachable(format!(
             "the stream {} delivers nothing after sequence {}, though there is more; try again",
-            names::EVENTS, self.read
+            names::EVENTS,
+            self.read
         )))
     }
 
@@ -166,8 +167,7 @@ async fn consumer(
         num_replicas: 1,
         ..pull::Config::default()
     };
-    stream
-        .create_consumer(config)
-        .await
-        .map_err(|error| CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS)))
+    stream.create_consumer(config).await.map_err(|error| {
+        CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS))
+    })
 }

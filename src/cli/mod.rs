@@ -29,7 +29,13 @@ use global::Global;
 
 /// Presence as a signal that decays: heartbeats in, transitions out, exactly once, on NATS JetStream.
 #[derive(Parser)]
-#[command(name = "presence", version, disable_help_subcommand = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "presence",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

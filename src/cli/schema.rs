@@ -60,7 +60,9 @@ fn list(format: Output, all: &[(&str, String)]) -> Result<(), CliError> {
         Output::Json => {
             let schemas: Map<_, _> = all
                 .iter()
-                .map(|(file, text)| (short(file).to_owned(), serde_json::from_str(text).unwrap_or(Value::Null)))
+                .map(|(file, text)| {
+                    (short(file).to_owned(), serde_json::from_str(text).unwrap_or(Value::Null))
+                })
                 .collect();
             output::json(&schemas)?;
         }

@@ -37,7 +37,8 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     }
     if refused {
         return Err(CliError::No(
-            "what is there differs in something that can't be changed without losing it; nothing was done".into(),
+            "what is there differs in something that can't be changed without losing it; nothing was done"
+                .into(),
         ));
     }
     if global.output == Output::Text {

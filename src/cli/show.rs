@@ -24,9 +24,14 @@ pub(super) fn transition(told: &ToldEvent) -> String {
         line.trim_end().to_owned()
     };
     match told {
-        ToldEvent::User(of) => {
-            row(of.at_ms, "user", &printable(&of.user), &change(of.from, of.to), &printable(&of.cause), &user_facts(of))
-        }
+        ToldEvent::User(of) => row(
+            of.at_ms,
+            "user",
+            &printable(&of.user),
+            &change(of.from, of.to),
+            &printable(&of.cause),
+            &user_facts(of),
+        ),
         ToldEvent::Session(of) => {
             let who = format!("{}/{}", printable(&of.user), printable(&of.session));
             row(of.at_ms, "session", &who, &change(of.from, of.to), &printable(&of.cause), &session_facts(of))

@@ -204,11 +204,7 @@ impl Auditor {
     /// How much was found whole so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts {
-            subjects: self.chains.len() as u64,
-            partitions: self.partitions.len() as u64,
-            ..self.counts
-        }
+        Counts { subjects: self.chains.len() as u64, partitions: self.partitions.len() as u64, ..self.counts }
     }
 
     /// Takes the next event.
@@ -258,9 +254,7 @@ impl Auditor {
         };
         let last = &mut self.partitions.entry(partition).or_default().epoch;
         match *last {
-            Some((before, at)) if epoch < before => {
-                breach(Fault::Epoch { found: epoch, before }, Some(at))
-            }
+            Some((before, at)) if epoch < before => breach(Fault::Epoch { found: epoch, before }, Some(at)),
             Some(_) | None => {
                 *last = Some((epoch, place.stream_seq));
                 Ok(())

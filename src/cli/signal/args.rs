@@ -6,7 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::CliError;
 use crate::model::signal::{
-    CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX, ROOMS_MAX,
+    CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX,
+    ROOMS_MAX,
 };
 use crate::model::{Claim, Intent, Kind, Signal, Visibility};
 use crate::wire::subject::token;
@@ -91,7 +92,11 @@ impl Args {
             seq: None,
             intent: self.intent,
             intent_for_ms: self.intent_for,
-            can: self.can.as_deref().map(|names| limited("--can", given(names), CAPABILITIES_MAX)).transpose()?,
+            can: self
+                .can
+                .as_deref()
+                .map(|names| limited("--can", given(names), CAPABILITIES_MAX))
+                .transpose()?,
             rooms: self.rooms()?,
             profile: self.profile.as_deref().map(Into::into),
             meta: self.meta.as_deref().map(Into::into),

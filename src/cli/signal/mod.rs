@@ -26,7 +26,11 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let mut session = Session {
         output: global.output,
         // Who may publish need not be allowed to ask what streams there are.
-        partition: topology::partitions(&nats).await.ok().flatten().map(|count| partition_of(&tenant, &user, count)),
+        partition: topology::partitions(&nats)
+            .await
+            .ok()
+            .flatten()
+            .map(|count| partition_of(&tenant, &user, count)),
         nats,
         subject,
         epoch: millis_now(),
@@ -59,7 +63,8 @@ impl Session {
         let Self { subject, partition, epoch, seq, .. } = self;
         match self.output {
             Output::Text => {
-                let partition = partition.map_or_else(String::new, |partition| format!(" of partition {partition}"));
+                let partition =
+                    partition.map_or_else(String::new, |partition| format!(" of partition {partition}"));
                 output::line(&format!("{subject}  entry {entry}{partition}  epoch {epoch}  seq {seq}"))?;
             }
             Output::Json => output::json(&json!({

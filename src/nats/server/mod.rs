@@ -47,10 +47,10 @@ pub enum ServerError {
     #[error("port {0} of 127.0.0.1 is taken: use the NATS that is there with `presence run`, or another port with --port")]
     PortTaken(u16),
     /// Another process of ours has the data directory.
-    #[error("another `presence up` uses the data directory {}: stop it, or name another with --data-dir", .0.display())]
+    #[error("another `presence up` uses the data directory {}: stop it, or name another with --data", .0.display())]
     DataDirTaken(PathBuf),
     /// The data directory can't be used.
-    #[error("the data directory {} can't be used ({cause}): name another with --data-dir", dir.display())]
+    #[error("the data directory {} can't be used ({cause}): name another with --data", dir.display())]
     DataDir {
         /// The directory.
         dir: PathBuf,

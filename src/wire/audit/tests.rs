@@ -23,7 +23,13 @@ fn whole() -> Vec<Told> {
     ]
 }
 
-fn told(subject: &'static str, seq: u64, k: u32, (incarnation, ordinal): (u64, u32), (from, to): (State, State)) -> Told {
+fn told(
+    subject: &'static str,
+    seq: u64,
+    k: u32,
+    (incarnation, ordinal): (u64, u32),
+    (from, to): (State, State),
+) -> Told {
     let payload = serde_json::json!({
         "v": 1, "kind": "user", "id": format!("3-1-{seq}-{k}"), "incarnation": incarnation, "ordinal": ordinal,
         "cause": "input", "at_ms": 1_000 * seq, "partition": 3, "seq": seq, "tenant": "main", "user": "x", "from": from,
@@ -55,7 +61,8 @@ fn breach(change: impl FnOnce(&mut Vec<Told>)) -> (Option<u64>, u64, Fault) {
 #[test]
 fn a_whole_history_is_counted() {
     let counts = audit_as(false, whole()).unwrap();
-    let expected = Counts { user_events: 5, subjects: 2, incarnations: 3, partitions: 1, ..Counts::default() };
+    let expected =
+        Counts { user_events: 5, subjects: 2, incarnations: 3, partitions: 1, ..Counts::default() };
     assert_eq!(counts, expected);
 }
 
