@@ -11,10 +11,10 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 
+//pub mod cli;
 pub mod config;
 pub mod fold;
 pub mod model;
-pub mod wire;
 pub mod nats;
 pub mod runtime;
-pub mod cli;
+pub mod wire;

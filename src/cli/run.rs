@@ -41,7 +41,7 @@ pub(super) async fn serve(
         () = interrupts.first() => return Ok(()),
     }
     tokio::select! {
-        ended = runtime::run(nats, config, interrupts.first(), || announcement.tell()) => {
+        ended = runtime::run(&nats, config, interrupts.first(), || announcement.tell()) => {
             ended.map_err(|error| CliError::No(error.to_string()))
         }
         () = interrupts.second() => Err(CliError::No(

@@ -14,7 +14,7 @@ pub const GONE_TTL: &str = "5m";
 /// A message to publish as part of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its subject, in the form that is committed.
+    /// The subject under which it is told.
     pub subject: String,
     /// Its headers; the commit adds its own.
     pub headers: Vec<(&'static str, String)>,
@@ -34,7 +34,7 @@ pub struct Message {
 /// let body = EventBody::Engine(EngineEvent { what: EngineWhat::Blind, from_ms: 1_000, to_ms: 9_000 });
 /// let event = Event { at_ms: 9_000, partition: 3, generation: 1, seq: 42, k: 0, body };
 /// let message = messages(&event, Encoding::Json).next().unwrap();
-/// assert_eq!(message.subject, "presence.commit.v1.engine.3");
+/// assert_eq!(message.subject, "presence.v1.engine.3");
 /// assert!(message.headers.contains(&("ce-id", "3-1-42-0".to_owned())));
 /// ```
 pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Message> + use<> {
@@ -53,7 +53,7 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
             };
             (
                 attributes.message(
-                    subject::rejected(Form::Commit, event.partition),
+                    subject::rejected(Form::Told, event.partition),
                     payload,
                     encoding,
                 ),
@@ -68,8 +68,8 @@ fn session(event: &Event, of: &SessionEvent, encoding: Encoding) -> (Message, Op
     let told = told::Session::of(event, of);
     let payload = encoding.write(&told);
     let key = subject::session_key(&of.tenant, &of.user, &of.session);
-    let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Commit, &key)));
-    let to = subject::session(Form::Commit, &key);
+    let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
+    let to = subject::session(Form::Told, &key);
     let id = told.id.into_owned();
     let attributes = Attributes {
         id,
@@ -85,8 +85,8 @@ fn user(event: &Event, of: &UserEvent, encoding: Encoding) -> (Message, Option<M
     let told = told::User::of(event, of);
     let payload = encoding.write(&told);
     let key = subject::user_key(&of.tenant, &of.user);
-    let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Commit, &key)));
-    let to = subject::user(Form::Commit, &key);
+    let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
+    let to = subject::user(Form::Told, &key);
     let id = told.id.into_owned();
     let attributes = Attributes {
         id,
@@ -107,7 +107,7 @@ fn engine(told: &told::Engine<'_>, encoding: Encoding) -> Message {
         subject: told.partition.to_string(),
     };
     attributes.message(
-        subject::engine(Form::Commit, told.partition),
+        subject::engine(Form::Told, told.partition),
         encoding.write(told),
         encoding,
     )

@@ -12,6 +12,7 @@ pub mod meta;
 mod name;
 pub mod policy;
 mod progress;
+mod recall;
 pub mod schema;
 pub mod signal;
 pub mod subject;
@@ -28,6 +29,8 @@ pub use subject::{EventSubject, Form, LogSubject, NameError, Route};
 pub use tick::Tick;
 pub use told::ToldEvent;
 
+/// The version of the contract, additions included, as `presence.v1.info` tells it.
+pub const CONTRACT: &str = "1.0";
 /// The version of the contract that payloads name.
 pub const CONTRACT_VERSION: u8 = 1;
 

@@ -68,7 +68,7 @@ fn told(event: &Event) -> Value {
 fn a_session_is_told_as_the_contract_says() {
     let event = event(EventBody::Session(Box::new(session_event(State::Idle))));
     let message = messages(&event, Encoding::Json).next().unwrap();
-    assert_eq!(message.subject, "presence.commit.v1.session.acme.carol=40x.tab-1");
+    assert_eq!(message.subject, "presence.v1.session.acme.carol=40x.tab-1");
     let expected = concat!(
         r#"{"v":1,"kind":"session","id":"7-1-42-3","incarnation":1699999995123,"ordinal":2,"cause":"quiet","#,
         r#""at_ms":1700000000123,"partition":7,"seq":42,"tenant":"acme","user":"carol@x","session":"tab-1","#,
@@ -170,7 +170,7 @@ fn an_offline_event_is_followed_by_what_empties_its_key() {
         .unwrap();
     assert_eq!(
         gone.subject,
-        "presence.commit.v1.gone.session.acme.carol=40x.tab-1"
+        "presence.v1.gone.session.acme.carol=40x.tab-1"
     );
     assert_eq!(
         gone.headers,
@@ -183,7 +183,7 @@ fn an_offline_event_is_followed_by_what_empties_its_key() {
         .collect::<Vec<_>>()
         .try_into()
         .unwrap();
-    assert_eq!(gone.subject, "presence.commit.v1.gone.user.acme.carol=40x");
+    assert_eq!(gone.subject, "presence.v1.gone.user.acme.carol=40x");
 
     let stale = event(EventBody::Session(Box::new(session_event(State::Stale))));
     assert_eq!(messages(&stale, Encoding::Json).count(), 1);
@@ -202,7 +202,7 @@ fn the_runtime_tells_of_itself_outside_of_the_replay() {
         to_ms: AT,
     };
     let message = lost.message(Encoding::Json);
-    assert_eq!(message.subject, "presence.commit.v1.engine.7");
+    assert_eq!(message.subject, "presence.v1.engine.7");
     let ToldEvent::Engine(told) = ToldEvent::read(&message.payload).unwrap() else {
         panic!("no engine event")
     };
