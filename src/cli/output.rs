@@ -1,6 +1,6 @@
 //! Standard output: lines of text or JSON, and an end without a word where nobody reads any more.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -17,6 +17,15 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 /// Writes `value` as a line of JSON, at once.
 pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     line(&serde_json::to_string(value).map_err(io::Error::other)?)
+}
+
+/// Says something beside the result to a person who is looking.
+pub(super) fn note(text: &str) {
+    let mut err = io::stderr();
+    if err.is_terminal() {
+        // Where it can't be said, nobody is looking.
+        _ = writeln!(err, "{text}");
+    }
 }
 
 /// Standard output for many lines, written when it is full and when it is flushed.

@@ -280,7 +280,7 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
-    /// A name: see [`is_name`].
+    /// A name: see [`is_name`](super::value::is_name).
     pub(super) fn name(&mut self, key: &str, to: &mut Box<str>) {
         let Some(value) = self.ask(key, Unit::One) else {
             return;

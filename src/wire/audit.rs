@@ -207,11 +207,7 @@ impl Auditor {
     /// How much was found whole so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts {
-            subjects: self.chains.len() as u64,
-            partitions: self.partitions.len() as u64,
-            ..self.counts
-        }
+        Counts { subjects: self.chains.len() as u64, partitions: self.partitions.len() as u64, ..self.counts }
     }
 
     /// Takes the next event.
