@@ -113,9 +113,7 @@ impl Live {
     }
 
     fn fold(&mut self, messages: &[LogMessage]) {
-        for message in messages {
-            self.fleet.apply(message, &mut self.outbox);
-        }
+        self.fleet.apply(messages, &mut self.outbox);
         // The local clock decides only when the next tick is published. A millisecond more, since log times are truncated.
         let log_time = self.fleet.log_time();
         let due = self
