@@ -10,6 +10,7 @@ use super::{output, show};
 use crate::model::State;
 use crate::nats::{Nats, latest, names};
 use crate::wire::ToldEvent;
+use crate::wire::told::json_line;
 use crate::wire::subject::{session_key, token, user_key};
 
 #[derive(clap::Args)]
@@ -105,7 +106,8 @@ fn present(payload: &[u8]) -> Result<Option<ToldEvent>, CliError> {
 fn tell(format: Output, payload: &[u8], told: &ToldEvent) -> Result<(), CliError> {
     let line = match format {
         Output::Text => show::standing(told),
-        Output::Json => output::payload_line(payload)
+        Output::Json => json_line(payload)
+            .map(Into::into)
             .map_err(|error| CliError::No(format!("the bucket holds something that is no event: {error}")))?,
     };
     Ok(output::line(&line)?)
