@@ -20,7 +20,9 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let nats = global.connect().await?;
     let (differences, refused) = if args.dry_run {
         let differences = topology::plan(&nats, &parameters).await?;
-        let refused = differences.iter().any(|difference| matches!(difference.remedy, Remedy::Refuse(_)));
+        let refused = differences
+            .iter()
+            .any(|difference| matches!(difference.remedy, Remedy::Refuse(_)));
         (differences, refused)
     } else {
         match topology::setup(&nats, &parameters).await {
@@ -52,7 +54,13 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
 }
 
 fn value(difference: &Difference) -> Value {
-    let Difference { stream, field, found, wanted, remedy } = difference;
+    let Difference {
+        stream,
+        field,
+        found,
+        wanted,
+        remedy,
+    } = difference;
     let (remedy, why) = match remedy {
         Remedy::Create => ("create", None),
         Remedy::Update => ("update", None),
