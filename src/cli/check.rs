@@ -52,10 +52,19 @@ fn table(policy: &Policy) -> String {
     }
     let columns = rows[0].len();
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or_default()
+        })
         .collect();
     let aligned = |row: &Vec<String>| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<_> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(aligned).collect::<Vec<_>>().join("\n")
@@ -63,7 +72,11 @@ fn table(policy: &Policy) -> String {
 
 /// The profile's name, with a mark on the one of sessions that name none.
 fn heading(policy: &Policy, name: &str) -> String {
-    if *name == *policy.default_profile { format!("{name} *") } else { name.to_owned() }
+    if *name == *policy.default_profile {
+        format!("{name} *")
+    } else {
+        name.to_owned()
+    }
 }
 
 type Row = (&'static str, fn(&Profile) -> String);
@@ -76,7 +89,9 @@ const ROWS: &[Row] = &[
     ("hidden_after", |profile| duration(profile.hidden_after)),
     ("disconnect_grace", |profile| duration(profile.disconnect_grace)),
     ("leave_linger", |profile| duration(profile.leave_linger)),
-    ("frozen_offline_after", |profile| duration(profile.frozen_offline_after)),
+    ("frozen_offline_after", |profile| {
+        duration(profile.frozen_offline_after)
+    }),
     ("tombstone", |profile| duration(profile.tombstone)),
     ("promise", |profile| {
         profile.promise.as_ref().map_or_else(
@@ -90,8 +105,12 @@ const ROWS: &[Row] = &[
             },
         )
     }),
-    ("promise.cap", |profile| promise(profile, |promise| duration(promise.cap))),
-    ("promise.idle_beats", |profile| promise(profile, |promise| promise.idle_beats.to_string())),
+    ("promise.cap", |profile| {
+        promise(profile, |promise| duration(promise.cap))
+    }),
+    ("promise.idle_beats", |profile| {
+        promise(profile, |promise| promise.idle_beats.to_string())
+    }),
 ];
 
 fn promise(profile: &Profile, show: impl Fn(&crate::model::Promise) -> String) -> String {

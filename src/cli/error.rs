@@ -33,7 +33,9 @@ impl CliError {
             | GetStreamErrorKind::Request => false,
         };
         if missing {
-            Self::No(format!("there is no stream of {what} yet: `presence setup` or an engine creates it"))
+            Self::No(format!(
+                "there is no stream of {what} yet: `presence setup` or an engine creates it"
+            ))
         } else {
             Self::Unreachable(format!("the stream of {what} can't be read: {error}; try again"))
         }

@@ -4,8 +4,6 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::wire::{Encoding, ReadError};
-
 /// Writes a line, at once.
 pub(super) fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -52,15 +50,4 @@ pub(super) fn time(ms: u64) -> String {
     let ms = ms.min(253_402_300_799_999);
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
     humantime::format_rfc3339_millis(at).to_string()
-}
-
-/// A told payload as a line of JSON: as it is where it is JSON, otherwise translated.
-pub(super) fn payload_line(payload: &[u8]) -> Result<String, ReadError> {
-    let translated = || Encoding::read::<serde_json::Value>(payload).map(|value| value.to_string());
-    match std::str::from_utf8(payload) {
-        Ok(text) if Encoding::of_payload(payload) == Encoding::Json && !text.contains(['\n', '\r']) => {
-            Ok(text.to_owned())
-        }
-        Ok(_) | Err(_) => translated(),
-    }
 }
