@@ -39,10 +39,7 @@ impl Fleet {
                 policy_hash: wire::policy::hash(partition.policy()).into(),
             })
             .collect();
-        let policies = partitions
-            .iter()
-            .map(|partition| Arc::clone(partition.policy()))
-            .collect();
+        let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
         Self {
             partitions,
             derived,
@@ -117,11 +114,7 @@ impl Fleet {
     /// A partition as it is now.
     pub(crate) fn snapshot(&self, number: u16) -> Snapshot {
         let at = usize::from(number);
-        Snapshot {
-            partition: number,
-            reached: self.derived[at].clone(),
-            bytes: self.partitions[at].checkpoint(),
-        }
+        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
     }
 
     /// The log time at which an entry would first have something to settle.
@@ -131,9 +124,7 @@ impl Fleet {
 
     /// Whether `policy` is in force in every partition.
     pub(crate) fn is_under(&self, policy: &Policy) -> bool {
-        self.partitions
-            .iter()
-            .all(|partition| **partition.policy() == *policy)
+        self.partitions.iter().all(|partition| **partition.policy() == *policy)
     }
 
     pub(crate) fn partitions(&self) -> &[Partition] {
