@@ -140,6 +140,12 @@ impl Partition {
         }
         self.in_sequence(at, signal);
         let now = self.time.w;
+        if self.changes_nothing(at, signal) {
+            let hot = &mut self.people.hot[at];
+            hot.set_seen(now);
+            hot.set_input(now);
+            return;
+        }
         let evidence = match signal.kind {
             Kind::Heartbeat => self.beat(at, signal, false),
             Kind::Update => {
@@ -159,6 +165,17 @@ impl Partition {
             }
         };
         self.conclude(at, signal, &evidence, out);
+    }
+
+    /// Whether a signal is the plain heartbeat of an active session in sight: the case of nearly all, which only renews.
+    /// Its deadlines move later, so the wheel has nothing to learn.
+    fn changes_nothing(&self, at: u32, signal: &Signal) -> bool {
+        let hot = &self.people.hot[at];
+        signal.is_plain()
+            && hot.state() == State::Active
+            && hot.visibility() == Visibility::Visible
+            && !hot.reported()
+            && self.people.facts_of(at).is_none_or(|facts| facts.closed.is_none() && facts.leaving.is_none())
     }
 
     /// A heartbeat: a life sign, and input unless something says otherwise.
