@@ -85,6 +85,15 @@ impl Oracle {
         numbered.map(|(k, (at_ms, body))| Event { at_ms, partition, generation: 0, seq, k, body }).collect()
     }
 
+    pub(crate) fn session_state(&self, (tenant, user, session): logs::Who) -> Option<State> {
+        let user = self.users.get(&(tenant.to_owned(), user.to_owned()))?;
+        user.sessions.get(session).map(|session| session.state)
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.users.values().map(|user| user.sessions.len()).sum()
+    }
+
     fn now(&self) -> Clock {
         self.clock.expect("the first entry starts the clock")
     }

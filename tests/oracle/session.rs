@@ -152,7 +152,7 @@ impl Session {
             self.row = match (of == epoch, seq > latest || count == 0) {
                 (false, _) => Some((epoch, seq, 1)),
                 (true, true) => Some((epoch, seq, count + 1)),
-                (true, false) => self.row,
+                (true, false) => Some((epoch, seq, 1)), //F2 self.row,
             };
             if self.row.is_none_or(|row| row.2 < 3) {
                 return false;
