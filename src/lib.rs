@@ -11,6 +11,10 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 
-pub mod model;
+//pub mod cli;
+pub mod config;
 pub mod fold;
+pub mod model;
+pub mod nats;
+pub mod runtime;
 pub mod wire;

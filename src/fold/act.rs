@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::partition::Partition;
+use super::population::SessionHash;
 use super::record::{NONE, SetBack, Will};
 use super::tell::raised;
 use crate::model::{
@@ -28,8 +29,8 @@ struct Evidence {
 
 impl Partition {
     /// Takes one signal: first the user is settled to now, then the signal acts.
-    pub(crate) fn take(&mut self, address: Address<'_>, signal: &Signal, out: &mut Vec<Event>) {
-        let mut session = self.people.find(address);
+    pub(crate) fn take(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
+        let mut session = self.people.find(address, hash);
         let user = match session {
             Some(at) => Some(self.people.cold[at].user),
             None => self.people.find_user(address.tenant, address.user),
@@ -38,25 +39,25 @@ impl Partition {
             && self.may_be_due(user, self.time.w)
         {
             self.settle_user(user, self.time.w, out);
-            session = self.people.find(address);
+            session = self.people.find(address, hash);
         }
         match (session, signal.kind) {
             (Some(at), _) if self.people.hot[at].state() == State::Offline => self.take_late(at, signal, out),
             (Some(at), _) => self.take_live(at, signal, out),
-            (None, Kind::Heartbeat) => self.take_first(address, signal, out),
+            (None, Kind::Heartbeat) => self.take_first(address, hash, signal, out),
             // Nothing but a heartbeat starts a session.
             (None, Kind::Update | Kind::Disconnect | Kind::Leave) => self.dropped += 1,
         }
     }
 
-    fn take_first(&mut self, address: Address<'_>, signal: &Signal, out: &mut Vec<Event>) {
+    fn take_first(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
         if let Some(reason) = self.limit_reached(address) {
             let Address { tenant, user, session } = address;
             let subject = format!("presence.v1.log.{}.signal.{tenant}.{user}.{session}", self.number);
             self.reject(subject.into(), reason, out);
             return;
         }
-        let at = self.people.add(address);
+        let at = self.people.add(address, hash);
         self.people.hot[at].set_profile(self.policy.default_index());
         self.in_sequence(at, signal);
         self.begin(at, signal, out);

@@ -64,6 +64,7 @@ impl Partition {
         for number in [u64::from(super::FOLD_VERSION), self.number.into(), self.generation.into(), self.seq] {
             out.number(number);
         }
+        out.number(u64::from(self.started));
         let ObservedTime { hi, w, hold, earned, last_tick } = self.time;
         [hi, w, hold, earned].into_iter().for_each(|number| out.number(number));
         out.maybe_number(last_tick);
@@ -155,6 +156,7 @@ impl Partition {
         let mut partition = Self::with_wheel_tick(input.narrow()?, key, wheel_tick);
         partition.generation = input.narrow()?;
         partition.seq = input.number()?;
+        let started = input.flag()?;
         let time = ObservedTime {
             hi: input.number()?,
             w: input.number()?,
@@ -166,6 +168,7 @@ impl Partition {
             return Err(CheckpointError::Impossible);
         }
         partition.start_at(time.w);
+        partition.started = started;
         partition.time = time;
         partition.rejected = (input.number()?, input.narrow()?);
         partition.forgotten = input.number()?;
@@ -205,10 +208,11 @@ impl Partition {
     }
 
     fn read_session(&mut self, address: Address<'_>, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
-        if self.people.find(address).is_some() {
+        let hash = self.people.session_hash(address);
+        if self.people.find(address, hash).is_some() {
             return Err(CheckpointError::Impossible);
         }
-        let at = self.people.add(address);
+        let at = self.people.add(address, hash);
         let times = [input.number()?, input.number()?];
         let profile = input.narrow::<usize>()?;
         if times.iter().any(|time| *time > TIME_MAX) || profile >= self.policy.profiles.len() {

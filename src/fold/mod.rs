@@ -5,6 +5,7 @@
 //! events, `checkpoint` turns all of it into bytes and back.
 
 mod act;
+mod ahead;
 mod bytes;
 mod checkpoint;
 mod entry;
@@ -20,11 +21,13 @@ mod slab;
 mod tell;
 pub mod wheel;
 
+pub use ahead::{AHEAD, look_ahead};
 pub use checkpoint::CheckpointError;
 pub use entry::{Body, Entry};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};
+pub use population::SessionHash;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over
 /// between versions only at a drained position.

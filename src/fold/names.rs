@@ -5,6 +5,9 @@ use crate::model::id::TOKEN_BYTES_MAX;
 const CLASS_BYTES: usize = 8;
 const CLASSES: usize = (TOKEN_BYTES_MAX + 1).div_ceil(CLASS_BYTES);
 const PLACE_BITS: u32 = 27;
+/// Names of one class lie in chunks of so many, which never move.
+const CHUNK_BITS: u32 = 9;
+const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// Where a name is: its class and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,8 +21,9 @@ pub(crate) struct Names {
 
 #[derive(Debug, Default)]
 struct Class {
-    bytes: Vec<u8>,
+    chunks: Vec<Box<[u8]>>,
     free: Vec<u32>,
+    used: u32,
 }
 
 impl Names {
@@ -32,16 +36,18 @@ impl Names {
         let width = (class_number + 1) * CLASS_BYTES;
         let class = &mut self.classes[class_number];
         let place = class.free.pop().unwrap_or_else(|| {
-            let place = class.bytes.len() / width;
-            if class.bytes.len() == class.bytes.capacity() {
-                class.bytes.reserve_exact((place / 8 + 16) * width);
+            let place = class.used;
+            assert!(place < 1 << PLACE_BITS, "limits keep names below 2^27 a class");
+            if place as usize == class.chunks.len() << CHUNK_BITS {
+                class.chunks.push(vec![0; CHUNK * width].into());
             }
-            class.bytes.resize(class.bytes.len() + width, 0);
-            u32::try_from(place).ok().filter(|place| *place < 1 << PLACE_BITS).expect("limits keep names below 2^27 a class")
+            class.used += 1;
+            place
         });
-        let at = place as usize * width;
-        class.bytes[at] = name.len() as u8;
-        class.bytes[at + 1..=at + name.len()].copy_from_slice(name.as_bytes());
+        let at = (place as usize & (CHUNK - 1)) * width;
+        let bytes = &mut class.chunks[(place >> CHUNK_BITS) as usize][at..at + width];
+        bytes[0] = name.len() as u8;
+        bytes[1..=name.len()].copy_from_slice(name.as_bytes());
         Name((class_number as u32) << PLACE_BITS | place)
     }
 
@@ -51,8 +57,10 @@ impl Names {
 
     pub(crate) fn bytes(&self, name: Name) -> &[u8] {
         let class_number = (name.0 >> PLACE_BITS) as usize;
-        let at = (name.0 & ((1 << PLACE_BITS) - 1)) as usize * (class_number + 1) * CLASS_BYTES;
-        let bytes = &self.classes[class_number].bytes[at..];
+        let place = name.0 & ((1 << PLACE_BITS) - 1);
+        let width = (class_number + 1) * CLASS_BYTES;
+        let at = (place as usize & (CHUNK - 1)) * width;
+        let bytes = &self.classes[class_number].chunks[(place >> CHUNK_BITS) as usize][at..at + width];
         &bytes[1..=usize::from(bytes[0])]
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::entry::{Body, Entry};
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
-use super::population::Population;
+use super::population::{Population, SessionHash};
 use super::record::TIME_MAX;
 use super::wheel::TimingWheel;
-use crate::model::{EngineWhat, Event, Millis, Policy, State};
+use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
 
 /// Deadlines are settled on this grid of observed time. It is part of the contract, not a setting.
 pub const GRID_MS: Millis = 100;
@@ -40,6 +40,8 @@ pub struct Partition {
     pub(crate) number: u16,
     pub(crate) generation: u32,
     pub(crate) seq: u64,
+    /// Whether its time has started, with the first entry of its first log.
+    pub(crate) started: bool,
     pub(crate) time: ObservedTime,
     pub(crate) policy: Arc<Policy>,
     pub(crate) people: Population,
@@ -74,6 +76,7 @@ impl Partition {
             number,
             generation: 0,
             seq: 0,
+            started: false,
             time: ObservedTime::starting_at(0),
             policy: Arc::default(),
             people: Population::new(key),
@@ -89,19 +92,27 @@ impl Partition {
 
     /// Folds one entry and appends its events in their order. Entries at or before the position change nothing.
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
+        let hash = match &entry.body {
+            Body::Signal(address, _) => self.people.session_hash(*address),
+            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
+        };
+        self.apply_hashed(entry, hash, out);
+    }
+
+    /// As [`Partition::apply`], with the hash that [`look_ahead`](super::look_ahead) computed of this partition's signal.
+    pub fn apply_hashed(&mut self, entry: &Entry<'_>, hash: SessionHash, out: &mut Vec<Event>) {
         if entry.seq <= self.seq {
             return;
         }
         let first = out.len();
-        let starting = self.seq == 0;
         self.seq = entry.seq;
         let ts = entry.ts.min(TIME_MAX);
-        if starting {
+        if !self.started {
             self.start_at(ts);
         }
         self.pass(ts, &entry.body, out);
         match &entry.body {
-            Body::Signal(address, signal) => self.take(*address, signal, out),
+            Body::Signal(address, signal) => self.take(*address, hash, signal, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),
             Body::Policy(policy) => self.adopt(policy, out),
             Body::Tick { .. } | Body::Other => {}
@@ -110,6 +121,7 @@ impl Partition {
     }
 
     pub(crate) fn start_at(&mut self, ts: Millis) {
+        self.started = true;
         self.time = ObservedTime::starting_at(ts);
         self.wheel = TimingWheel::starting_at(ts / self.wheel_tick);
     }
@@ -186,15 +198,23 @@ impl Partition {
         self.dropped
     }
 
-    /// The state of a session as it was told last; `None` if nothing is known of it.
+    /// The state of a session as it was told last; offline if nothing is known of it.
     #[must_use]
-    pub fn session_state(&self, address: crate::model::Address<'_>) -> Option<State> {
-        self.people.find(address).map(|at| self.people.hot[at].state())
+    pub fn session_state(&self, address: Address<'_>) -> State {
+        let hash = self.people.session_hash(address);
+        self.people.find(address, hash).map_or(State::Offline, |at| self.people.hot[at].state())
     }
 
-    /// The log was lost: another one begins at the next entry. Who is there stays, and the time between is excused.
-    pub fn lose_log(&mut self) {
-        self.generation += 1;
+    /// The state of a user as it was told last; offline if nothing is known of it.
+    #[must_use]
+    pub fn user_state(&self, tenant: Token<'_>, user: Token<'_>) -> State {
+        self.people.find_user(tenant, user).map_or(State::Offline, |at| self.people.users[at].state)
+    }
+
+    /// The log was lost: another one begins at the next entry, counted as `generation`. Who is there stays, and the gap
+    /// between their timestamps is excused as any other.
+    pub fn lose_log(&mut self, generation: u32) {
+        self.generation = generation;
         self.seq = 0;
     }
 }

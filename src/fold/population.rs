@@ -2,11 +2,10 @@
 
 use hashbrown::HashTable;
 
-use super::key::{self, IndexKey};
+use super::key::{self, Hash, IndexKey};
 use super::names::Names;
 use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, User, Will};
 use super::slab::Slab;
-use crate::model::id::TOKEN_BYTES_MAX;
 use crate::model::session::Life;
 use crate::model::{Address, Millis, Token};
 
@@ -26,36 +25,12 @@ pub(crate) struct Population {
     by_tenant: HashTable<u32>,
 }
 
-/// A subject's tokens joined by dots, on the stack.
-struct Path {
-    bytes: [u8; 3 * TOKEN_BYTES_MAX + 2],
-    len: usize,
-}
+/// Names that are no longer than this together are hashed in one piece.
+const SHORT_PATH: usize = 64;
 
-impl Path {
-    fn of(tenant: &[u8], user: &[u8]) -> Self {
-        let mut path = Self { bytes: [0; _], len: 0 };
-        path.push(tenant);
-        path.push(b".");
-        path.push(user);
-        path
-    }
-
-    fn with(mut self, session: &[u8]) -> Self {
-        self.push(b".");
-        self.push(session);
-        self
-    }
-
-    fn push(&mut self, part: &[u8]) {
-        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
-        self.len += part.len();
-    }
-
-    fn hash(&self, key: IndexKey) -> u128 {
-        key::hash(key, &self.bytes[..self.len])
-    }
-}
+/// The hash of a session's names under the key of one population.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SessionHash(u128);
 
 impl Population {
     pub(crate) fn new(key: IndexKey) -> Self {
@@ -74,14 +49,44 @@ impl Population {
         }
     }
 
+    /// The hash under which a session is found.
+    pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
+        SessionHash(self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str()))
+    }
+
+    /// The hash of a session, or with an empty session of a user.
+    fn hash_of(&self, tenant: &str, user: &str, session: &str) -> u128 {
+        let parts = [tenant.as_bytes(), b".", user.as_bytes(), b".", session.as_bytes()];
+        let mut path = [0; SHORT_PATH];
+        let mut len = 0;
+        for part in parts {
+            let Some(room) = path.get_mut(len..len + part.len()) else {
+                return parts.into_iter().fold(Hash::new(self.key), Hash::with).finish();
+            };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
+        key::hash(self.key, &path[..len])
+    }
+
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
-    pub(crate) fn find(&self, address: Address<'_>) -> Option<u32> {
-        let Address { tenant, user, session } = address;
-        let hash = Path::of(tenant.as_str().as_bytes(), user.as_str().as_bytes())
-            .with(session.as_str().as_bytes())
-            .hash(self.key);
+    pub(crate) fn find(&self, address: Address<'_>, hash: SessionHash) -> Option<u32> {
+        let hash = hash.0;
         let same = |at: &u32| self.hot[*at].key == (hash >> 64) as u64 && self.is_at(*at, address);
         self.by_session.find(hash as u64, same).copied()
+    }
+
+    /// Where a session seems to be, by its hash alone.
+    pub(crate) fn glance(&self, hash: SessionHash) -> Option<u32> {
+        self.by_session.find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64).copied()
+    }
+
+    /// Reads the names of a session and its user's record; what it returns means nothing.
+    pub(crate) fn touch(&self, at: u32) -> u64 {
+        let cold = &self.cold[at];
+        let user = &self.users[cold.user];
+        let names = self.names.bytes(cold.name)[0] ^ self.names.bytes(user.name)[0];
+        user.soonest ^ u64::from(names)
     }
 
     fn is_at(&self, at: u32, address: Address<'_>) -> bool {
@@ -97,21 +102,20 @@ impl Population {
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let hash = Path::of(tenant.as_str().as_bytes(), user.as_str().as_bytes()).hash(self.key) as u64;
+        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
         self.by_user.find(hash, |at| self.is_user(*at, tenant, user)).copied()
     }
 
     fn user_hash(&self, at: u32) -> u64 {
         let user = &self.users[at];
-        Path::of(self.tenants[user.tenant].name.as_bytes(), self.names.bytes(user.name)).hash(self.key) as u64
+        self.hash_of(&self.tenants[user.tenant].name, self.names.get(user.name), "") as u64
     }
 
-    fn session_hash(&self, at: u32) -> u64 {
+    fn place_hash(&self, at: u32) -> u64 {
         let cold = &self.cold[at];
         let user = &self.users[cold.user];
-        Path::of(self.tenants[user.tenant].name.as_bytes(), self.names.bytes(user.name))
-            .with(self.names.bytes(cold.name))
-            .hash(self.key) as u64
+        let tenant = &self.tenants[user.tenant].name;
+        self.hash_of(tenant, self.names.get(user.name), self.names.get(cold.name)) as u64
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
@@ -143,14 +147,12 @@ impl Population {
     }
 
     /// Adds a session that is not there, with its user and tenant where they are not.
-    pub(crate) fn add(&mut self, address: Address<'_>) -> u32 {
+    pub(crate) fn add(&mut self, address: Address<'_>, hash: SessionHash) -> u32 {
+        let hash = hash.0;
         let user = match self.find_user(address.tenant, address.user) {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),
         };
-        let hash = Path::of(address.tenant.as_str().as_bytes(), address.user.as_str().as_bytes())
-            .with(address.session.as_str().as_bytes())
-            .hash(self.key);
         let name = self.names.insert(address.session.as_str());
         let at = self.hot.insert(Hot::with_key((hash >> 64) as u64));
         let next = std::mem::replace(&mut self.users[user].first, at);
@@ -160,7 +162,7 @@ impl Population {
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions += 1;
         let mut index = std::mem::take(&mut self.by_session);
-        index.insert_unique(hash as u64, at, |at| self.session_hash(*at));
+        index.insert_unique(hash as u64, at, |at| self.place_hash(*at));
         self.by_session = index;
         at
     }
@@ -173,7 +175,7 @@ impl Population {
         self.tenants[tenant_at].users += 1;
         let name = self.names.insert(user.as_str());
         let at = self.users.insert(User { tenant: tenant_at, name, ..User::default() });
-        let hash = Path::of(tenant.as_str().as_bytes(), user.as_str().as_bytes()).hash(self.key) as u64;
+        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
         let mut index = std::mem::take(&mut self.by_user);
         index.insert_unique(hash, at, |at| self.user_hash(*at));
         self.by_user = index;
@@ -182,7 +184,7 @@ impl Population {
 
     /// Removes a session, and its user if that was the last one; returns the highest incarnation that is forgotten.
     pub(crate) fn remove(&mut self, at: u32) -> u64 {
-        let hash = self.session_hash(at);
+        let hash = self.place_hash(at);
         self.by_session.find_entry(hash, |other| *other == at).expect("a session is in the index").remove();
         let user = self.cold[at].user;
         self.unlink(user, at);

@@ -42,10 +42,11 @@ impl Partition {
             return;
         };
         let address = Address { tenant, user, session };
-        if self.people.find(address).is_some() {
+        let hash = self.people.session_hash(address);
+        if self.people.find(address, hash).is_some() {
             return;
         }
-        let at = self.people.add(address);
+        let at = self.people.add(address, hash);
         let index = self.policy.profile_index(&told.profile).unwrap_or_else(|| self.policy.default_index());
         let now = self.time.w;
         let hot = &mut self.people.hot[at];

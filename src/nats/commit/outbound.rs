@@ -1,0 +1,195 @@
+//! How a batch looks on the wire, and how progress is read back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::{HeaderMap, PublishErrorKind, Request, RequestErrorKind, Subject};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::protocol::{Outcome, Part};
+use super::{OutMessage, names};
+use crate::nats::Nats;
+use crate::wire::Progress;
+
+/// How long the first attempt waits for its acknowledgement; each further one twice as long, up to four times.
+const ACK_MAX: Duration = Duration::from_secs(2);
+
+/// A batch, ready to be published any number of times.
+#[derive(Debug)]
+pub(super) struct Outbound<'a> {
+    nats: &'a Nats,
+    messages: Vec<Message>,
+}
+
+#[derive(Debug)]
+struct Message {
+    subject: Subject,
+    headers: Vec<(&'static str, String)>,
+    payload: Bytes,
+}
+
+impl<'a> Outbound<'a> {
+    /// Events first, then the progress of each part.
+    pub(super) fn new(nats: &'a Nats, events: Vec<OutMessage>, parts: &[Part], progress: &[Progress]) -> Self {
+        let epochs: HashMap<_, _> = parts.iter().map(|part| (part.partition, part.epoch)).collect();
+        let events = events.into_iter().map(|event| {
+            let epoch = epochs.get(&event.partition).expect("every partition of a batch has its progress in it");
+            event_message(event, *epoch)
+        });
+        let progress = parts.iter().zip(progress).map(|(part, progress)| progress_message(part, progress));
+        Self { nats, messages: events.chain(progress).collect() }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    /// Publishes the whole batch as `batch_id`, once there is a connection. Only the last message is a request.
+    pub(super) async fn publish(&self, batch_id: &str, attempt: u32) -> Outcome {
+        self.nats.connected().await;
+        let (last, others) = self.messages.split_last().expect("a batch ends with a progress");
+        for (i, message) in others.iter().enumerate() {
+            let headers = message.headers(batch_id, i + 1);
+            let (subject, payload) = (message.subject.clone(), message.payload.clone());
+            if let Err(error) = self.nats.client.publish_with_headers(subject, headers, payload).await {
+                return match error.kind() {
+                    PublishErrorKind::MaxPayloadExceeded | PublishErrorKind::InvalidSubject => unsendable(&error),
+                    PublishErrorKind::Send => Outcome::Unknown,
+                };
+            }
+        }
+        let mut headers = last.headers(batch_id, self.messages.len());
+        headers.insert("Nats-Batch-Commit", "1");
+        let request = Request::new()
+            .headers(headers)
+            .payload(last.payload.clone())
+            .timeout(Some(ACK_MAX * 2_u32.pow(attempt.saturating_sub(1).min(2))));
+        match self.nats.client.send_request(last.subject.clone(), request).await {
+            Ok(answer) => outcome(&answer.payload),
+            Err(error) => match error.kind() {
+                RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => unsendable(&error),
+                RequestErrorKind::TimedOut | RequestErrorKind::NoResponders | RequestErrorKind::Other => {
+                    Outcome::Unknown
+                }
+            },
+        }
+    }
+}
+
+impl Message {
+    fn headers(&self, batch_id: &str, sequence: usize) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.insert(*name, value.as_str());
+        }
+        headers.insert("Nats-Batch-Id", batch_id);
+        headers.insert("Nats-Batch-Sequence", sequence.to_string());
+        headers
+    }
+}
+
+fn event_message(event: OutMessage, epoch: u64) -> Message {
+    let OutMessage { partition: _, subject, mut headers, payload } = event;
+    for (_, value) in &mut headers {
+        // A header ends at a line break; what would come after it is not worth a crash.
+        if value.contains(['\r', '\n']) {
+            *value = value.replace(['\r', '\n'], " ");
+        }
+    }
+    headers.push(("Presence-Epoch", epoch.to_string()));
+    Message { subject: committed(&subject), headers, payload }
+}
+
+fn progress_message(part: &Part, progress: &Progress) -> Message {
+    let expected = part.expected.as_ref().map_or(0, |known| known.seq);
+    let headers = vec![
+        ("Presence-Epoch", part.epoch.to_string()),
+        ("Nats-Rollup", "sub".to_owned()),
+        // Of the subject as it is stored, after the stream's transform.
+        ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
+    ];
+    let payload = serde_json::to_vec(progress).expect("a progress is made of texts and numbers");
+    Message { subject: committed(&names::progress(part.partition)), headers, payload: payload.into() }
+}
+
+/// Where a message is published that is to be told as `told`.
+fn committed(told: &str) -> Subject {
+    let rest = told.strip_prefix(names::TOLD_PREFIX).expect("events are told under presence.v1");
+    format!("{}{rest}", names::COMMIT_PREFIX).into()
+}
+
+/// Our own client does not send it: the same as a refusal for good. 10054 is "message size exceeds maximum allowed".
+fn unsendable(error: &dyn std::fmt::Display) -> Outcome {
+    Outcome::Refused { code: 10_054, description: error.to_string() }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    error: Option<AnswerError>,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    count: u64,
+}
+
+#[derive(Deserialize)]
+struct AnswerError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+fn outcome(answer: &[u8]) -> Outcome {
+    match serde_json::from_slice(answer) {
+        Ok(Answer { error: Some(error), .. }) => {
+            Outcome::Refused { code: error.err_code, description: error.description }
+        }
+        Ok(Answer { error: None, seq, count }) => Outcome::Acked { last_seq: seq, count },
+        Err(_) => Outcome::Unknown,
+    }
+}
+
+/// A partition's progress with its sequence in PRESENCE_EVENTS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredProgress {
+    /// Its sequence.
+    pub seq: u64,
+    /// What it says.
+    pub progress: Progress,
+}
+
+/// Why a progress could not be read. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Nobody answered, or the stream is not there; worth another try.
+    #[error("the progress was not answered: {0}")]
+    Unanswered(String),
+    /// What is there is no progress.
+    #[error("what is stored is no progress: {0}")]
+    Unreadable(String),
+}
+
+/// Reads a partition's progress from the leader of PRESENCE_EVENTS; `None` if there is none.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn read_progress(nats: &Nats, partition: u16) -> Result<Option<StoredProgress>, ReadError> {
+    let unanswered = |error: &dyn std::fmt::Display| ReadError::Unanswered(error.to_string());
+    let stream = nats.jetstream.get_stream_no_info(names::EVENTS).await.map_err(|error| unanswered(&error))?;
+    match stream.get_last_raw_message_by_subject(&names::progress(partition)).await {
+        Ok(message) => match serde_json::from_slice(&message.payload) {
+            Ok(progress) => Ok(Some(StoredProgress { seq: message.sequence, progress })),
+            Err(error) => Err(ReadError::Unreadable(error.to_string())),
+        },
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            LastRawMessageErrorKind::InvalidSubject
+            | LastRawMessageErrorKind::JetStream(_)
+            | LastRawMessageErrorKind::Other => Err(unanswered(&error)),
+        },
+    }
+}

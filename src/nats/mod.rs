@@ -1,0 +1,33 @@
+//! The JetStream edge: everything that talks to NATS, and nothing that decides about presence.
+//!
+//! - [`connect`]: where the server is and who we are → [`Nats`].
+//! - [`topology`]: the streams and buckets, created, compared, mended or refused.
+//! - [`log`]: the log's identity, and its reader: one consumer, no gap, no duplicate.
+//! - [`tick`]: the acknowledged ticks that move the log's time where nothing else does.
+//! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
+//! - [`latest`]: the last stored message of each subject.
+//! - [`checkpoint`]: checkpoints in the Object Store.
+//! - [`info`]: the micro service `presence`.
+//! - [`server`]: `nats-server` as a supervised child.
+//!
+//! Times that this module measures by the local clock decide only when something is sent again or given up, never what
+//! an event says.
+
+pub mod checkpoint;
+pub mod commit;
+pub mod connect;
+pub mod info;
+pub mod latest;
+pub mod log;
+pub mod names;
+mod pull;
+pub mod server;
+pub mod tick;
+pub mod topology;
+pub mod version;
+
+pub use checkpoint::{CheckpointError, Checkpoints};
+pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position};
+pub use connect::{ConnectError, ConnectOptions, Nats};
+pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+pub use tick::Ticker;

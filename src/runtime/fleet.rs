@@ -1,0 +1,114 @@
+//! All partitions that this engine owns, fed from one log.
+
+use std::sync::Arc;
+
+use super::outbox::{Outbox, Reached, Snapshot};
+use crate::fold::{Entry, Partition};
+use crate::model::{Event, Policy};
+use crate::nats::LogMessage;
+use crate::wire::{self, Encoding, Route};
+
+/// The partitions, and where each of them is.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    partitions: Vec<Partition>,
+    /// Per partition, what it has derived: the position of its latest entry and how many events that told.
+    derived: Vec<Reached>,
+    /// Per partition, the policy whose hash `derived` holds.
+    policies: Vec<Arc<Policy>>,
+    encoding: Encoding,
+    /// The last entry of the log that was read.
+    position: u64,
+    /// Its timestamp in milliseconds.
+    log_time: u64,
+    events: Vec<Event>,
+    /// Fields of signals that were dropped as wrong.
+    ignored_fields: u64,
+}
+
+impl Fleet {
+    /// `partitions` in the order of their numbers, from 0.
+    pub(crate) fn new(partitions: Vec<Partition>, encoding: Encoding) -> Self {
+        let derived = partitions
+            .iter()
+            .map(|partition| Reached {
+                seq: partition.position(),
+                ts: partition.log_time(),
+                k: 0,
+                generation: partition.generation(),
+                policy_hash: wire::policy::hash(partition.policy()).into(),
+            })
+            .collect();
+        let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
+        Self { partitions, derived, policies, encoding, position: 0, log_time: 0, events: Vec::new(), ignored_fields: 0 }
+    }
+
+    /// Folds one entry of the log; what it tells and was not told before goes to the outbox.
+    pub(crate) fn apply(&mut self, message: &LogMessage, outbox: &mut Outbox) {
+        let count = self.partitions.len() as u16;
+        let read = wire::LogMessage {
+            seq: message.seq,
+            ts: message.ts_ms,
+            subject: &message.subject,
+            payload: &message.payload,
+            content_type: message.content_type.as_deref(),
+        }
+        .read(count);
+        self.ignored_fields += u64::from(read.ignored.len());
+        (self.position, self.log_time) = (message.seq, message.ts_ms);
+        match read.route {
+            Route::Partition(number) => self.apply_to(number, &read.entry(), outbox),
+            Route::All => (0..count).for_each(|number| self.apply_to(number, &read.entry(), outbox)),
+            Route::Nobody => {}
+        }
+    }
+
+    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, outbox: &mut Outbox) {
+        let at = usize::from(number);
+        let partition = &mut self.partitions[at];
+        if entry.seq <= partition.position() {
+            return;
+        }
+        partition.apply(entry, &mut self.events);
+        if !Arc::ptr_eq(partition.policy(), &self.policies[at]) {
+            self.policies[at] = Arc::clone(partition.policy());
+            self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
+        }
+        let derived = &mut self.derived[at];
+        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
+        for event in self.events.drain(..) {
+            if !outbox.was_told(number, event.seq, event.k) {
+                let reached = Reached { k: event.k + 1, ..derived.clone() };
+                outbox.tell(number, reached, super::told::messages(&event, self.encoding));
+            }
+        }
+    }
+
+    /// A partition as it is now.
+    pub(crate) fn snapshot(&self, number: u16) -> Snapshot {
+        let at = usize::from(number);
+        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
+    }
+
+    /// The log time at which an entry would first have something to settle.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.partitions.iter().filter_map(Partition::next_due).min()
+    }
+
+    /// Whether `policy` is in force in every partition.
+    pub(crate) fn is_under(&self, policy: &Policy) -> bool {
+        self.partitions.iter().all(|partition| **partition.policy() == *policy)
+    }
+
+    pub(crate) fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(crate) fn log_time(&self) -> u64 {
+        self.log_time
+    }
+}

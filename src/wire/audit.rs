@@ -1,0 +1,396 @@
+//! Proving that what was told is whole: every check that a reader of PRESENCE_EVENTS can make without the log.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::ToldEvent;
+use crate::model::{Millis, State};
+
+/// Reads told events in the order in which they are stored, and finds the first one that breaks a promise:
+///
+/// - ordinals are contiguous from 1, and `from` is the previous `to`, per subject and incarnation;
+/// - `at_ms` never decreases in an incarnation, and incarnations grow;
+/// - positions (generation, seq, k) grow per partition, so that no event is told twice or out of order;
+/// - the epoch never decreases per partition: nothing of a former owner is told after the fence of the next one.
+///
+/// It remembers every subject and nothing else that grows.
+#[derive(Debug, Clone, Default)]
+pub struct Auditor {
+    cut: bool,
+    chains: HashMap<Box<str>, Chain>,
+    partitions: BTreeMap<u16, Partition>,
+    /// Ids of what runtimes told: a few for each change of owner.
+    runtime_ids: HashSet<Box<str>>,
+    counts: Counts,
+}
+
+/// How much was found whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Sessions' events.
+    pub session_events: u64,
+    /// Users' events.
+    pub user_events: u64,
+    /// What engines told about themselves.
+    pub engine_events: u64,
+    /// Refused signals.
+    pub rejected_events: u64,
+    /// Events of kinds that this version doesn't know: only their epochs were checked.
+    pub other_events: u64,
+    /// Subjects of sessions and users.
+    pub subjects: u64,
+    /// Their incarnations.
+    pub incarnations: u64,
+    /// Partitions.
+    pub partitions: u64,
+}
+
+/// Where an event was stored: what the stream says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Its subject.
+    pub subject: &'a str,
+    /// Its header `Presence-Epoch`, if it has one that is a number.
+    pub epoch: Option<u64>,
+    /// Its sequence in the stream.
+    pub stream_seq: u64,
+}
+
+/// A broken promise, and the events that show it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stream sequence {at}: {fault}")]
+pub struct Breach {
+    /// Which promise.
+    pub fault: Fault,
+    /// The stream sequence of the event that it follows, if it takes two to break it.
+    pub before: Option<u64>,
+    /// The stream sequence of the event that breaks it.
+    pub at: u64,
+}
+
+/// Which promise is broken. Ordinals, states and times are those of one subject, the rest is of one partition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// An ordinal is missing or comes again.
+    #[error("ordinal {found} where {wanted} is due")]
+    Ordinal {
+        /// What is there.
+        found: u32,
+        /// What should be.
+        wanted: u32,
+    },
+    /// The state before is not the one that was told last.
+    #[error("`from` is {}, the state told last is {}", .found.as_str(), .wanted.as_str())]
+    Chain {
+        /// What is there.
+        found: State,
+        /// What should be.
+        wanted: State,
+    },
+    /// A new incarnation while the former one has not ended.
+    #[error("incarnation {found} begins while {before} is {}, not offline", .state.as_str())]
+    Alive {
+        /// The new one.
+        found: u64,
+        /// The former one.
+        before: u64,
+        /// The former one's state.
+        state: State,
+    },
+    /// An incarnation that is below an earlier one.
+    #[error("incarnation {found} comes after incarnation {before}")]
+    Incarnation {
+        /// What is there.
+        found: u64,
+        /// The one before.
+        before: u64,
+    },
+    /// Time ran backwards within an incarnation.
+    #[error("`at_ms` is {found}, which is before the {before} told last")]
+    Time {
+        /// What is there.
+        found: Millis,
+        /// The one before.
+        before: Millis,
+    },
+    /// An event was told again.
+    #[error("the event {id} is told twice")]
+    Duplicate {
+        /// Its id.
+        id: String,
+    },
+    /// An event comes after one of a later position.
+    #[error("position {found} comes after position {before} of the same partition")]
+    Position {
+        /// Its position.
+        found: Position,
+        /// The one before.
+        before: Position,
+    },
+    /// A former owner's event after the fence of the next one.
+    #[error("epoch {found} comes after epoch {before} of the same partition")]
+    Epoch {
+        /// What is there.
+        found: u64,
+        /// The one before.
+        before: u64,
+    },
+    /// No epoch, or none that is a number.
+    #[error("there is no header Presence-Epoch with a number")]
+    NoEpoch,
+    /// An id that is not made of the event's partition and log sequence.
+    #[error("the id {id} does not belong to partition {partition} and log sequence {seq}")]
+    Id {
+        /// The id.
+        id: String,
+        /// The event's partition.
+        partition: u16,
+        /// The event's log sequence.
+        seq: u64,
+    },
+}
+
+/// An event's position in its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Grows each time the log was lost.
+    pub generation: u32,
+    /// The log entry that caused it.
+    pub seq: u64,
+    /// Its place among that entry's events.
+    pub k: u32,
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}-{}", self.generation, self.seq, self.k)
+    }
+}
+
+/// What was told last of a subject.
+#[derive(Debug, Clone, Copy)]
+struct Chain {
+    incarnation: u64,
+    ordinal: u32,
+    to: State,
+    at_ms: Millis,
+    stream_seq: u64,
+}
+
+/// What was told last of a partition.
+#[derive(Debug, Clone, Copy, Default)]
+struct Partition {
+    epoch: Option<(u64, u64)>,
+    position: Option<(Position, u64)>,
+}
+
+/// What an event says about its subject's chain.
+struct Link {
+    incarnation: u64,
+    ordinal: u32,
+    from: State,
+    to: State,
+    at_ms: Millis,
+}
+
+impl Auditor {
+    /// An auditor that has seen nothing. `cut`: the stream's limits may have taken its oldest events, so that the first
+    /// one of a subject may be any.
+    #[must_use]
+    pub fn new(cut: bool) -> Self {
+        Self { cut, ..Self::default() }
+    }
+
+    /// How much was found whole so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            subjects: self.chains.len() as u64,
+            partitions: self.partitions.len() as u64,
+            ..self.counts
+        }
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// The first [`Breach`] it shows. The auditor has not taken the event then, and is of no more use.
+    pub fn observe(&mut self, told: &ToldEvent, place: Place<'_>) -> Result<(), Breach> {
+        match told {
+            ToldEvent::Session(of) => {
+                self.told_in(of.partition, of.seq, &of.id, place)?;
+                let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
+                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
+                self.counts.session_events += 1;
+            }
+            ToldEvent::User(of) => {
+                self.told_in(of.partition, of.seq, &of.id, place)?;
+                let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
+                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
+                self.counts.user_events += 1;
+            }
+            ToldEvent::Engine(of) => {
+                self.told_in(of.partition, of.seq, &of.id, place)?;
+                self.counts.engine_events += 1;
+            }
+            ToldEvent::Rejected(of) => {
+                self.told_in(of.partition, of.seq, &of.id, place)?;
+                self.counts.rejected_events += 1;
+            }
+            ToldEvent::Other { .. } => {
+                if place.epoch.is_none() {
+                    return Err(Breach { fault: Fault::NoEpoch, before: None, at: place.stream_seq });
+                }
+                self.counts.other_events += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a partition's next progress: a fence or a commit.
+    ///
+    /// # Errors
+    /// [`Fault::Epoch`] and [`Fault::NoEpoch`].
+    pub fn observe_progress(&mut self, partition: u16, place: Place<'_>) -> Result<(), Breach> {
+        let breach = |fault, before| Err(Breach { fault, before, at: place.stream_seq });
+        let Some(epoch) = place.epoch else {
+            return breach(Fault::NoEpoch, None);
+        };
+        let last = &mut self.partitions.entry(partition).or_default().epoch;
+        match *last {
+            Some((before, at)) if epoch < before => {
+                breach(Fault::Epoch { found: epoch, before }, Some(at))
+            }
+            Some(_) | None => {
+                *last = Some((epoch, place.stream_seq));
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks the event's place in its partition.
+    fn told_in(&mut self, partition: u16, seq: u64, id: &str, place: Place<'_>) -> Result<(), Breach> {
+        self.observe_progress(partition, place)?;
+        let breach = |fault, before| Err(Breach { fault, before, at: place.stream_seq });
+        match Id::parse(id, partition, seq) {
+            Some(Id::Fold(position)) => {
+                let last = &mut self.partitions.entry(partition).or_default().position;
+                match *last {
+                    Some((before, at)) if position == before => {
+                        return breach(Fault::Duplicate { id: id.to_owned() }, Some(at));
+                    }
+                    Some((before, at)) if position < before => {
+                        return breach(Fault::Position { found: position, before }, Some(at));
+                    }
+                    Some(_) | None => *last = Some((position, place.stream_seq)),
+                }
+            }
+            Some(Id::Runtime) => {
+                if !self.runtime_ids.insert(id.into()) {
+                    return breach(Fault::Duplicate { id: id.to_owned() }, None);
+                }
+            }
+            None => return breach(Fault::Id { id: id.to_owned(), partition, seq }, None),
+        }
+        Ok(())
+    }
+
+    /// Checks the event's place in its subject's chain.
+    fn link(&mut self, link: &Link, place: Place<'_>) -> Result<(), Breach> {
+        let next = Chain {
+            incarnation: link.incarnation,
+            ordinal: link.ordinal,
+            to: link.to,
+            at_ms: link.at_ms,
+            stream_seq: place.stream_seq,
+        };
+        let (fault, before) = match self.chains.entry(place.subject.into()) {
+            Entry::Occupied(mut last) => match follows(last.get(), link) {
+                Ok(()) => {
+                    self.counts.incarnations += u64::from(last.get().incarnation != link.incarnation);
+                    last.insert(next);
+                    return Ok(());
+                }
+                Err(fault) => (fault, Some(last.get().stream_seq)),
+            },
+            Entry::Vacant(first) => match begins(link) {
+                Err(fault) if !self.cut => (fault, None),
+                Ok(()) | Err(_) => {
+                    self.counts.incarnations += 1;
+                    first.insert(next);
+                    return Ok(());
+                }
+            },
+        };
+        Err(Breach { fault, before, at: place.stream_seq })
+    }
+}
+
+/// Whether an incarnation can begin with this.
+fn begins(link: &Link) -> Result<(), Fault> {
+    if link.ordinal != 1 {
+        return Err(Fault::Ordinal { found: link.ordinal, wanted: 1 });
+    }
+    if link.from != State::Offline {
+        return Err(Fault::Chain { found: link.from, wanted: State::Offline });
+    }
+    Ok(())
+}
+
+/// Whether this can follow what was told last.
+fn follows(last: &Chain, link: &Link) -> Result<(), Fault> {
+    if link.incarnation < last.incarnation {
+        return Err(Fault::Incarnation { found: link.incarnation, before: last.incarnation });
+    }
+    if link.incarnation > last.incarnation {
+        if last.to != State::Offline {
+            let (found, before) = (link.incarnation, last.incarnation);
+            return Err(Fault::Alive { found, before, state: last.to });
+        }
+        return begins(link);
+    }
+    if link.ordinal != last.ordinal + 1 {
+        return Err(Fault::Ordinal { found: link.ordinal, wanted: last.ordinal + 1 });
+    }
+    if link.from != last.to {
+        return Err(Fault::Chain { found: link.from, wanted: last.to });
+    }
+    if link.at_ms < last.at_ms {
+        return Err(Fault::Time { found: link.at_ms, before: last.at_ms });
+    }
+    Ok(())
+}
+
+/// The two forms of ids.
+enum Id {
+    /// `<partition>-<generation>-<seq>-<k>`
+    Fold(Position),
+    /// `<partition>-e<epoch>-<n>`
+    Runtime,
+}
+
+impl Id {
+    /// The id, if it belongs to this partition and log sequence.
+    fn parse(id: &str, partition: u16, seq: u64) -> Option<Self> {
+        let mut parts = id.split('-');
+        if parts.next()?.parse() != Ok(partition) {
+            return None;
+        }
+        let second = parts.next()?;
+        let parsed = if let Some(epoch) = second.strip_prefix('e') {
+            let _: u64 = epoch.parse().ok()?;
+            let _: u32 = parts.next()?.parse().ok()?;
+            Self::Runtime
+        } else {
+            let generation = second.parse().ok()?;
+            if parts.next()?.parse() != Ok(seq) {
+                return None;
+            }
+            Self::Fold(Position { generation, seq, k: parts.next()?.parse().ok()? })
+        };
+        parts.next().is_none().then_some(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests;
