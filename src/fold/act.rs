@@ -417,7 +417,7 @@ fn explain(signal: &Signal, evidence: &Evidence, from: State, to: State, why: Ca
     } else if to > from {
         match why {
             Cause::Frozen | Cause::Left | Cause::Disconnected => why,
-            Cause::Hidden if signal.state.is_none() => why,
+            Cause::Hidden if signal.state.is_none() || signal.kind == Kind::Update => why,
             _ => Cause::Claimed,
         }
     } else if from == State::Stale && signal.kind == Kind::Heartbeat {
