@@ -405,9 +405,10 @@ impl Partition {
                 if from != State::Offline && to != from {
                     self.turn(at, to, Cause::Policy, (self.time.hi, self.time.w), out);
                 }
-                self.arm(at);
             }
             self.tell_user(user, Cause::Policy, self.time.hi, false, out);
+            // Who would be forgotten by now is forgotten now: the wheel has passed its step.
+            self.settle_user(user, self.time.w, out);
         }
     }
 }
