@@ -39,6 +39,8 @@ pub(crate) enum What {
     Tick { failed: u32 },
     Policy(Arc<Policy>),
     Other,
+    /// The first entry of another log, since the one before is lost.
+    NewLog,
 }
 
 /// Tenant, user, session.
@@ -64,6 +66,7 @@ enum Step {
     Ticks { count: u64, every: Millis },
     Policy(usize),
     Other,
+    NewLog,
     /// An entry that was seen already.
     Again,
 }
@@ -86,7 +89,7 @@ impl Line {
             What::Rejected => Body::Rejected { subject: "presence.v1.log.7.x", reason: Rejection::Payload("torn".into()) },
             What::Tick { failed } => Body::Tick { failed: *failed },
             What::Policy(policy) => Body::Policy(policy),
-            What::Other => Body::Other,
+            What::Other | What::NewLog => Body::Other,
         };
         Entry { seq: self.seq, ts: self.ts, body }
     }
@@ -106,7 +109,9 @@ impl Log {
 
     /// The same entries, numbered by their places.
     pub(crate) fn renumbered(mut self) -> Self {
-        for (seq, line) in (1..).zip(&mut self.0) {
+        let mut seq = 0;
+        for line in &mut self.0 {
+            seq = if matches!(line.what, What::NewLog) { 1 } else { seq + 1 };
             line.seq = seq;
         }
         self
@@ -170,15 +175,14 @@ fn write(
 ) -> Log {
     let mut lines: Vec<Line> = Vec::new();
     let mut ts = start;
-    let mut seq = 1;
+    let mut seq = 0;
     let mut counters = std::collections::BTreeMap::<Who, (u64, u64)>::new();
     let mut add = |ts: Millis, what| {
+        // The sequence may leap, since other partitions' entries are in between.
+        seq = if matches!(what, What::NewLog) { 1 } else { seq + 1 + 6 * u64::from(ts % 5 == 0) };
         lines.push(Line { seq, ts, what });
-        seq += if ts % 5 == 0 { 7 } else { 1 };
     };
-    if ruled {
-        add(ts, What::Policy(policies[0].clone()));
-    }
+    add(ts, if ruled { What::Policy(policies[0].clone()) } else { What::Tick { failed: 0 } });
     let mut again = Vec::new();
     for (step, advance) in steps {
         // Half of the logs go without gaps and inversions of time, so that there are long lives too.
@@ -218,15 +222,14 @@ fn write(
             }
             Step::Policy(which) => add(ts, What::Policy(policies[which].clone())),
             Step::Other => add(ts, What::Other),
+            Step::NewLog => add(ts, What::NewLog),
             Step::Again => again.push(ts),
         }
     }
     for (place, ts) in again.into_iter().enumerate() {
-        let place = place * 5 % lines.len().max(1);
-        if let Some(line) = lines.get(place) {
-            let old = Line { ts, ..line.clone() };
-            lines.insert((place + 2).min(lines.len()), old);
-        }
+        let place = place * 5 % lines.len();
+        let old = Line { ts, ..lines[place].clone() };
+        lines.insert((place + 2).min(lines.len()), old);
     }
     Log(lines)
 }
@@ -235,12 +238,13 @@ fn step(mood: Mood) -> impl Strategy<Value = Step> {
     let failed = prop_oneof![3 => Just(0), 1 => 1_u32..4];
     let rare = u32::from(!mood.forward);
     prop_oneof![
-        30 => (who(), signal().prop_map(Box::new), stamp()).prop_map(|(who, signal, stamp)| Step::Signal(who, signal, stamp)),
-        8 => failed.prop_map(|failed| Step::Tick { failed }),
-        4 => (1_u64..8, duration(0)).prop_map(|(count, every)| Step::Ticks { count, every: every.min(1_000) }),
-        1 => (0_usize..3).prop_map(Step::Policy),
-        1 => Just(Step::Rejected),
-        1 => Just(Step::Other),
+        60 => (who(), signal().prop_map(Box::new), stamp()).prop_map(|(who, signal, stamp)| Step::Signal(who, signal, stamp)),
+        16 => failed.prop_map(|failed| Step::Tick { failed }),
+        8 => (1_u64..8, duration(0)).prop_map(|(count, every)| Step::Ticks { count, every: every.min(1_000) }),
+        2 => (0_usize..3).prop_map(Step::Policy),
+        2 => Just(Step::Rejected),
+        2 => Just(Step::Other),
+        1 => Just(Step::NewLog),
         rare => Just(Step::Again),
     ]
 }

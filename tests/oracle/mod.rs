@@ -22,6 +22,7 @@ const EARNED_MAX: Millis = 300_000;
 /// One partition.
 pub(crate) struct Oracle {
     number: u16,
+    generation: u32,
     position: u64,
     pub(crate) clock: Option<Clock>,
     policy: Arc<Policy>,
@@ -62,7 +63,7 @@ impl Clock {
 impl Oracle {
     pub(crate) fn new(number: u16) -> Self {
         let (policy, users) = (Arc::new(Policy::default()), BTreeMap::new());
-        Self { number, position: 0, clock: None, policy, users, forgotten: 0, rejections: (0, 0), told: Vec::new() }
+        Self { number, generation: 0, position: 0, clock: None, policy, users, forgotten: 0, rejections: (0, 0), told: Vec::new() }
     }
 
     pub(crate) fn apply(&mut self, entry: &Entry<'_>) -> Vec<Event> {
@@ -80,16 +81,26 @@ impl Oracle {
             Body::Tick { .. } | Body::Other => {}
         }
         self.told.sort_by(|a, b| (a.0, rank(&a.1)).cmp(&(b.0, rank(&b.1))));
-        let (partition, seq) = (self.number, entry.seq);
+        let (partition, generation, seq) = (self.number, self.generation, entry.seq);
         let numbered = (0..).zip(self.told.drain(..));
-        numbered.map(|(k, (at_ms, body))| Event { at_ms, partition, generation: 0, seq, k, body }).collect()
+        numbered.map(|(k, (at_ms, body))| Event { at_ms, partition, generation, seq, k, body }).collect()
     }
 
-    pub(crate) fn session_state(&self, (tenant, user, session): logs::Who) -> Option<State> {
-        let user = self.users.get(&(tenant.to_owned(), user.to_owned()))?;
-        user.sessions.get(session).map(|session| session.state)
+    /// Another log begins with the next entry.
+    pub(crate) fn lose_log(&mut self) {
+        self.generation += 1;
+        self.position = 0;
     }
 
+    /// The states of a session and its user; offline if nothing is known.
+    pub(crate) fn states(&self, (tenant, user, session): logs::Who) -> (State, State) {
+        let user = self.users.get(&(tenant.to_owned(), user.to_owned()));
+        let of_session = user.and_then(|user| user.sessions.get(session)).map(|session| session.state);
+        let of_user = user.and_then(|user| user.known).map(|known| known.0);
+        (of_session.unwrap_or(State::Offline), of_user.unwrap_or(State::Offline))
+    }
+
+    /// How many sessions are remembered.
     pub(crate) fn sessions(&self) -> usize {
         self.users.values().map(|user| user.sessions.len()).sum()
     }
@@ -166,14 +177,17 @@ impl Oracle {
                 (user.intent, user.until) = (Intent::Open, None);
             }
             self.tell_user(key, &mut user, at, cause);
-            let forgotten = &mut self.forgotten;
-            user.sessions.retain(|_, session| {
-                let kept = session.forget_at(&policy).is_none_or(|at| at > instant);
-                *forgotten = if kept { *forgotten } else { session.incarnation.max(*forgotten) };
-                kept
-            });
+            self.forget(&mut user, instant);
         }
         user
+    }
+
+    fn forget(&mut self, user: &mut User, instant: Millis) {
+        user.sessions.retain(|_, session| {
+            let kept = session.forget_at(&self.policy).is_none_or(|at| at > instant);
+            self.forgotten = if kept { self.forgotten } else { session.incarnation.max(self.forgotten) };
+            kept
+        });
     }
 
     /// A user lives as long as one of its sessions is remembered.
@@ -193,22 +207,21 @@ impl Oracle {
         self.settle_all(w);
         self.policy = policy.clone();
         self.told.push((hi, EventBody::Engine(EngineEvent { what: EngineWhat::Policy, from_ms: hi, to_ms: hi })));
-        let mut users = std::mem::take(&mut self.users);
-        for (key, user) in &mut users {
+        for (key, mut user) in std::mem::take(&mut self.users) {
             for (name, session) in &mut user.sessions {
                 if policy.profile_index(&session.facts.profile).is_none() {
                     session.facts.profile = policy.default_profile.clone();
                 }
-                session.ruled = w;
                 let (state, _) = session.state_at(w, policy);
                 if session.gone.is_none() && state != session.state {
                     session.enter(state, w);
-                    self.tell_session(key, name, session, hi, Cause::Policy);
+                    self.tell_session(&key, name, session, hi, Cause::Policy);
                 }
             }
-            self.tell_user(key, user, hi, Some(Cause::Policy));
+            self.tell_user(&key, &mut user, hi, Some(Cause::Policy));
+            self.forget(&mut user, w);
+            self.keep(key, user);
         }
-        self.users = users;
     }
 
     // ── signals ──

@@ -41,8 +41,6 @@ pub(crate) struct Session {
     pub(crate) leaving: Option<Millis>,
     /// When it went offline, and whether it had left.
     pub(crate) gone: Option<(Millis, bool)>,
-    /// The latest policy entry. Nobody is forgotten before the policy that says so.
-    pub(crate) ruled: Millis,
 }
 
 /// What an incarnation inherits from its predecessor of the same epoch; the connection it doesn't.
@@ -121,7 +119,6 @@ impl Session {
             closed: None,
             leaving: None,
             gone: None,
-            ruled: 0,
         }
     }
 
@@ -152,7 +149,7 @@ impl Session {
             self.row = match (of == epoch, seq > latest || count == 0) {
                 (false, _) => Some((epoch, seq, 1)),
                 (true, true) => Some((epoch, seq, count + 1)),
-                (true, false) => Some((epoch, seq, 1)), //F2 self.row,
+                (true, false) => self.row,
             };
             if self.row.is_none_or(|row| row.2 < 3) {
                 return false;
@@ -321,7 +318,7 @@ impl Session {
     }
 
     pub(crate) fn forget_at(&self, policy: &Policy) -> Option<Millis> {
-        self.gone.map(|(at, _)| self.ruled.max(at + profile_of(&self.facts, policy).tombstone))
+        self.gone.map(|(at, _)| at + profile_of(&self.facts, policy).tombstone)
     }
 
     pub(crate) fn enter(&mut self, state: State, instant: Millis) {
@@ -339,7 +336,7 @@ fn profile_of<'a>(facts: &Facts, policy: &'a Policy) -> &'a presence::model::Pro
 
 /// Why a session changed its state by a signal, where `why` its facts put it there, and `up` is what would have raised it.
 pub(crate) fn by_signal(signal: &Signal, before: State, state: State, why: Cause, up: Option<Cause>) -> Cause {
-    let claimed = signal.state.is_some() /*F1 && signal.kind == Kind::Heartbeat*/;
+    let claimed = signal.state.is_some() && signal.kind == Kind::Heartbeat;
     if state > before {
         return match why {
             Cause::Frozen | Cause::Left | Cause::Disconnected => why,
