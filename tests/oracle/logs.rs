@@ -174,7 +174,7 @@ fn write(
     steps: Vec<(Step, i64)>,
 ) -> Log {
     let mut lines: Vec<Line> = Vec::new();
-    let mut ts = start;
+    let (mut ts, mut latest) = (start, start);
     let mut seq = 0;
     let mut counters = std::collections::BTreeMap::<Who, (u64, u64)>::new();
     let mut add = |ts: Millis, what| {
@@ -188,6 +188,10 @@ fn write(
         // Half of the logs go without gaps and inversions of time, so that there are long lives too.
         let advance = if turbulent { advance } else { advance.clamp(0, 1_000) };
         ts = ts.saturating_add_signed(advance).max(1);
+        latest = latest.max(ts);
+        if mood.forward {
+            ts = ts.max(latest.saturating_sub(900));
+        }
         match step {
             Step::Signal(who, mut signal, stamp) => {
                 let counter = counters.entry(who).or_insert((3, 3));
