@@ -11,7 +11,12 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 
-pub mod model;
+#![warn(unreachable_pub)]
+
+pub mod cli;
+pub mod config;
 pub mod fold;
-pub mod wire;
+pub mod model;
 pub mod nats;
+pub mod runtime;
+pub mod wire;

@@ -1,5 +1,7 @@
 //! The JetStream edge against a real nats-server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,34 @@
 //! How a partition folds its log. Pure: no clock, no I/O, no floating point, no randomness.
+//!
+//! [`Partition`] is the whole of it. Beneath: [`ObservedTime`] says how much time passed, [`wheel::TimingWheel`] hints
+//! whom to look at, `population` keeps the records, `sequence` says which signals count, `act` lets them act, `settle` lets deadlines fall, `tell` makes the
+//! events, `checkpoint` turns all of it into bytes and back.
 
+mod act;
+mod ahead;
+mod bytes;
+mod checkpoint;
 mod entry;
+mod key;
+mod names;
+mod observed;
+mod partition;
+mod population;
+mod rebuild;
+mod record;
+mod sequence;
+mod settle;
+mod slab;
+mod tell;
+pub mod wheel;
 
+pub use ahead::{AHEAD, look_ahead};
+pub use checkpoint::CheckpointError;
 pub use entry::{Body, Entry};
+pub use key::IndexKey;
+pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
+pub use partition::{GRID_MS, Partition};
+pub use population::SessionHash;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over
 /// between versions only at a drained position.

@@ -1,11 +1,14 @@
 //! A partition's progress: the fence, and the position up to which everything was told.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Encoding, ReadError};
 
 /// What `presence.v1.progress.<p>` holds: who owns the partition, and how far its log was told.
 ///
 /// An event is told when its `(seq, k)` is below `(input_seq, k)`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Contract version.
     pub v: u8,
@@ -29,4 +32,47 @@ pub struct Progress {
     pub fold_version: u32,
     /// The policy in force at `input_seq`.
     pub policy_hash: String,
+}
+
+impl Progress {
+    /// The payload: JSON, whatever encoding events have.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        Encoding::Json.write(self)
+    }
+
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// [`ReadError::Json`] if it is no progress.
+    pub fn from_json(payload: &[u8]) -> Result<Self, ReadError> {
+        serde_json::from_slice(payload).map_err(ReadError::Json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_survives_its_payload_and_newer_fields() {
+        let progress = Progress {
+            v: 1,
+            owner: "engine-1".to_owned(),
+            epoch: 3,
+            commit: "c-9".to_owned(),
+            log_created: "2026-11-24T04:00:00.123456789Z".to_owned(),
+            input_seq: u64::MAX,
+            input_ts: 1_700_000_000_000,
+            k: 2,
+            generation: 1,
+            fold_version: 1,
+            policy_hash: "0123456789abcdef".to_owned(),
+        };
+        let json = progress.to_json();
+        assert_eq!(Progress::from_json(&json).unwrap(), progress);
+        let newer = String::from_utf8(json).unwrap().replacen('{', "{\"mood\":\"good\",", 1);
+        assert_eq!(Progress::from_json(newer.as_bytes()).unwrap(), progress);
+        assert!(Progress::from_json(b"{}").unwrap_err().to_string().contains("missing field `v`"));
+    }
 }

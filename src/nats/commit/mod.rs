@@ -277,7 +277,8 @@ impl CommitLane {
     }
 
     async fn read_all(&self, partitions: &[u16]) -> Result<Vec<Option<StoredProgress>>, CommitError> {
-        let reads = partitions.iter().map(|partition| read_until_answered(&self.nats, *partition));
+        // Collected first: a stream over the borrowing iterator would keep this future from being `Send`.
+        let reads: Vec<_> = partitions.iter().map(|partition| read_until_answered(&self.nats, *partition)).collect();
         let mut found = Vec::with_capacity(partitions.len());
         let mut reads = stream::iter(reads).buffered(READS_AT_ONCE);
         while let Some(progress) = reads.next().await {

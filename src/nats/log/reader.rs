@@ -1,4 +1,4 @@
-//! The task behind a [`LogReader`](super::LogReader): one consumer after another, each from where the last one ended.
+//! The task behind a [`LogReader`]: one consumer after another, each from where the last one ended.
 //!
 //! The consumers have no filter, and what belongs to others is thrown away here. A filter makes the server look through
 //! every subject of a block for each message as soon as a block holds more messages than subjects, which is what

@@ -1,0 +1,125 @@
+//! The command line: a file per verb. Results go to standard output, logs and errors to standard error.
+
+mod announce;
+mod audit;
+mod check;
+mod error;
+mod get;
+mod global;
+mod history;
+mod interrupt;
+mod output;
+mod replay;
+mod run;
+mod schema;
+mod scope;
+mod setup;
+mod show;
+mod signal;
+mod up;
+mod watch;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+use global::Global;
+
+/// Presence as a signal that decays: heartbeats in, transitions out, exactly once, on NATS JetStream.
+#[derive(Parser)]
+#[command(
+    name = "presence",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Start a NATS server and the engine: one command, one URL
+    Up(up::Args),
+    /// Run the engine against a NATS that is there
+    Run(run::Args),
+    /// Create or check the streams and buckets
+    Setup(setup::Args),
+    /// Validate a configuration and show the profiles that follow from it
+    Check(check::Args),
+    /// Publish a signal of a session, or keep beating
+    Signal(signal::Args),
+    /// Follow transitions as they are told
+    Watch(watch::Args),
+    /// Ask who is present
+    Get(get::Args),
+    /// Tell what was told: transitions of the past
+    Replay(replay::Args),
+    /// Prove that the stored transitions are whole: ordinals, chains, epochs, no duplicate
+    Audit(audit::Args),
+    /// Print or write the JSON Schemas of the contract
+    Schema(schema::Args),
+}
+
+/// Parses the arguments of this process, does what they say, and returns the exit code: 0 done, 1 said no, 2 usage or
+/// configuration, 3 NATS not reachable.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(message) = error.message() {
+                // Nobody is left to tell where standard error is gone too.
+                _ = writeln!(std::io::stderr(), "presence: {message}");
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), CliError> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Up(args) => wait("info", up::run(global, args)),
+        Verb::Run(args) => wait("info", run::run(global, args)),
+        Verb::Setup(args) => wait("warn", setup::run(global, args)),
+        Verb::Check(args) => check::run(global, args),
+        Verb::Signal(args) => wait("warn", signal::run(global, args)),
+        Verb::Watch(args) => wait("warn", watch::run(global, args)),
+        Verb::Get(args) => wait("warn", get::run(global, args)),
+        Verb::Replay(args) => wait("warn", replay::run(global, args)),
+        Verb::Audit(args) => wait("warn", audit::run(global, args)),
+        Verb::Schema(args) => schema::run(global, args),
+    }
+}
+
+/// Runs a verb that talks to NATS, with logs from `level` up.
+fn wait(level: &str, verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    start_logging(level);
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| CliError::No(format!("the asynchronous runtime does not start: {error}")))?;
+    runtime.block_on(verb)
+}
+
+/// Logs to standard error; `RUST_LOG` goes before `level`.
+fn start_logging(level: &str) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+
+    // The client logs every reconnect attempt; what matters of it, the engine says itself.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=error")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,35 @@
+//! Looking ahead: the memory of several sessions is fetched at once, instead of one after the other when they are applied.
+
+use std::hint::black_box;
+
+use super::partition::Partition;
+use super::population::SessionHash;
+use super::record::NONE;
+use crate::model::Address;
+
+/// So many signals are looked ahead at together: about as many as a processor fetches at once.
+pub const AHEAD: usize = 16;
+
+/// Fetches what the next signals, [`AHEAD`] at most, will touch, and returns their hashes for
+/// [`Partition::apply_hashed`]. It changes nothing, and what it finds decides nothing.
+pub fn look_ahead(signals: &[(&Partition, Address<'_>)]) -> [SessionHash; AHEAD] {
+    let mut hashes = [SessionHash::default(); AHEAD];
+    for (hash, (partition, address)) in hashes.iter_mut().zip(signals) {
+        *hash = partition.people.session_hash(*address);
+    }
+    // Loops of their own, so that one signal's fetches don't wait for another's computation.
+    let mut places = [NONE; AHEAD];
+    for ((place, hash), (partition, _)) in places.iter_mut().zip(&hashes).zip(signals) {
+        *place = partition.people.glance(*hash).unwrap_or(NONE);
+    }
+    let found = || places.iter().zip(signals).filter(|(place, _)| **place != NONE);
+    let mut touched = 0;
+    for (place, (partition, _)) in found() {
+        touched ^= partition.people.cold[*place].epoch;
+    }
+    for (place, (partition, _)) in found() {
+        touched ^= partition.people.touch(*place);
+    }
+    black_box(touched);
+    hashes
+}

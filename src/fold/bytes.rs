@@ -1,0 +1,94 @@
+//! Plain bytes for checkpoints: little-endian base-128 numbers, and texts behind their length.
+
+/// Appends to a buffer.
+#[derive(Default)]
+pub(crate) struct Writer(pub(crate) Vec<u8>);
+
+impl Writer {
+    pub(crate) fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(crate) fn texts(&mut self, texts: &[Box<str>]) {
+        self.number(texts.len() as u64);
+        texts.iter().for_each(|text| self.text(text));
+    }
+
+    pub(crate) fn maybe_number(&mut self, value: Option<u64>) {
+        self.number(u64::from(value.is_some()));
+        if let Some(value) = value {
+            self.number(value);
+        }
+    }
+
+    pub(crate) fn maybe_text(&mut self, text: Option<&str>) {
+        self.number(u64::from(text.is_some()));
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+}
+
+/// The bytes end too early, or hold what can't be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Reads what [`Writer`] wrote.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn number(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first().ok_or(Malformed)?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed)
+    }
+
+    /// A number that fits the target.
+    pub(crate) fn narrow<T: TryFrom<u64>>(&mut self) -> Result<T, Malformed> {
+        T::try_from(self.number()?).map_err(|_| Malformed)
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, Malformed> {
+        match self.number()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed),
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
+        let len = self.narrow::<usize>()?;
+        let (text, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        self.0 = rest;
+        std::str::from_utf8(text).map_err(|_| Malformed)
+    }
+
+    pub(crate) fn texts(&mut self) -> Result<Box<[Box<str>]>, Malformed> {
+        let count = self.number()?;
+        (0..count).map(|_| self.text().map(Into::into)).collect()
+    }
+
+    pub(crate) fn maybe_number(&mut self) -> Result<Option<u64>, Malformed> {
+        if self.flag()? { self.number().map(Some) } else { Ok(None) }
+    }
+
+    pub(crate) fn maybe_text(&mut self) -> Result<Option<Box<str>>, Malformed> {
+        if self.flag()? { self.text().map(|text| Some(text.into())) } else { Ok(None) }
+    }
+}

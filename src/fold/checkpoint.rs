@@ -1,0 +1,366 @@
+//! Checkpoints: all that a partition is, as bytes. Equal partitions give equal bytes: everything lies in the order of
+//! names, and neither the wheel nor the places of records are in it.
+//!
+//! ```text
+//! "presence checkpoint\n"  fold version  partition  generation  position
+//! observed time  rejections  forgotten  policy  tenants' users with their sessions
+//! SipHash-1-3-128 of all before, under the key 0: it finds damage, not malice
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::bytes::{Malformed, Reader, Writer};
+use super::key::{self, IndexKey};
+use super::observed::{EARNED_MS_MAX, ObservedTime};
+use super::partition::{GRID_MS, Partition};
+use super::record::{NO_EPOCH, NONE, SetBack, TIME_MAX, UNARMED, Will};
+use crate::model::policy::Limits;
+use crate::model::signal::SEQ_MAX;
+use crate::model::{Address, Intent, Policy, Profile, Promise, State, Token, Visibility};
+
+const MAGIC: &[u8] = b"presence checkpoint\n";
+const HASH_KEY: IndexKey = IndexKey(0, 0);
+
+/// Why bytes are not a checkpoint that this version can restore. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckpointError {
+    /// It does not begin as a checkpoint does.
+    NotACheckpoint,
+    /// Its hash does not fit it.
+    Damaged,
+    /// Another version of the fold wrote it; holds that version.
+    Version(u32),
+    /// It is whole, and yet says what can't be.
+    Impossible,
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotACheckpoint => write!(f, "these bytes are no checkpoint"),
+            Self::Damaged => write!(f, "the checkpoint is damaged: its hash does not fit"),
+            Self::Version(version) => {
+                write!(f, "the checkpoint is of fold version {version}, this is version {}", super::FOLD_VERSION)
+            }
+            Self::Impossible => write!(f, "the checkpoint says what can't be"),
+        }
+    }
+}
+
+impl std::error::Error for CheckpointError {}
+
+impl From<Malformed> for CheckpointError {
+    fn from(_: Malformed) -> Self {
+        Self::Impossible
+    }
+}
+
+impl Partition {
+    /// All that the partition is, as bytes.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let mut out = Writer(MAGIC.to_vec());
+        for number in [u64::from(super::FOLD_VERSION), self.number.into(), self.generation.into(), self.seq] {
+            out.number(number);
+        }
+        out.number(u64::from(self.started));
+        let ObservedTime { hi, w, hold, earned, last_tick } = self.time;
+        [hi, w, hold, earned].into_iter().for_each(|number| out.number(number));
+        out.maybe_number(last_tick);
+        [self.rejected.0, self.rejected.1.into(), self.forgotten].into_iter().for_each(|number| out.number(number));
+        write_policy(&mut out, &self.policy);
+        let users = self.people.users_in_order();
+        out.number(users.len() as u64);
+        for user in users {
+            self.write_user(&mut out, user);
+        }
+        let hash = key::hash(HASH_KEY, &out.0);
+        out.0.extend_from_slice(&hash.to_le_bytes());
+        out.0
+    }
+
+    fn write_user(&self, out: &mut Writer, at: u32) {
+        let user = &self.people.users[at];
+        out.text(self.people.tenant_name(at));
+        out.text(self.people.user_name(at));
+        for number in [u64::from(user.ordinal), user.incarnation, user.told_at, user.state as u64] {
+            out.number(number);
+        }
+        out.number(u64::from(user.will != NONE));
+        if user.will != NONE {
+            let will = &self.people.wills[user.will];
+            out.number(will.intent as u64);
+            out.maybe_number(will.until);
+        }
+        let sessions = self.people.sessions_in_order(at);
+        out.number(sessions.len() as u64);
+        for session in sessions {
+            self.write_session(out, session);
+        }
+    }
+
+    fn write_session(&self, out: &mut Writer, at: u32) {
+        let (hot, cold) = (&self.people.hot[at], &self.people.cold[at]);
+        out.text(self.people.session_name(at));
+        for number in [hot.seen(), hot.input(), hot.profile() as u64, hot.state() as u64, hot.visibility() as u64] {
+            out.number(number);
+        }
+        out.number(u64::from(hot.reported()));
+        out.maybe_number(hot.seq());
+        out.maybe_number(self.people.epoch(at));
+        let ended = if hot.state() == State::Offline { cold.ended } else { 0 };
+        for number in [u64::from(cold.ordinal), cold.every_ms.into(), cold.incarnation, cold.told_at, ended] {
+            out.number(number);
+        }
+        let facts = self.people.facts_of(at).cloned().unwrap_or_default();
+        out.maybe_number(facts.out_of_sight);
+        out.number(if hot.visibility() == Visibility::Frozen { facts.frozen } else { 0 });
+        out.maybe_number(facts.closed);
+        out.maybe_number(facts.leaving);
+        out.maybe_text(facts.conn.as_deref());
+        out.texts(&facts.can);
+        out.texts(&facts.rooms);
+        out.maybe_text(facts.meta.as_deref());
+        out.maybe_number(facts.said.map(|intent| intent as u64));
+        out.number(u64::from(facts.set_back.is_some()));
+        if let Some(SetBack { epoch, seq, count }) = facts.set_back {
+            [epoch, seq, count.into()].into_iter().for_each(|number| out.number(number));
+        }
+    }
+
+    /// The partition that these bytes were taken of.
+    ///
+    /// # Errors
+    /// A [`CheckpointError`] if they are not a whole checkpoint of this fold version.
+    pub fn restore(bytes: &[u8], key: IndexKey) -> Result<Self, CheckpointError> {
+        Self::restore_with_wheel_tick(bytes, key, GRID_MS)
+    }
+
+    /// As [`Partition::restore`], with another width of the wheel's steps.
+    ///
+    /// # Errors
+    /// As [`Partition::restore`].
+    pub fn restore_with_wheel_tick(bytes: &[u8], key: IndexKey, wheel_tick: u64) -> Result<Self, CheckpointError> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(CheckpointError::NotACheckpoint)?;
+        let (_, hash) = rest.split_last_chunk::<16>().ok_or(CheckpointError::NotACheckpoint)?;
+        let body = &bytes[..bytes.len() - 16];
+        if key::hash(HASH_KEY, body) != u128::from_le_bytes(*hash) {
+            return Err(CheckpointError::Damaged);
+        }
+        let mut input = Reader(&body[MAGIC.len()..]);
+        let version = input.narrow::<u32>()?;
+        if version != super::FOLD_VERSION {
+            return Err(CheckpointError::Version(version));
+        }
+        let mut partition = Self::with_wheel_tick(input.narrow()?, key, wheel_tick);
+        partition.generation = input.narrow()?;
+        partition.seq = input.number()?;
+        let started = input.flag()?;
+        let time = ObservedTime {
+            hi: input.number()?,
+            w: input.number()?,
+            hold: input.number()?,
+            earned: input.number()?,
+            last_tick: input.maybe_number()?,
+        };
+        if time.hi > TIME_MAX || time.w > TIME_MAX || time.earned > EARNED_MS_MAX {
+            return Err(CheckpointError::Impossible);
+        }
+        partition.start_at(time.w);
+        partition.started = started;
+        partition.time = time;
+        partition.rejected = (input.number()?, input.narrow()?);
+        partition.forgotten = input.number()?;
+        partition.policy = Arc::new(read_policy(&mut input)?);
+        for _ in 0..input.number()? {
+            partition.read_user(&mut input)?;
+        }
+        if input.0.is_empty() { Ok(partition) } else { Err(CheckpointError::Impossible) }
+    }
+
+    fn read_user(&mut self, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
+        let (tenant, user) = (read_token(input)?, read_token(input)?);
+        let ordinal = input.narrow()?;
+        let incarnation = input.number()?;
+        let told_at = input.number()?;
+        let state = read_state(input)?;
+        let will = if input.flag()? {
+            Some(Will { intent: read_intent(input.number()?)?, until: input.maybe_number()?, wake: UNARMED })
+        } else {
+            None
+        };
+        let sessions = input.number()?;
+        if sessions == 0 || sessions > u64::from(u8::MAX) {
+            return Err(CheckpointError::Impossible);
+        }
+        for _ in 0..sessions {
+            let session = read_token(input)?;
+            self.read_session(Address { tenant, user, session }, input)?;
+        }
+        let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
+        let will = will.map(|will| self.people.wills.insert(will));
+        let user = &mut self.people.users[at];
+        (user.ordinal, user.incarnation, user.told_at, user.state) = (ordinal, incarnation, told_at, state);
+        user.will = will.unwrap_or(NONE);
+        self.arm_will(at);
+        Ok(())
+    }
+
+    fn read_session(&mut self, address: Address<'_>, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
+        let hash = self.people.session_hash(address);
+        if self.people.find(address, hash).is_some() {
+            return Err(CheckpointError::Impossible);
+        }
+        let at = self.people.add(address, hash);
+        let times = [input.number()?, input.number()?];
+        let profile = input.narrow::<usize>()?;
+        if times.iter().any(|time| *time > TIME_MAX) || profile >= self.policy.profiles.len() {
+            return Err(CheckpointError::Impossible);
+        }
+        let hot = &mut self.people.hot[at];
+        hot.set_seen(times[0]);
+        hot.set_input(times[1]);
+        hot.set_profile(profile);
+        hot.set_state(read_state(input)?);
+        hot.set_visibility(read_visibility(input)?);
+        hot.set_reported(input.flag()?);
+        let (seq, epoch) = (input.maybe_number()?, input.maybe_number()?);
+        if seq.is_some_and(|seq| seq > SEQ_MAX) {
+            return Err(CheckpointError::Impossible);
+        }
+        hot.set_seq(seq);
+        let cold = &mut self.people.cold[at];
+        cold.epoch = epoch.unwrap_or(NO_EPOCH);
+        (cold.ordinal, cold.every_ms) = (input.narrow()?, input.narrow()?);
+        (cold.incarnation, cold.told_at, cold.ended) = (input.number()?, input.number()?, input.number()?);
+        self.read_facts(at, input)?;
+        self.arm(at);
+        Ok(())
+    }
+
+    fn read_facts(&mut self, at: u32, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
+        let facts = super::record::Facts {
+            out_of_sight: input.maybe_number()?,
+            frozen: input.number()?,
+            closed: input.maybe_number()?,
+            leaving: input.maybe_number()?,
+            conn: input.maybe_text()?,
+            can: input.texts()?,
+            rooms: input.texts()?,
+            meta: input.maybe_text()?,
+            said: input.maybe_number()?.map(read_intent).transpose()?,
+            set_back: if input.flag()? {
+                Some(SetBack { epoch: input.number()?, seq: input.number()?, count: input.narrow()? })
+            } else {
+                None
+            },
+        };
+        if facts != super::record::Facts::default() {
+            *self.people.facts_mut(at) = facts;
+        }
+        Ok(())
+    }
+}
+
+fn read_token<'a>(input: &mut Reader<'a>) -> Result<Token<'a>, CheckpointError> {
+    Token::parse(input.text()?).map_err(|_| CheckpointError::Impossible)
+}
+
+fn read_state(input: &mut Reader<'_>) -> Result<State, CheckpointError> {
+    State::ALL.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
+}
+
+fn read_visibility(input: &mut Reader<'_>) -> Result<Visibility, CheckpointError> {
+    let all = [Visibility::Visible, Visibility::Hidden, Visibility::Frozen];
+    all.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
+}
+
+fn read_intent(number: u64) -> Result<Intent, CheckpointError> {
+    let all = [Intent::Open, Intent::Busy, Intent::Dnd, Intent::Invisible];
+    usize::try_from(number).ok().and_then(|at| all.get(at).copied()).ok_or(CheckpointError::Impossible)
+}
+
+fn write_policy(out: &mut Writer, policy: &Policy) {
+    out.text(&policy.default_profile);
+    out.number(policy.profiles.len() as u64);
+    for (name, profile) in &policy.profiles {
+        out.text(name);
+        for number in [
+            profile.idle_after,
+            profile.away_after,
+            profile.stale_after,
+            profile.offline_after,
+            profile.hidden_after,
+            profile.disconnect_grace,
+            profile.leave_linger,
+            profile.frozen_offline_after,
+            profile.tombstone,
+        ] {
+            out.number(number);
+        }
+        out.number(u64::from(profile.promise.is_some()));
+        if let Some(promise) = &profile.promise {
+            for number in [promise.factor_permille.into(), promise.slack, promise.cap, promise.idle_beats.into()] {
+                out.number(number);
+            }
+        }
+    }
+    out.number(policy.blind_after);
+    out.number(policy.reconnect_grace);
+    out.texts(&policy.capabilities);
+    out.number(u64::from(policy.session_events));
+    let limits = &policy.limits;
+    for number in
+        [limits.sessions_per_partition, limits.sessions_per_tenant, limits.sessions_per_user, limits.rejected_events]
+    {
+        out.number(number.into());
+    }
+}
+
+fn read_policy(input: &mut Reader<'_>) -> Result<Policy, CheckpointError> {
+    let default_profile = input.text()?.into();
+    let profiles = (0..input.number()?).map(|_| read_profile(input)).collect::<Result<_, Malformed>>()?;
+    let policy = Policy {
+        default_profile,
+        profiles,
+        blind_after: input.number()?,
+        reconnect_grace: input.number()?,
+        capabilities: input.texts()?.into(),
+        session_events: input.flag()?,
+        limits: Limits {
+            sessions_per_partition: input.narrow()?,
+            sessions_per_tenant: input.narrow()?,
+            sessions_per_user: input.narrow()?,
+            rejected_events: input.narrow()?,
+        },
+    };
+    policy.check().map_err(|_| CheckpointError::Impossible)?;
+    Ok(policy)
+}
+
+fn read_profile(input: &mut Reader<'_>) -> Result<(Box<str>, Profile), Malformed> {
+    let name = input.text()?.into();
+    let profile = Profile {
+        idle_after: input.number()?,
+        away_after: input.number()?,
+        stale_after: input.number()?,
+        offline_after: input.number()?,
+        hidden_after: input.number()?,
+        disconnect_grace: input.number()?,
+        leave_linger: input.number()?,
+        frozen_offline_after: input.number()?,
+        tombstone: input.number()?,
+        promise: if input.flag()? {
+            Some(Promise {
+                factor_permille: input.narrow()?,
+                slack: input.number()?,
+                cap: input.number()?,
+                idle_beats: input.narrow()?,
+            })
+        } else {
+            None
+        },
+    };
+    Ok((name, profile))
+}

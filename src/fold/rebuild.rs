@@ -1,0 +1,104 @@
+//! The last resort: a partition from what was told of it, where neither log nor checkpoint reaches back far enough.
+
+use std::sync::Arc;
+
+use super::key::IndexKey;
+use super::partition::Partition;
+use super::record::{NO_EPOCH, NONE, UNARMED, Will};
+use crate::model::{
+    Address, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent, Visibility,
+};
+
+impl Partition {
+    /// A partition of those whose latest events these are, as of the log time `now`; its position is before the next log's
+    /// first entry.
+    ///
+    /// Which signals were lost nobody knows, so the time is excused: everybody is taken to have been heard just now, as far
+    /// as the told state allows. Everything goes on by the same incarnations and ordinals.
+    #[must_use]
+    pub fn rebuild(number: u16, key: IndexKey, policy: Arc<Policy>, now: Millis, told: &[Event]) -> Self {
+        let mut partition = Self::new(number, key);
+        partition.start_at(now);
+        partition.policy = policy;
+        for event in told {
+            if let EventBody::Session(session) = &event.body
+                && session.to != State::Offline
+            {
+                partition.rebuild_session(session, event.at_ms);
+            }
+        }
+        for event in told {
+            if let EventBody::User(user) = &event.body {
+                partition.rebuild_user(user, event.at_ms);
+            }
+        }
+        partition
+    }
+
+    fn rebuild_session(&mut self, told: &SessionEvent, at_ms: Millis) {
+        let (Ok(tenant), Ok(user), Ok(session)) =
+            (Token::parse(&told.tenant), Token::parse(&told.user), Token::parse(&told.session))
+        else {
+            return;
+        };
+        let address = Address { tenant, user, session };
+        let hash = self.people.session_hash(address);
+        if self.people.find(address, hash).is_some() {
+            return;
+        }
+        let at = self.people.add(address, hash);
+        let index = self.policy.profile_index(&told.profile).unwrap_or_else(|| self.policy.default_index());
+        let now = self.time.w;
+        let hot = &mut self.people.hot[at];
+        hot.set_profile(index);
+        hot.set_state(told.to);
+        hot.set_visibility(told.visibility);
+        hot.set_seq(told.seq_client);
+        hot.set_reported(false);
+        let profile = &self.policy.profiles[index].1;
+        let age = |threshold: Millis| now.saturating_sub(threshold);
+        let (seen, input) = match told.to {
+            State::Active => (now, now),
+            State::Idle => (now, age(profile.idle_after)),
+            State::Away => (now, told.last_input_ms.min(now)),
+            State::Stale | State::Offline => (age(profile.stale_after), told.last_input_ms.min(now)),
+        };
+        hot.set_seen(seen);
+        hot.set_input(input);
+        let cold = &mut self.people.cold[at];
+        (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation, at_ms);
+        cold.every_ms = told.every_ms;
+        cold.epoch = told.epoch.unwrap_or(NO_EPOCH);
+        let hidden = told.visibility != Visibility::Visible;
+        let hidden_since = if told.to == State::Away { age(profile.hidden_after) } else { now };
+        let facts = self.people.facts_mut(at);
+        facts.out_of_sight = hidden.then_some(hidden_since);
+        facts.frozen = if told.visibility == Visibility::Frozen { now } else { 0 };
+        facts.closed = (told.transport == Transport::Closed).then_some(now);
+        facts.conn.clone_from(&told.conn);
+        facts.can.clone_from(&told.can);
+        facts.rooms.clone_from(&told.rooms);
+        facts.meta.clone_from(&told.meta);
+        self.arm(at);
+    }
+
+    fn rebuild_user(&mut self, told: &UserEvent, at_ms: Millis) {
+        let (Ok(tenant), Ok(name)) = (Token::parse(&told.tenant), Token::parse(&told.user)) else {
+            return;
+        };
+        let Some(at) = self.people.find_user(tenant, name) else {
+            self.forgotten = self.forgotten.max(told.incarnation);
+            return;
+        };
+        let will = if told.intent == Intent::Open {
+            NONE
+        } else {
+            self.people.wills.insert(Will { intent: told.intent, until: told.intent_until_ms, wake: UNARMED })
+        };
+        let user = &mut self.people.users[at];
+        (user.ordinal, user.incarnation, user.told_at) = (told.ordinal, told.incarnation, at_ms);
+        user.state = told.to;
+        user.will = will;
+        self.arm_will(at);
+    }
+}

@@ -1,0 +1,296 @@
+//! What a partition keeps of a session, of a user and of a tenant.
+
+use super::names::Name;
+use crate::model::{Intent, Millis, State, Visibility};
+
+/// No record.
+pub(crate) const NONE: u32 = u32::MAX;
+/// No epoch.
+pub(crate) const NO_EPOCH: u64 = u64::MAX;
+/// Not in the wheel: later than every step.
+pub(crate) const UNARMED: u64 = (1 << 36) - 1;
+/// The latest time that a record holds: the year 2109.
+pub(crate) const TIME_MAX: Millis = (1 << 42) - 1;
+
+/// A field of bits in one of [`Hot`]'s words.
+#[derive(Clone, Copy)]
+struct Bits {
+    word: usize,
+    shift: u32,
+    width: u32,
+}
+
+const SEEN: Bits = Bits { word: 0, shift: 0, width: 42 };
+const SEQ_LOW: Bits = Bits { word: 0, shift: 42, width: 22 };
+const INPUT: Bits = Bits { word: 1, shift: 0, width: 42 };
+const SEQ_MIDDLE: Bits = Bits { word: 1, shift: 42, width: 22 };
+const WAKE: Bits = Bits { word: 2, shift: 0, width: 36 };
+const SEQ_HIGH: Bits = Bits { word: 2, shift: 36, width: 9 };
+const SEQ_KNOWN: Bits = Bits { word: 2, shift: 45, width: 1 };
+const PROFILE: Bits = Bits { word: 2, shift: 46, width: 6 };
+const STATE: Bits = Bits { word: 2, shift: 52, width: 3 };
+const VISIBILITY: Bits = Bits { word: 2, shift: 55, width: 2 };
+const REPORTED: Bits = Bits { word: 2, shift: 57, width: 1 };
+
+/// The part of a session that every heartbeat touches: 32 bytes, two to a cache line.
+///
+/// ```text
+/// key    64 bits of the session's 128-bit hash (the other 64 place it in the index)
+/// word 0 last seen (42), seq (22 low)
+/// word 1 last input (42), seq (22 middle)
+/// word 2 wake (36), seq (9 high), seq known, profile (6), state (3), visibility (2), reported
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hot {
+    pub(crate) key: u64,
+    words: [u64; 3],
+}
+
+impl Default for Hot {
+    fn default() -> Self {
+        Self::with_key(0)
+    }
+}
+
+impl Hot {
+    /// A session that is offline and at no step of the wheel.
+    pub(crate) fn with_key(key: u64) -> Self {
+        let mut hot = Self { key, words: [0; 3] };
+        hot.set_wake(UNARMED);
+        hot.set_state(State::Offline);
+        hot
+    }
+
+    fn get(&self, bits: Bits) -> u64 {
+        self.words[bits.word] >> bits.shift & ((1 << bits.width) - 1)
+    }
+
+    fn set(&mut self, bits: Bits, value: u64) {
+        debug_assert!(value < 1 << bits.width, "{value} does not fit {} bits", bits.width);
+        let mask = ((1 << bits.width) - 1) << bits.shift;
+        self.words[bits.word] = self.words[bits.word] & !mask | value << bits.shift;
+    }
+
+    pub(crate) fn seen(&self) -> Millis {
+        self.get(SEEN)
+    }
+
+    pub(crate) fn set_seen(&mut self, at: Millis) {
+        self.set(SEEN, at);
+    }
+
+    pub(crate) fn input(&self) -> Millis {
+        self.get(INPUT)
+    }
+
+    pub(crate) fn set_input(&mut self, at: Millis) {
+        self.set(INPUT, at);
+    }
+
+    /// The wheel step at which its one live entry is.
+    pub(crate) fn wake(&self) -> u64 {
+        self.get(WAKE)
+    }
+
+    pub(crate) fn set_wake(&mut self, step: u64) {
+        self.set(WAKE, step);
+    }
+
+    pub(crate) fn seq(&self) -> Option<u64> {
+        let seq = self.get(SEQ_LOW) | self.get(SEQ_MIDDLE) << 22 | self.get(SEQ_HIGH) << 44;
+        (self.get(SEQ_KNOWN) == 1).then_some(seq)
+    }
+
+    pub(crate) fn set_seq(&mut self, seq: Option<u64>) {
+        self.set(SEQ_KNOWN, u64::from(seq.is_some()));
+        let seq = seq.unwrap_or(0);
+        self.set(SEQ_LOW, seq & ((1 << 22) - 1));
+        self.set(SEQ_MIDDLE, seq >> 22 & ((1 << 22) - 1));
+        self.set(SEQ_HIGH, seq >> 44);
+    }
+
+    pub(crate) fn profile(&self) -> usize {
+        self.get(PROFILE) as usize
+    }
+
+    pub(crate) fn set_profile(&mut self, index: usize) {
+        self.set(PROFILE, index as u64);
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::ALL[self.get(STATE) as usize]
+    }
+
+    pub(crate) fn set_state(&mut self, state: State) {
+        self.set(STATE, state as u64);
+    }
+
+    pub(crate) fn visibility(&self) -> Visibility {
+        match self.get(VISIBILITY) {
+            0 => Visibility::Visible,
+            1 => Visibility::Hidden,
+            _ => Visibility::Frozen,
+        }
+    }
+
+    pub(crate) fn set_visibility(&mut self, visibility: Visibility) {
+        self.set(VISIBILITY, visibility as u64);
+    }
+
+    /// Whether this incarnation has reported input by `input_age_ms` or `state`.
+    pub(crate) fn reported(&self) -> bool {
+        self.get(REPORTED) == 1
+    }
+
+    pub(crate) fn set_reported(&mut self, reported: bool) {
+        self.set(REPORTED, u64::from(reported));
+    }
+}
+
+/// The part of a session that few signals touch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cold {
+    pub(crate) name: Name,
+    pub(crate) user: u32,
+    /// The next session of the same user, or [`NONE`].
+    pub(crate) next: u32,
+    pub(crate) ordinal: u32,
+    pub(crate) every_ms: u32,
+    /// Its rare facts, or [`NONE`].
+    pub(crate) facts: u32,
+    pub(crate) incarnation: u64,
+    /// `at_ms` of its latest event.
+    pub(crate) told_at: Millis,
+    /// The client's epoch, or [`NO_EPOCH`].
+    pub(crate) epoch: u64,
+    /// The observed instant at which it went offline; counts only while it is offline.
+    pub(crate) ended: Millis,
+}
+
+impl Default for Cold {
+    fn default() -> Self {
+        Self {
+            name: Name::default(),
+            user: NONE,
+            next: NONE,
+            ordinal: 0,
+            every_ms: 0,
+            facts: NONE,
+            incarnation: 0,
+            told_at: 0,
+            epoch: NO_EPOCH,
+            ended: 0,
+        }
+    }
+}
+
+/// Facts that most sessions don't have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) out_of_sight: Option<Millis>,
+    pub(crate) frozen: Millis,
+    pub(crate) closed: Option<Millis>,
+    pub(crate) leaving: Option<Millis>,
+    pub(crate) conn: Option<Box<str>>,
+    pub(crate) can: Box<[Box<str>]>,
+    pub(crate) rooms: Box<[Box<str>]>,
+    pub(crate) meta: Option<Box<str>>,
+    /// The intent that this session said last.
+    pub(crate) said: Option<Intent>,
+    pub(crate) set_back: Option<SetBack>,
+}
+
+/// Signals of a lower epoch in a row: a device whose clock was set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetBack {
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+    pub(crate) count: u8,
+}
+
+/// What is kept of a user: nothing that its sessions tell, but what was told of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct User {
+    pub(crate) tenant: u32,
+    pub(crate) name: Name,
+    /// Its first session, or [`NONE`].
+    pub(crate) first: u32,
+    pub(crate) ordinal: u32,
+    pub(crate) incarnation: u64,
+    /// `at_ms` of its latest event.
+    pub(crate) told_at: Millis,
+    /// A lower bound of the wheel steps of its sessions and its own.
+    pub(crate) soonest: u64,
+    /// Its intent, or [`NONE`] for open.
+    pub(crate) will: u32,
+    /// The state that was told.
+    pub(crate) state: State,
+    /// How many sessions it has, remembered ones included.
+    pub(crate) sessions: u8,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self {
+            tenant: NONE,
+            name: Name::default(),
+            first: NONE,
+            ordinal: 0,
+            incarnation: 0,
+            told_at: 0,
+            soonest: UNARMED,
+            will: NONE,
+            state: State::Offline,
+            sessions: 0,
+        }
+    }
+}
+
+/// A person's intent that is not open for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub(crate) intent: Intent,
+    /// The observed instant at which it becomes open.
+    pub(crate) until: Option<Millis>,
+    /// The wheel step of its live entry.
+    pub(crate) wake: u64,
+}
+
+impl Default for Will {
+    fn default() -> Self {
+        Self { intent: Intent::Open, until: None, wake: UNARMED }
+    }
+}
+
+/// A tenant, as far as this partition knows it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tenant {
+    pub(crate) name: Box<str>,
+    pub(crate) users: u32,
+    pub(crate) sessions: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hot_part_is_32_bytes_and_its_fields_do_not_touch_each_other() {
+        assert_eq!(size_of::<Hot>(), 32);
+        let mut hot = Hot::default();
+        hot.set_seen(TIME_MAX);
+        hot.set_input(TIME_MAX - 1);
+        hot.set_wake(UNARMED);
+        hot.set_seq(Some(crate::model::signal::SEQ_MAX - 1));
+        hot.set_profile(crate::model::policy::PROFILES_MAX - 1);
+        hot.set_state(State::Offline);
+        hot.set_visibility(Visibility::Frozen);
+        hot.set_reported(true);
+        assert_eq!((hot.seen(), hot.input(), hot.wake()), (TIME_MAX, TIME_MAX - 1, UNARMED));
+        assert_eq!(hot.seq(), Some(crate::model::signal::SEQ_MAX - 1));
+        assert_eq!((hot.profile(), hot.state(), hot.visibility()), (63, State::Offline, Visibility::Frozen));
+        hot.set_seq(None);
+        hot.set_seen(0);
+        assert_eq!((hot.seq(), hot.seen(), hot.input(), hot.reported()), (None, 0, TIME_MAX - 1, true));
+    }
+}

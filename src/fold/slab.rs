@@ -1,0 +1,60 @@
+//! A slab: values at stable `u32` places, places used again.
+
+const CHUNK_BITS: u32 = 9;
+const CHUNK: usize = 1 << CHUNK_BITS;
+
+/// Values at stable places. It grows by chunks that never move: no copies, no holes in memory, no pause.
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    chunks: Vec<Vec<T>>,
+    free: Vec<u32>,
+    used: usize,
+}
+
+impl<T: Default> Slab<T> {
+    pub(crate) fn new() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
+    }
+
+    /// Keeps `value`; returns its place.
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
+        self.used += 1;
+        if let Some(at) = self.free.pop() {
+            self[at] = value;
+            return at;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let number = self.chunks.len() - 1;
+        let at = number << CHUNK_BITS | self.chunks[number].len();
+        self.chunks[number].push(value);
+        u32::try_from(at).expect("limits keep a slab below four billion values")
+    }
+
+    /// Forgets the value at `at`, which must be in use.
+    pub(crate) fn remove(&mut self, at: u32) -> T {
+        self.used -= 1;
+        self.free.push(at);
+        std::mem::take(&mut self[at])
+    }
+
+    /// How many values are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.used
+    }
+}
+
+impl<T> std::ops::Index<u32> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, at: u32) -> &T {
+        &self.chunks[(at >> CHUNK_BITS) as usize][at as usize & (CHUNK - 1)]
+    }
+}
+
+impl<T> std::ops::IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, at: u32) -> &mut T {
+        &mut self.chunks[(at >> CHUNK_BITS) as usize][at as usize & (CHUNK - 1)]
+    }
+}

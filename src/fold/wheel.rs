@@ -1,0 +1,196 @@
+//! A hierarchical timing wheel over `u32` entries: a hint of what to look at next, never the truth.
+//!
+//! ```text
+//! level 0   64 slots of 1 step     the next 64 steps
+//! level 1   64 slots of 64 steps   the next 4,096 steps
+//! …
+//! level 5   64 slots of 64⁵ steps  with 100 ms a step, two centuries
+//! ```
+//!
+//! An entry is only a number. Where it belongs is known by whoever owns it (`wake_of`); an entry found at another place is
+//! dead and dropped. So moving an entry to an earlier step is one push, and nothing is ever searched for or unlinked.
+//! Entries at the step that was reached last wait in `pending`, so that a step can be looked at again.
+
+const LEVELS: usize = 6;
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// The wheel. Steps are what its owner makes of them.
+#[derive(Debug)]
+pub struct TimingWheel {
+    now: u64,
+    pending: Vec<u32>,
+    levels: Vec<Level>,
+}
+
+#[derive(Debug)]
+struct Level {
+    occupied: u64,
+    slots: Vec<Vec<u32>>,
+}
+
+impl TimingWheel {
+    /// An empty wheel that has reached the step `now`.
+    #[must_use]
+    pub fn starting_at(now: u64) -> Self {
+        let level = || Level { occupied: 0, slots: vec![Vec::new(); SLOTS] };
+        Self { now, pending: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
+    }
+
+    /// The step that was reached last.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Puts `entry` at `step`, or at the step reached last if that is later; returns the step where it is.
+    pub fn push(&mut self, step: u64, entry: u32) -> u64 {
+        if step <= self.now {
+            self.pending.push(entry);
+            return self.now;
+        }
+        let level = level_for(self.now, step);
+        let slot = slot_at(step, level);
+        self.levels[level].occupied |= 1 << slot;
+        self.levels[level].slots[slot].push(entry);
+        step
+    }
+
+    /// Takes one live entry at a step up to `target`, turning the wheel as far as needed; at `target` when it answers `None`.
+    pub fn pop(&mut self, target: u64, wake_of: impl Fn(u32) -> u64) -> Option<u32> {
+        loop {
+            if self.now > target {
+                return None;
+            }
+            while let Some(entry) = self.pending.pop() {
+                if wake_of(entry) == self.now {
+                    return Some(entry);
+                }
+            }
+            match self.next_slot() {
+                Some((level, slot, start)) if start <= target => {
+                    self.now = start;
+                    self.empty(level, slot, &wake_of);
+                }
+                Some(_) | None => {
+                    self.now = target;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// A lower bound of the steps at which there are entries.
+    #[must_use]
+    pub fn next_step(&self) -> Option<u64> {
+        if self.pending.is_empty() { self.next_slot().map(|(_, _, start)| start) } else { Some(self.now) }
+    }
+
+    /// Level, slot and first step of the earliest slot that isn't empty. Slots of a level lie behind all of the level below.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        let level = self.levels.iter().position(|level| level.occupied != 0)?;
+        let slot = self.levels[level].occupied.trailing_zeros() as usize;
+        let shift = SLOT_BITS * level as u32;
+        let turn = self.now >> (shift + SLOT_BITS) << (shift + SLOT_BITS);
+        Some((level, slot, turn + ((slot as u64) << shift)))
+    }
+
+    fn empty(&mut self, level: usize, slot: usize, wake_of: impl Fn(u32) -> u64) {
+        self.levels[level].occupied &= !(1 << slot);
+        let entries = std::mem::take(&mut self.levels[level].slots[slot]);
+        if level == 0 {
+            self.pending = entries;
+            return;
+        }
+        let span = 1 << (SLOT_BITS * level as u32);
+        for entry in entries {
+            let wake = wake_of(entry);
+            if (self.now..self.now + span).contains(&wake) {
+                self.push(wake, entry);
+            }
+        }
+    }
+
+    /// How many entries there are, dead ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let in_slots: usize = self.levels.iter().flat_map(|level| &level.slots).map(Vec::len).sum();
+        self.pending.len() + in_slots
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.levels.iter().all(|level| level.occupied == 0)
+    }
+}
+
+/// The level of a later `step`: the highest six bits in which it differs from `now`.
+fn level_for(now: u64, step: u64) -> usize {
+    let differing = (now ^ step) | (SLOTS as u64 - 1);
+    let level = ((63 - differing.leading_zeros()) / SLOT_BITS) as usize;
+    assert!(level < LEVELS, "a deadline two centuries ahead was armed");
+    level
+}
+
+fn slot_at(step: u64, level: usize) -> usize {
+    (step >> (SLOT_BITS * level as u32)) as usize & (SLOTS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Turns the wheel to `target` and returns (step, entry) as they came.
+    fn drain(wheel: &mut TimingWheel, target: u64, wakes: &[u64]) -> Vec<(u64, u32)> {
+        let mut fired = Vec::new();
+        while let Some(entry) = wheel.pop(target, |entry| wakes[entry as usize]) {
+            fired.push((wheel.now(), entry));
+        }
+        fired
+    }
+
+    proptest! {
+        #[test]
+        fn entries_come_at_their_step_whatever_the_turns(
+            start in 0_u64..1 << 30,
+            delays in prop::collection::vec(prop_oneof![0_u64..200, 0_u64..10_000, 0_u64..1 << 30], 1..60),
+            turns in prop::collection::vec(prop_oneof![0_u64..3, 0_u64..100, 0_u64..100_000], 0..40),
+        ) {
+            let mut wheel = TimingWheel::starting_at(start);
+            let wakes: Vec<u64> = delays.iter().enumerate().map(|(i, delay)| wheel.push(start + delay, i as u32)).collect();
+            let mut fired = Vec::new();
+            let mut target = start;
+            for turn in turns {
+                target += turn;
+                fired.extend(drain(&mut wheel, target, &wakes));
+                prop_assert!(wheel.next_step().is_none_or(|next| next > target));
+                prop_assert!(wakes.iter().enumerate().all(|(i, wake)| (*wake <= target) == fired.iter().any(|f| f.1 == i as u32)));
+            }
+            fired.extend(drain(&mut wheel, start + (1 << 31), &wakes));
+            prop_assert!(fired.iter().all(|(step, entry)| *step == wakes[*entry as usize]));
+            prop_assert_eq!(fired.len(), wakes.len());
+            prop_assert!(wheel.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_entry_moved_earlier_leaves_a_dead_one_behind() {
+        let mut wheel = TimingWheel::starting_at(0);
+        wheel.push(5_000, 0);
+        wheel.push(70, 0);
+        assert_eq!(drain(&mut wheel, 10_000, &[70]), [(70, 0)]);
+    }
+
+    #[test]
+    fn a_step_can_be_looked_at_again() {
+        let mut wheel = TimingWheel::starting_at(0);
+        wheel.push(7, 0);
+        assert_eq!(drain(&mut wheel, 7, &[7]), [(7, 0)]);
+        assert_eq!(wheel.push(7, 0), 7);
+        assert_eq!(drain(&mut wheel, 6, &[7]), []);
+        assert_eq!(drain(&mut wheel, 7, &[7]), [(7, 0)]);
+    }
+}

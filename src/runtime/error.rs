@@ -1,0 +1,56 @@
+//! Why the engine ended.
+
+use crate::nats::{CheckpointError, CommitError, LogError, topology::TopologyError};
+
+/// Why the engine ended other than by being told to. Whatever was acknowledged is in the log and will be told by the next
+/// engine.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The streams and buckets are not as they have to be. Nothing was taken over.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The log can't be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Another engine took over, or the server refuses what has to be committed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The checkpoints can't be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Something that NATS has to answer failed.
+    #[error("{what} failed: {cause}; check the server, then start the engine again: it resumes where it was")]
+    Nats {
+        /// What.
+        what: &'static str,
+        /// What was answered.
+        cause: String,
+    },
+    /// Another version of the fold left work behind that only it can finish.
+    #[error(
+        "partition {partition} was folded by version {found} of the rules up to log entry {seq}, this engine has version \
+         {own}; start the engine of the other version once more and end it with SIGTERM, so that it leaves a checkpoint \
+         exactly there"
+    )]
+    FoldVersion {
+        /// The partition.
+        partition: u16,
+        /// The version that folded it.
+        found: u32,
+        /// Our version.
+        own: u32,
+        /// Its progress.
+        seq: u64,
+    },
+    /// The shutdown did not get through to NATS in time.
+    #[error(
+        "{pending} events were not committed within {seconds} s of the shutdown, NATS did not answer; nothing is lost, the \
+         next start derives them from the log"
+    )]
+    Shutdown {
+        /// How many.
+        pending: usize,
+        /// The limit.
+        seconds: u64,
+    },
+}

@@ -1,0 +1,156 @@
+//! All partitions that this engine owns, fed from one log.
+
+use std::sync::Arc;
+
+use super::outbox::{Outbox, Reached, Snapshot};
+use crate::fold::{AHEAD, Body, Entry, Partition, SessionHash, look_ahead};
+use crate::model::{Address, Event, Policy};
+use crate::nats::LogMessage;
+use crate::wire::{self, Encoding, LogEntry, Route};
+
+/// The partitions, and where each of them is.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    partitions: Vec<Partition>,
+    /// Per partition, what it has derived: the position of its latest entry and how many events that told.
+    derived: Vec<Reached>,
+    /// Per partition, the policy whose hash `derived` holds.
+    policies: Vec<Arc<Policy>>,
+    encoding: Encoding,
+    /// The last entry of the log that was read.
+    position: u64,
+    /// Its timestamp in milliseconds.
+    log_time: u64,
+    events: Vec<Event>,
+    /// Fields of signals that were dropped as wrong.
+    ignored_fields: u64,
+}
+
+impl Fleet {
+    /// `partitions` in the order of their numbers, from 0, with what each has told, as of the entry before `next_seq`.
+    pub(crate) fn new(partitions: Vec<(Partition, Reached)>, encoding: Encoding, next_seq: u64) -> Self {
+        let derived = partitions.iter().map(|(partition, told)| derived(partition, told)).collect();
+        let policies = partitions.iter().map(|(partition, _)| Arc::clone(partition.policy())).collect();
+        Self {
+            partitions: partitions.into_iter().map(|(partition, _)| partition).collect(),
+            derived,
+            policies,
+            encoding,
+            position: next_seq - 1,
+            log_time: 0,
+            events: Vec::new(),
+            ignored_fields: 0,
+        }
+    }
+
+    /// Folds entries of the log; what they tell and was not told before goes to the outbox.
+    pub(crate) fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
+        for group in messages.chunks(AHEAD) {
+            self.apply_group(group, outbox);
+        }
+    }
+
+    /// Reads a few entries, fetches the memory of their sessions at once, then applies them one after the other.
+    fn apply_group(&mut self, group: &[LogMessage], outbox: &mut Outbox) {
+        let count = self.partitions.len() as u16;
+        let reads: Vec<LogEntry<'_>> = group.iter().map(|message| read(message, count)).collect();
+        let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
+        let mut hashes = look_ahead(&signals).into_iter();
+        for (message, read) in group.iter().zip(&reads) {
+            self.ignored_fields += u64::from(read.ignored.len());
+            (self.position, self.log_time) = (message.seq, message.ts_ms);
+            let entry = read.entry();
+            let hash = match &entry.body {
+                Body::Signal(..) => hashes.next().unwrap_or_default(),
+                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
+            };
+            match read.route {
+                Route::Partition(number) => self.apply_to(number, &entry, hash, outbox),
+                Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, hash, outbox)),
+                Route::Nobody => {}
+            }
+        }
+    }
+
+    fn signal<'r>(&self, read: &'r LogEntry<'_>) -> Option<(&Partition, Address<'r>)> {
+        match (read.route, read.entry().body) {
+            (Route::Partition(number), Body::Signal(address, _)) => {
+                Some((&self.partitions[usize::from(number)], address))
+            }
+            (Route::Partition(_) | Route::All | Route::Nobody, _) => None,
+        }
+    }
+
+    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, hash: SessionHash, outbox: &mut Outbox) {
+        let at = usize::from(number);
+        let partition = &mut self.partitions[at];
+        if entry.seq <= partition.position() {
+            return;
+        }
+        partition.apply_hashed(entry, hash, &mut self.events);
+        if !Arc::ptr_eq(partition.policy(), &self.policies[at]) {
+            self.policies[at] = Arc::clone(partition.policy());
+            self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
+        }
+        let derived = &mut self.derived[at];
+        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
+        for event in self.events.drain(..) {
+            if !outbox.was_told(number, event.seq, event.k) {
+                let reached = Reached { k: event.k + 1, ..derived.clone() };
+                outbox.tell(number, reached, super::told::messages(&event, self.encoding));
+            }
+        }
+    }
+
+    /// A partition as it is now.
+    pub(crate) fn snapshot(&self, number: u16) -> Snapshot {
+        let at = usize::from(number);
+        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
+    }
+
+    /// The log time at which an entry would first have something to settle.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.partitions.iter().filter_map(Partition::next_due).min()
+    }
+
+    /// Whether `policy` is in force in every partition.
+    pub(crate) fn is_under(&self, policy: &Policy) -> bool {
+        self.partitions.iter().all(|partition| **partition.policy() == *policy)
+    }
+
+    pub(crate) fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(crate) fn log_time(&self) -> u64 {
+        self.log_time
+    }
+}
+
+/// What a restored partition has derived. Where that is what was told, the entry's timestamp and its events are known by
+/// that; where the checkpoint lies before it, the replay brings both.
+fn derived(partition: &Partition, told: &Reached) -> Reached {
+    let (ts, k) = if told.seq == partition.position() { (told.ts, told.k) } else { (0, 0) };
+    Reached {
+        seq: partition.position(),
+        ts,
+        k,
+        generation: partition.generation(),
+        policy_hash: wire::policy::hash(partition.policy()).into(),
+    }
+}
+
+fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
+    wire::LogMessage {
+        seq: message.seq,
+        ts: message.ts_ms,
+        subject: &message.subject,
+        payload: &message.payload,
+        content_type: message.content_type.as_deref(),
+    }
+    .read(partitions)
+}

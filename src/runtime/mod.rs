@@ -1,0 +1,182 @@
+//! The engine's loop for all partitions of one process: fence, restore, replay, live, drain.
+//!
+//! ```text
+//! reader ──▶ fleet ──▶ outbox ──▶ lane        one commit at a time; confirmed ones advance the position
+//!   ▲          │          └────▶ keeper       snapshots whose position is committed go to the store
+//! ticker ◀── next due
+//! ```
+
+mod around;
+mod error;
+mod fleet;
+mod keeper;
+mod live;
+mod outbox;
+mod restore;
+mod snapshot;
+mod told;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+pub use error::RuntimeError;
+
+use crate::config::{self, Config};
+use crate::fold::{FOLD_VERSION, IndexKey};
+use crate::nats::info::{Info, InfoService};
+use crate::nats::{Checkpoints, CommitLane, Fence, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker};
+use crate::wire::{self, RuntimeEvent, RuntimeWhat};
+use around::Around;
+use fleet::Fleet;
+use keeper::Keeper;
+use live::{Lane, Live};
+use outbox::Outbox;
+use restore::{Restore, Restored};
+
+/// Chunks of aborted checkpoint writes are collected when they are this old: nobody writes them any more.
+const ORPHAN_AGE: Duration = Duration::from_secs(600);
+
+/// Runs the engine until `shutdown` is done, then drains: everything derived is committed, and a checkpoint lies exactly at
+/// the progress. `on_live` is called once, when every partition is live. The streams have to be there already.
+///
+/// # Errors
+/// A [`RuntimeError`]: another engine took over, or the shutdown did not get through.
+pub async fn run(
+    nats: &Nats,
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+    on_live: impl FnOnce(),
+) -> Result<(), RuntimeError> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let (tell_info, info) = watch::channel(None);
+    let _service = InfoService::start(nats, env!("CARGO_PKG_VERSION"), info)
+        .await
+        .map_err(|error| RuntimeError::Nats { what: "announcing the service", cause: error.to_string() })?;
+    let mut around = Around {
+        nats: nats.clone(),
+        policy: Arc::new(config.policy.clone()),
+        info: Info {
+            contract: wire::CONTRACT.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            partitions: config.engine.partitions,
+            fold_version: FOLD_VERSION,
+            owner: String::new(),
+            server: nats.client.server_info().version,
+        },
+        tell_info,
+        on_live: Some(on_live),
+        leftovers: mpsc::channel(1).1,
+    };
+    loop {
+        let takeover = tokio::select! {
+            takeover = take_over(nats, config, &mut around) => takeover?,
+            () = &mut shutdown => return Ok(()),
+        };
+        let ticker = Ticker::new(nats, config.engine.tick).run(takeover.next_due);
+        let ended = tokio::select! {
+            ended = takeover.live.run(&mut shutdown, &mut around) => ended,
+            () = ticker => unreachable!("ticks end only with the engine"),
+        };
+        match ended {
+            Err(RuntimeError::Log(lost @ (LogError::Replaced { .. } | LogError::Cut { .. }))) => {
+                around.not_live();
+                warn!(%lost, "the log was lost while it was read: starting over with what is there");
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// The loop, ready to run.
+struct Takeover {
+    live: Live,
+    next_due: watch::Receiver<Option<Instant>>,
+}
+
+/// Takes the fences of all partitions and restores them.
+async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce()>) -> Result<Takeover, RuntimeError> {
+    let owner = Owner::unique(nats);
+    owner.as_str().clone_into(&mut around.info.owner);
+    let log = LogIdentity::read(nats).await?;
+    let mut lane = CommitLane::new(nats, owner.clone(), &log.created, FOLD_VERSION);
+    let numbers: Vec<u16> = (0..config.engine.partitions).collect();
+    let fences = lane.take_fences(&numbers).await?;
+    info!(partitions = numbers.len(), owner = owner.as_str(), "fences taken");
+
+    // The log as it is behind the fences: whatever an owner before us has told lies at or before its end.
+    let log = LogIdentity { last_seq: LogIdentity::read(nats).await?.last_seq, ..log };
+    let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
+    let restore = Restore {
+        nats,
+        log: &log,
+        checkpoints: &checkpoints,
+        key: index_key(),
+        partitions: config.engine.partitions,
+        policy: &around.policy,
+    };
+    let restored = restore.all(&fences).await?;
+
+    let encoding = match config.encoding {
+        config::Encoding::Json => wire::Encoding::Json,
+        config::Encoding::MsgPack => wire::Encoding::MessagePack,
+    };
+    let next_seq = restored.iter().map(|found| found.partition.position() + 1).min().unwrap_or(1).max(log.first_seq);
+    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages, next_seq);
+    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq);
+    let (due, next_due) = watch::channel(None);
+    let live = Live {
+        fleet,
+        outbox,
+        reader,
+        lane: Lane::start(lane),
+        keeper: Keeper::start(checkpoints, log.clone()),
+        due,
+        catch_up_to: log.last_seq,
+        pending_max: config.limits.pending_events,
+        checkpoint_every: config.engine.checkpoint_every,
+    };
+    Ok(Takeover { live, next_due })
+}
+
+/// Puts the restored partitions to work; tells where their log was lost.
+fn stand_up(
+    restored: Vec<Restored>,
+    fences: &[Fence],
+    encoding: wire::Encoding,
+    batch_messages: usize,
+    next_seq: u64,
+) -> (Outbox, Fleet) {
+    let told = restored.iter().map(|found| found.reached.clone()).collect();
+    let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
+    let partitions = restored.into_iter().map(|found| (found.partition, found.reached)).collect();
+    let fleet = Fleet::new(partitions, encoding, next_seq);
+    let mut outbox = Outbox::new(told, batch_messages);
+    for (fence, since) in fences.iter().zip(lost) {
+        let Some(since) = since else { continue };
+        let told = RuntimeEvent {
+            what: RuntimeWhat::LogLost,
+            partition: fence.partition,
+            epoch: fence.epoch,
+            n: 0,
+            at_ms: since,
+            seq: 0,
+            from_ms: since,
+            to_ms: since,
+        };
+        outbox.tell_aside(fence.partition, told::aside(&told, encoding));
+        // A new log begins: the next start finds the state from before its first entry.
+        outbox.keep(fleet.snapshot(fence.partition));
+    }
+    (outbox, fleet)
+}
+
+/// The secret of the indexes: random, so that no client can choose names that collide. It changes no event.
+fn index_key() -> IndexKey {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new();
+    IndexKey(random.hash_one(0), random.hash_one(1))
+}

@@ -1,0 +1,232 @@
+//! The outbox: what was derived and not yet committed, in the order in which it has to be told.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::nats::{Batch, OutMessage, Position};
+use crate::wire::Progress;
+
+/// How far a partition's log was told: all events of entries before `seq`, and the first `k` of `seq` itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) seq: u64,
+    pub(crate) ts: u64,
+    pub(crate) k: u32,
+    pub(crate) generation: u32,
+    pub(crate) policy_hash: Arc<str>,
+}
+
+impl Reached {
+    /// Nothing of a log was told yet.
+    pub(crate) fn nothing(generation: u32) -> Self {
+        Self { seq: 0, ts: 0, k: 0, generation, policy_hash: "".into() }
+    }
+
+    /// What a progress says.
+    pub(crate) fn of(progress: &Progress) -> Self {
+        Self {
+            seq: progress.input_seq,
+            ts: progress.input_ts,
+            k: progress.k,
+            generation: progress.generation,
+            policy_hash: progress.policy_hash.as_str().into(),
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            input_seq: self.seq,
+            input_ts: self.ts,
+            k: self.k,
+            policy_hash: self.policy_hash.to_string(),
+            generation: self.generation,
+        }
+    }
+}
+
+/// A partition as it was at a position; to be stored once everything before it is committed.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) partition: u16,
+    pub(crate) reached: Reached,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Item {
+    /// An event, with the deletion behind it where it says offline.
+    Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
+    /// A message that no entry of the log caused: it moves no position.
+    Aside { partition: u16, messages: Vec<OutMessage> },
+    /// A snapshot: its position is committed, then it may be stored.
+    Snapshot(Snapshot),
+}
+
+impl Item {
+    fn partition(&self) -> u16 {
+        match self {
+            Self::Told { partition, .. } | Self::Aside { partition, .. } => *partition,
+            Self::Snapshot(snapshot) => snapshot.partition,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Told { messages, .. } | Self::Aside { messages, .. } => messages.len(),
+            Self::Snapshot(_) => 0,
+        }
+    }
+
+    /// Moves its messages into the batch, which does not change any more until it is confirmed.
+    fn take_messages(&mut self) -> Vec<OutMessage> {
+        match self {
+            Self::Told { messages, .. } | Self::Aside { messages, .. } => std::mem::take(messages),
+            Self::Snapshot(_) => Vec::new(),
+        }
+    }
+
+    fn reached(&self) -> Option<&Reached> {
+        match self {
+            Self::Told { reached, .. } => Some(reached),
+            Self::Aside { .. } => None,
+            Self::Snapshot(snapshot) => Some(&snapshot.reached),
+        }
+    }
+}
+
+/// What waits to be committed. Items leave it only when their commit is confirmed: until then a lost process tells them
+/// again from the log, and nobody else may.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    items: VecDeque<Item>,
+    /// How many items at the front are in the commit that is under way.
+    in_flight: usize,
+    /// Per partition, what the last confirmed commit said.
+    confirmed: Vec<Reached>,
+    messages_max: usize,
+}
+
+impl Outbox {
+    /// An empty outbox behind what each partition has told already.
+    pub(crate) fn new(confirmed: Vec<Reached>, messages_max: usize) -> Self {
+        Self { items: VecDeque::new(), in_flight: 0, confirmed, messages_max }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    /// Whether a partition has told this event already, before the process began.
+    pub(crate) fn was_told(&self, partition: u16, seq: u64, k: u32) -> bool {
+        let confirmed = &self.confirmed[usize::from(partition)];
+        (seq, k) < (confirmed.seq, confirmed.k)
+    }
+
+    pub(crate) fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
+        self.items.push_back(Item::Told { partition, reached, messages });
+    }
+
+    pub(crate) fn tell_aside(&mut self, partition: u16, message: OutMessage) {
+        self.items.push_back(Item::Aside { partition, messages: vec![message] });
+    }
+
+    pub(crate) fn keep(&mut self, snapshot: Snapshot) {
+        self.items.push_back(Item::Snapshot(snapshot));
+    }
+
+    /// The next commit: as much from the front as one batch holds. `None` if there is nothing, or one is under way.
+    pub(crate) fn next_batch(&mut self) -> Option<Batch> {
+        if self.in_flight > 0 || self.items.is_empty() {
+            return None;
+        }
+        let mut batch = Batch::default();
+        let mut progress: Vec<(u16, &Reached)> = Vec::new();
+        for item in &mut self.items {
+            let partition = item.partition();
+            let known = progress.iter().position(|(other, _)| *other == partition);
+            let size = batch.messages.len() + item.len() + progress.len() + usize::from(known.is_none());
+            if size > self.messages_max && self.in_flight > 0 {
+                break;
+            }
+            self.in_flight += 1;
+            batch.messages.extend(item.take_messages());
+            let reached = item.reached();
+            match known {
+                Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),
+                None => progress.push((partition, reached.unwrap_or(&self.confirmed[usize::from(partition)]))),
+            }
+        }
+        batch.progress = progress.into_iter().map(|(partition, reached)| (partition, reached.position())).collect();
+        Some(batch)
+    }
+
+    /// The commit under way is confirmed: only now its items leave. Returns the snapshots that may be stored.
+    pub(crate) fn confirm(&mut self) -> Vec<Snapshot> {
+        let mut snapshots = Vec::new();
+        for item in self.items.drain(..std::mem::take(&mut self.in_flight)) {
+            if let Some(reached) = item.reached() {
+                self.confirmed[usize::from(item.partition())] = reached.clone();
+            }
+            if let Item::Snapshot(snapshot) = item {
+                snapshots.push(snapshot);
+            }
+        }
+        snapshots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reached(seq: u64, k: u32) -> Reached {
+        Reached { seq, ts: seq, k, generation: 0, policy_hash: "p".into() }
+    }
+
+    fn message(partition: u16) -> OutMessage {
+        OutMessage { partition, subject: "presence.v1.x".into(), headers: Vec::new(), payload: bytes::Bytes::new() }
+    }
+
+    #[test]
+    fn a_batch_holds_what_fits_with_one_progress_a_partition() {
+        let mut outbox = Outbox::new(vec![reached(0, 0), reached(0, 0)], 5);
+        outbox.tell(0, reached(1, 1), vec![message(0)]);
+        outbox.tell(0, reached(1, 2), vec![message(0), message(0)]);
+        outbox.tell(1, reached(2, 1), vec![message(1)]);
+        let batch = outbox.next_batch().unwrap();
+        assert_eq!((batch.messages.len(), batch.progress.len()), (3, 1));
+        assert_eq!(batch.progress[0].1, reached(1, 2).position());
+        assert!(outbox.next_batch().is_none(), "one commit at a time");
+        assert!(outbox.confirm().is_empty());
+        assert!(outbox.was_told(0, 1, 1) && !outbox.was_told(0, 1, 2) && !outbox.was_told(1, 1, 0));
+        assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(2, 1).position())]);
+    }
+
+    #[test]
+    fn what_no_entry_caused_moves_no_position() {
+        let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
+        outbox.tell_aside(0, message(0));
+        assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
+        outbox.confirm();
+        assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
+    }
+
+    #[test]
+    fn a_snapshot_is_stored_only_behind_its_commit() {
+        let mut outbox = Outbox::new(vec![reached(0, 0)], 2);
+        outbox.tell(0, reached(1, 1), vec![message(0)]);
+        outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] });
+        outbox.tell(0, reached(2, 1), vec![message(0)]);
+        assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
+        assert_eq!(outbox.confirm().len(), 1);
+        assert_eq!(outbox.next_batch().unwrap().progress[0].1.input_seq, 2);
+    }
+}

@@ -1,0 +1,142 @@
+//! Between what the fold tells and what the streams hold.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use super::error::RuntimeError;
+use super::fleet::Fleet;
+use super::outbox::Outbox;
+use crate::model::{Address, Event, State, Token, partition_of};
+use crate::nats::latest::{LatestError, Stored, bucket_values, latest_events};
+use crate::nats::{Nats, OutMessage, names};
+use crate::wire::{self, Encoding, Form, Message, RuntimeEvent, ToldEvent, subject};
+
+/// The messages that tell one event: itself, and behind an offline event the deletion of its key.
+pub(crate) fn messages(event: &Event, encoding: Encoding) -> Vec<OutMessage> {
+    wire::event::messages(event, encoding).map(|message| out(event.partition, message)).collect()
+}
+
+/// The message that tells what no entry of the log caused.
+pub(crate) fn aside(event: &RuntimeEvent, encoding: Encoding) -> OutMessage {
+    out(event.partition, event.message(encoding))
+}
+
+fn out(partition: u16, message: Message) -> OutMessage {
+    let Message { subject, headers, payload } = message;
+    OutMessage { partition, subject, headers, payload }
+}
+
+/// The latest told events of the sessions and users of the `wanted` partitions, by partition.
+pub(crate) async fn latest(
+    nats: &Nats,
+    partitions: u16,
+    wanted: impl Fn(u16) -> bool,
+) -> Result<BTreeMap<u16, Vec<Event>>, RuntimeError> {
+    let failed = |error: LatestError| RuntimeError::Nats { what: "reading what was told", cause: error.to_string() };
+    let mut by_partition: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
+    for filter in ["presence.v1.session.>", "presence.v1.user.>"] {
+        let mut stored = latest_events(nats, filter).await.map_err(failed)?;
+        while let Some(chunk) = stored.next().await.map_err(failed)? {
+            for Stored { subject, payload, seq, .. } in chunk {
+                match ToldEvent::read(&payload).map(|told| told.recall()) {
+                    Ok(Some(event)) if event.partition < partitions && wanted(event.partition) => {
+                        by_partition.entry(event.partition).or_default().push(event);
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        warn!(%subject, seq, %error, "passing over a told event that can't be read");
+                    }
+                }
+            }
+        }
+    }
+    Ok(by_partition)
+}
+
+/// A key of a bucket whose value says offline: after a crash of the server its deletion may be undone.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    tenant: String,
+    user: String,
+    session: Option<String>,
+}
+
+/// Most leftovers on their way from the buckets to the loop.
+const LEFTOVERS_MAX: usize = 1_024;
+
+impl Leftover {
+    /// Reads the buckets in the background for keys that say offline.
+    pub(crate) fn find(nats: &Nats) -> mpsc::Receiver<Self> {
+        let (found, leftovers) = mpsc::channel(LEFTOVERS_MAX);
+        let nats = nats.clone();
+        tokio::spawn(async move {
+            for bucket in [names::SESSIONS_BUCKET, names::USERS_BUCKET] {
+                if let Err(error) = Self::find_in(&nats, bucket, &found).await {
+                    warn!(bucket, %error, "leftovers not looked for; readers take offline values as absent");
+                }
+            }
+        });
+        leftovers
+    }
+
+    async fn find_in(nats: &Nats, bucket: &str, found: &mpsc::Sender<Self>) -> Result<(), LatestError> {
+        let mut values = bucket_values(nats, bucket).await?;
+        while let Some(chunk) = values.next().await? {
+            for Stored { payload, deleted, .. } in chunk {
+                if deleted {
+                    continue;
+                }
+                let leftover = match ToldEvent::read(&payload) {
+                    Ok(ToldEvent::Session(told)) if told.to == State::Offline => {
+                        Self::of(&told.tenant, &told.user, Some(&told.session))
+                    }
+                    Ok(ToldEvent::User(told)) if told.to == State::Offline => Self::of(&told.tenant, &told.user, None),
+                    Ok(_) | Err(_) => None,
+                };
+                if let Some(leftover) = leftover
+                    && found.send(leftover).await.is_err()
+                {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn of(tenant: &str, user: &str, session: Option<&str>) -> Option<Self> {
+        let token = |plain: &str| crate::model::id::escape(plain).ok();
+        let session = match session {
+            Some(session) => Some(token(session)?),
+            None => None,
+        };
+        Some(Self { tenant: token(tenant)?, user: token(user)?, session })
+    }
+
+    /// Deletes the key again, if its subject is still offline.
+    pub(crate) fn settle(&self, fleet: &Fleet, outbox: &mut Outbox) {
+        let partitions = fleet.partitions();
+        let number = partition_of(&self.tenant, &self.user, partitions.len() as u16);
+        let partition = &partitions[usize::from(number)];
+        let (Ok(tenant), Ok(user)) = (Token::parse(&self.tenant), Token::parse(&self.user)) else {
+            return;
+        };
+        let (state, gone) = match &self.session {
+            Some(name) => {
+                let Ok(session) = Token::parse(name) else { return };
+                let key = subject::session_key(&self.tenant, &self.user, name);
+                let state = partition.session_state(Address { tenant, user, session });
+                (state, subject::gone_session(Form::Told, &key))
+            }
+            None => (
+                partition.user_state(tenant, user),
+                subject::gone_user(Form::Told, &subject::user_key(&self.tenant, &self.user)),
+            ),
+        };
+        if state == State::Offline {
+            debug!(subject = gone, "deleting a key that came back offline");
+            outbox.tell_aside(number, out(number, wire::event::gone(gone)));
+        }
+    }
+}
