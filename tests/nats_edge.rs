@@ -77,6 +77,15 @@ async fn limits_are_updated_and_what_endangers_the_log_is_mended_or_refused() {
 }
 
 #[tokio::test]
+async fn what_the_server_refuses_is_told_with_what_to_do() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let three = Parameters { replicas: 3, ..Parameters::default() };
+    let error = topology::setup(&nats, &three).await.unwrap_err();
+    assert!(error.to_string().contains("engine.replicas"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("nats://me:secret@127.0.0.1:{}", listener.local_addr().unwrap().port());
