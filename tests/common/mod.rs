@@ -1,0 +1,225 @@
+//! A real nats-server for each test, and a wire to it that can be cut.
+
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use presence::nats::topology::{self, Parameters};
+use presence::nats::{ConnectOptions, Nats};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Longer than anything that works may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something; fails with `what` when patience ends.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(Instant::now() < until, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What `future` gives; fails with `what` when patience ends.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else { panic!("waited {PATIENCE:?} in vain: {what}") };
+    value
+}
+
+/// The binary: `NATS_SERVER`, or what `scripts/tools` has fetched.
+pub fn binary() -> PathBuf {
+    let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/bin/nats-server"));
+    let binary = std::env::var_os("NATS_SERVER").map_or(fetched, PathBuf::from);
+    assert!(binary.is_file(), "{} is missing: `make tools` fetches it", binary.display());
+    binary
+}
+
+/// A nats-server of this test alone, with JetStream, on a port that the system chose.
+pub struct TestServer {
+    dir: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl TestServer {
+    /// Starts one and waits until it answers.
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let child = Self::spawn(&dir, "-1");
+        let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
+        let port = eventually("the server tells its port", || async { std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in) }).await;
+        let server = Self { dir, port, child };
+        server.answers().await;
+        server
+    }
+
+    /// Starts one with all streams and buckets.
+    pub async fn with_topology() -> (Self, Nats) {
+        let server = Self::start().await;
+        let nats = server.connect().await;
+        topology::setup(&nats, &Parameters::default()).await.expect("an empty server takes the topology");
+        (server, nats)
+    }
+
+    fn spawn(dir: &TempDir, port: &str) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(dir.path().join("log")).expect("a log file");
+        Command::new(binary())
+            .args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"])
+            .arg(dir.path())
+            .arg("--ports_file_dir")
+            .arg(dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("nats-server starts")
+    }
+
+    async fn answers(&self) {
+        eventually("the server answers", || async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+            let mut start = [0; 5];
+            stream.read_exact(&mut start).await.ok()?;
+            (start == *b"INFO ").then_some(())
+        })
+        .await;
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A connection of its own.
+    pub async fn connect(&self) -> Nats {
+        connect(&self.url()).await
+    }
+
+    /// Ends it as a power switch does, but for what the kernel still writes.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the server ends");
+    }
+
+    /// Starts it again with the same store on the same port.
+    pub async fn restart(&mut self) {
+        self.child = Self::spawn(&self.dir, &self.port.to_string());
+        self.answers().await;
+    }
+
+    /// Stops it without ending it; its connections stay.
+    pub fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).expect("the server runs");
+    }
+
+    pub fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).expect("the server runs");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let warnings = log.lines().filter(|line| !line.contains("[INF]")).collect::<Vec<_>>().join("\n");
+            eprintln!("the server's log but for information:\n{warnings}");
+        }
+    }
+}
+
+/// `{"nats":["nats://127.0.0.1:43210"], …}`
+fn port_in(ports: &str) -> Option<u16> {
+    let (_, rest) = ports.split_once("nats://")?;
+    rest.split('"').next()?.rsplit(':').next()?.parse().ok()
+}
+
+pub async fn connect(url: &str) -> Nats {
+    let options = ConnectOptions { url: Some(url.into()), ..ConnectOptions::default() };
+    Nats::connect(&options).await.expect("the server lets us in")
+}
+
+/// A wire to a server that swallows what the server says, and that can be cut.
+pub struct Wire {
+    port: u16,
+    state: Arc<watch::Sender<WireState>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct WireState {
+    /// What the server says is thrown away.
+    deaf: bool,
+    /// Connections of an earlier generation are cut.
+    generation: u64,
+}
+
+impl Wire {
+    pub async fn to(server: &TestServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("a bound port").port();
+        let target = server.port();
+        let state = Arc::new(watch::Sender::new(WireState::default()));
+        let shared = state.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, target, shared.subscribe()));
+            }
+        });
+        Self { port, state }
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on the client hears nothing, while the server goes on hearing the client.
+    pub fn deafen(&self) {
+        self.state.send_modify(|state| state.deaf = true);
+    }
+
+    /// Cuts every connection; new ones are whole.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| *state = WireState { deaf: false, generation: state.generation + 1 });
+    }
+}
+
+async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireState>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let generation = state.borrow_and_update().generation;
+    let (mut client_in, mut client_out) = client.into_split();
+    let (mut server_in, mut server_out) = server.into_split();
+    let deaf = state.clone();
+    let up = async move { tokio::io::copy(&mut client_in, &mut server_out).await.ok() };
+    let down = async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(n @ 1..) = server_in.read(&mut buffer).await {
+            if !deaf.borrow().deaf && client_out.write_all(&buffer[..n]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = up => {}
+        () = down => {}
+        _ = state.wait_for(|state| state.generation != generation) => {}
+    }
+}
