@@ -576,7 +576,7 @@ async fn run(encode: impl Fn(&Value) -> Vec<u8>) {
     engine.must_run();
     assert_eq!(engine.terminate().await.status.code(), Some(0));
 
-    let calm = is_calm(&streams::log(&nats).await);
+    let calm = streams::is_calm(&streams::log(&nats).await);
     let mut told = BTreeMap::<String, Vec<Value>>::new();
     for event in streams::events(&nats).await {
         told.entry(event.subject.clone()).or_default().push(event.json());
@@ -615,13 +615,6 @@ async fn play(nats: &Nats, subscriber: &Subscriber, encode: impl Fn(&Value) -> V
         subscriber.events_of(&format!("presence.v1.user.main.u{n}"), user.len()).await;
     }
     times
-}
-
-/// Whether log time was observed time throughout: then a deadline is told as the signal's time and the threshold, to the
-/// millisecond. A tick that failed on a busy machine excuses time, and what falls due falls later.
-fn is_calm(log: &[streams::Stored]) -> bool {
-    log.windows(2).all(|pair| pair[1].ts_ms.saturating_sub(pair[0].ts_ms) <= 3_000)
-        && log.iter().filter(|entry| entry.subject.ends_with(".tick")).all(|tick| tick.json()["failed"] == 0)
 }
 
 fn matches_all(wanted: &[Value], found: &[Value], times: &[u64], calm: bool) -> Result<(), String> {

@@ -9,16 +9,17 @@ use presence::wire::{Encoding, LogMessage, Progress, Route, event};
 
 use super::streams::{self, Stored};
 
-/// The partitions after the whole log, and everything they told on the way.
+/// The partitions in the end, and everything they told on the way.
 pub struct Oracle {
     pub partitions: Vec<Partition>,
     pub events: Vec<Event>,
 }
 
 impl Oracle {
-    /// Folds a log that was never cut.
-    pub fn fold(log: &[Stored], partitions: u16) -> Self {
+    /// Folds a log that was never cut: each partition as far as it has told it.
+    pub fn fold(log: &[Stored], progress: &BTreeMap<u16, Progress>) -> Self {
         assert!(log.first().is_none_or(|first| first.seq == 1), "the log is there from its beginning");
+        let partitions = progress.len() as u16;
         let mut oracle = Self {
             partitions: (0..partitions).map(|number| Partition::new(number, IndexKey(1, 2))).collect(),
             events: Vec::new(),
@@ -37,7 +38,7 @@ impl Oracle {
                 Route::All => 0..partitions,
                 Route::Nobody => 0..0,
             };
-            for number in numbers {
+            for number in numbers.filter(|number| stored.seq <= progress[number].input_seq) {
                 oracle.partitions[usize::from(number)].apply(&read.entry(), &mut oracle.events);
             }
         }
@@ -65,7 +66,7 @@ impl Oracle {
 pub async fn check(nats: &Nats) -> Oracle {
     let progress = streams::progress(nats).await;
     let stored = streams::events(nats).await;
-    let oracle = Oracle::fold(&streams::log(nats).await, progress.len() as u16);
+    let oracle = Oracle::fold(&streams::log(nats).await, &progress);
     let (mut wanted, mut found) = (BTreeMap::<u16, Vec<_>>::new(), BTreeMap::<u16, Vec<_>>::new());
     for told in oracle.events.iter().filter(|told| is_told(told, &progress)) {
         let message = event::messages(told, Encoding::Json).next().expect("an event is a message");

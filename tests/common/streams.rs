@@ -64,6 +64,13 @@ pub async fn log(nats: &Nats) -> Vec<Stored> {
     read(nats, names::LOG).await
 }
 
+/// Whether log time was observed time throughout: then a deadline is told as the signal's time and the threshold, to the
+/// millisecond. A tick that failed on a busy machine excuses time, and what falls due falls later.
+pub fn is_calm(log: &[Stored]) -> bool {
+    log.windows(2).all(|pair| pair[1].ts_ms.saturating_sub(pair[0].ts_ms) <= 3_000)
+        && log.iter().filter(|entry| entry.subject.ends_with(".tick")).all(|tick| tick.json()["failed"] == 0)
+}
+
 /// What is stored of events: no progress, and no deletions for the buckets.
 pub async fn events(nats: &Nats) -> Vec<Stored> {
     let mut stored = read(nats, names::EVENTS).await;
