@@ -11,10 +11,12 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 
+#![warn(unreachable_pub)]
+
+pub mod cli;
 pub mod config;
 pub mod fold;
 pub mod model;
-pub mod wire;
 pub mod nats;
 pub mod runtime;
-
+pub mod wire;

@@ -1,2 +1,7 @@
-//! temp
-fn main() {}
+//! Parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    presence::cli::main()
+}

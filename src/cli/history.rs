@@ -56,16 +56,21 @@ pub(super) struct History {
 impl History {
     /// Opens the history of the subjects that match `filters`; no filter is all.
     pub(super) async fn open(nats: &Nats, filters: Vec<String>, since: Since) -> Result<Self, CliError> {
-        let stream = nats.jetstream.get_stream(names::EVENTS).await.map_err(|error| {
-            CliError::No(format!(
-                "there is no history: {error}; if the stream {} is missing, `presence setup` or an engine creates it",
-                names::EVENTS
-            ))
-        })?;
+        let stream = nats.jetstream.get_stream(names::EVENTS).await;
+        let stream = stream.map_err(|error| CliError::no_stream("events", &error))?;
         let end = stream.cached_info().state.last_sequence;
         let consumer = consumer(&stream, &filters, start(since)).await?;
         let done = consumer.cached_info().num_pending == 0;
-        Ok(Self { stream, filters, since, consumer, delivered: 0, read: 0, end, done })
+        Ok(Self {
+            stream,
+            filters,
+            since,
+            consumer,
+            delivered: 0,
+            read: 0,
+            end,
+            done,
+        })
     }
 
     /// Whether events that were told may be gone from the stream by its limits.
@@ -81,7 +86,11 @@ impl History {
 
     /// The payload stored at `seq`, as text if it is that.
     pub(super) async fn payload(&self, seq: u64) -> Option<Bytes> {
-        self.stream.get_raw_message(seq).await.ok().map(|message| message.payload)
+        self.stream
+            .get_raw_message(seq)
+            .await
+            .ok()
+            .map(|message| message.payload)
     }
 
     /// Some more, in order; `None` at the end.
@@ -101,7 +110,8 @@ impl History {
         }
         Err(CliError::Unreachable(format!(
             "the stream {} delivers nothing after sequence {}, though there is more; try again",
-            names::EVENTS, self.read
+            names::EVENTS,
+            self.read
         )))
     }
 
@@ -117,7 +127,9 @@ impl History {
                 Ok(None) => return (chunk, true),
                 Ok(Some(Err(_))) | Err(_) => return (chunk, false),
             };
-            let Ok(info) = message.info() else { return (chunk, false) };
+            let Ok(info) = message.info() else {
+                return (chunk, false);
+            };
             if info.consumer_sequence != self.delivered + 1 {
                 return (chunk, false);
             }
@@ -126,8 +138,18 @@ impl History {
             self.done = info.pending == 0 || self.read >= self.end;
             if self.read <= self.end {
                 let seq = self.read;
-                let async_nats::Message { subject, payload, headers, .. } = message.message;
-                chunk.push(Stored { seq, subject, headers, payload });
+                let async_nats::Message {
+                    subject,
+                    payload,
+                    headers,
+                    ..
+                } = message.message;
+                chunk.push(Stored {
+                    seq,
+                    subject,
+                    headers,
+                    payload,
+                });
             }
             if self.done {
                 return (chunk, true);
@@ -139,7 +161,9 @@ impl History {
     async fn reopen(&mut self) -> Result<(), CliError> {
         let from = match self.read {
             0 => start(self.since),
-            read => DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
+            read => DeliverPolicy::ByStartSequence {
+                start_sequence: read + 1,
+            },
         };
         self.consumer = consumer(&self.stream, &self.filters, from).await?;
         self.delivered = 0;
@@ -151,7 +175,9 @@ impl History {
 fn start(since: Since) -> DeliverPolicy {
     match since {
         Since::All => DeliverPolicy::All,
-        Since::Time(time) => DeliverPolicy::ByStartTime { start_time: time.into() },
+        Since::Time(time) => DeliverPolicy::ByStartTime {
+            start_time: time.into(),
+        },
     }
 }
 
@@ -170,8 +196,10 @@ async fn consumer(
         num_replicas: 1,
         ..pull::Config::default()
     };
-    stream
-        .create_consumer(config)
-        .await
-        .map_err(|error| CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS)))
+    stream.create_consumer(config).await.map_err(|error| {
+        CliError::Unreachable(format!(
+            "the stream {} can't be read: {error}; try again",
+            names::EVENTS
+        ))
+    })
 }

@@ -4,6 +4,7 @@
 
 mod error;
 mod read;
+mod reader;
 mod similar;
 mod table;
 mod value;
@@ -104,7 +105,10 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { pending_events: 100_000, batch_messages: 900 }
+        Self {
+            pending_events: 100_000,
+            batch_messages: 900,
+        }
     }
 }
 

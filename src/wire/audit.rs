@@ -1,10 +1,17 @@
 //! Proving that what was told is whole: every check that a reader of PRESENCE_EVENTS can make without the log.
 
+mod breach;
+mod position;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::ToldEvent;
 use crate::model::{Millis, State};
+
+pub use breach::{Breach, Fault};
+use position::Id;
+pub use position::Position;
 
 /// Reads told events in the order in which they are stored, and finds the first one that breaks a promise:
 ///
@@ -56,117 +63,6 @@ pub struct Place<'a> {
     pub stream_seq: u64,
 }
 
-/// A broken promise, and the events that show it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("stream sequence {at}: {fault}")]
-pub struct Breach {
-    /// Which promise.
-    pub fault: Fault,
-    /// The stream sequence of the event that it follows, if it takes two to break it.
-    pub before: Option<u64>,
-    /// The stream sequence of the event that breaks it.
-    pub at: u64,
-}
-
-/// Which promise is broken. Ordinals, states and times are those of one subject, the rest is of one partition.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// An ordinal is missing or comes again.
-    #[error("ordinal {found} where {wanted} is due")]
-    Ordinal {
-        /// What is there.
-        found: u32,
-        /// What should be.
-        wanted: u32,
-    },
-    /// The state before is not the one that was told last.
-    #[error("`from` is {}, the state told last is {}", .found.as_str(), .wanted.as_str())]
-    Chain {
-        /// What is there.
-        found: State,
-        /// What should be.
-        wanted: State,
-    },
-    /// A new incarnation while the former one has not ended.
-    #[error("incarnation {found} begins while {before} is {}, not offline", .state.as_str())]
-    Alive {
-        /// The new one.
-        found: u64,
-        /// The former one.
-        before: u64,
-        /// The former one's state.
-        state: State,
-    },
-    /// An incarnation that is below an earlier one.
-    #[error("incarnation {found} comes after incarnation {before}")]
-    Incarnation {
-        /// What is there.
-        found: u64,
-        /// The one before.
-        before: u64,
-    },
-    /// Time ran backwards within an incarnation.
-    #[error("`at_ms` is {found}, which is before the {before} told last")]
-    Time {
-        /// What is there.
-        found: Millis,
-        /// The one before.
-        before: Millis,
-    },
-    /// An event was told again.
-    #[error("the event {id} is told twice")]
-    Duplicate {
-        /// Its id.
-        id: String,
-    },
-    /// An event comes after one of a later position.
-    #[error("position {found} comes after position {before} of the same partition")]
-    Position {
-        /// Its position.
-        found: Position,
-        /// The one before.
-        before: Position,
-    },
-    /// A former owner's event after the fence of the next one.
-    #[error("epoch {found} comes after epoch {before} of the same partition")]
-    Epoch {
-        /// What is there.
-        found: u64,
-        /// The one before.
-        before: u64,
-    },
-    /// No epoch, or none that is a number.
-    #[error("there is no header Presence-Epoch with a number")]
-    NoEpoch,
-    /// An id that is not made of the event's partition and log sequence.
-    #[error("the id {id} does not belong to partition {partition} and log sequence {seq}")]
-    Id {
-        /// The id.
-        id: String,
-        /// The event's partition.
-        partition: u16,
-        /// The event's log sequence.
-        seq: u64,
-    },
-}
-
-/// An event's position in its partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Grows each time the log was lost.
-    pub generation: u32,
-    /// The log entry that caused it.
-    pub seq: u64,
-    /// Its place among that entry's events.
-    pub k: u32,
-}
-
-impl std::fmt::Display for Position {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}-{}", self.generation, self.seq, self.k)
-    }
-}
-
 /// What was told last of a subject.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
@@ -198,7 +94,10 @@ impl Auditor {
     /// one of a subject may be any.
     #[must_use]
     pub fn new(cut: bool) -> Self {
-        Self { cut, ..Self::default() }
+        Self {
+            cut,
+            ..Self::default()
+        }
     }
 
     /// How much was found whole so far.
@@ -220,13 +119,31 @@ impl Auditor {
             ToldEvent::Session(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
-                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
+                self.link(
+                    &Link {
+                        incarnation,
+                        ordinal,
+                        from: of.from,
+                        to: of.to,
+                        at_ms,
+                    },
+                    place,
+                )?;
                 self.counts.session_events += 1;
             }
             ToldEvent::User(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
-                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
+                self.link(
+                    &Link {
+                        incarnation,
+                        ordinal,
+                        from: of.from,
+                        to: of.to,
+                        at_ms,
+                    },
+                    place,
+                )?;
                 self.counts.user_events += 1;
             }
             ToldEvent::Engine(of) => {
@@ -239,7 +156,11 @@ impl Auditor {
             }
             ToldEvent::Other { .. } => {
                 if place.epoch.is_none() {
-                    return Err(Breach { fault: Fault::NoEpoch, before: None, at: place.stream_seq });
+                    return Err(Breach {
+                        fault: Fault::NoEpoch,
+                        before: None,
+                        at: place.stream_seq,
+                    });
                 }
                 self.counts.other_events += 1;
             }
@@ -252,15 +173,19 @@ impl Auditor {
     /// # Errors
     /// [`Fault::Epoch`] and [`Fault::NoEpoch`].
     pub fn observe_progress(&mut self, partition: u16, place: Place<'_>) -> Result<(), Breach> {
-        let breach = |fault, before| Err(Breach { fault, before, at: place.stream_seq });
+        let breach = |fault, before| {
+            Err(Breach {
+                fault,
+                before,
+                at: place.stream_seq,
+            })
+        };
         let Some(epoch) = place.epoch else {
             return breach(Fault::NoEpoch, None);
         };
         let last = &mut self.partitions.entry(partition).or_default().epoch;
         match *last {
-            Some((before, at)) if epoch < before => {
-                breach(Fault::Epoch { found: epoch, before }, Some(at))
-            }
+            Some((before, at)) if epoch < before => breach(Fault::Epoch { found: epoch, before }, Some(at)),
             Some(_) | None => {
                 *last = Some((epoch, place.stream_seq));
                 Ok(())
@@ -271,7 +196,13 @@ impl Auditor {
     /// Checks the event's place in its partition.
     fn told_in(&mut self, partition: u16, seq: u64, id: &str, place: Place<'_>) -> Result<(), Breach> {
         self.observe_progress(partition, place)?;
-        let breach = |fault, before| Err(Breach { fault, before, at: place.stream_seq });
+        let breach = |fault, before| {
+            Err(Breach {
+                fault,
+                before,
+                at: place.stream_seq,
+            })
+        };
         match Id::parse(id, partition, seq) {
             Some(Id::Fold(position)) => {
                 let last = &mut self.partitions.entry(partition).or_default().position;
@@ -280,7 +211,13 @@ impl Auditor {
                         return breach(Fault::Duplicate { id: id.to_owned() }, Some(at));
                     }
                     Some((before, at)) if position < before => {
-                        return breach(Fault::Position { found: position, before }, Some(at));
+                        return breach(
+                            Fault::Position {
+                                found: position,
+                                before,
+                            },
+                            Some(at),
+                        );
                     }
                     Some(_) | None => *last = Some((position, place.stream_seq)),
                 }
@@ -290,7 +227,16 @@ impl Auditor {
                     return breach(Fault::Duplicate { id: id.to_owned() }, None);
                 }
             }
-            None => return breach(Fault::Id { id: id.to_owned(), partition, seq }, None),
+            None => {
+                return breach(
+                    Fault::Id {
+                        id: id.to_owned(),
+                        partition,
+                        seq,
+                    },
+                    None,
+                );
+            }
         }
         Ok(())
     }
@@ -322,17 +268,27 @@ impl Auditor {
                 }
             },
         };
-        Err(Breach { fault, before, at: place.stream_seq })
+        Err(Breach {
+            fault,
+            before,
+            at: place.stream_seq,
+        })
     }
 }
 
 /// Whether an incarnation can begin with this.
 fn begins(link: &Link) -> Result<(), Fault> {
     if link.ordinal != 1 {
-        return Err(Fault::Ordinal { found: link.ordinal, wanted: 1 });
+        return Err(Fault::Ordinal {
+            found: link.ordinal,
+            wanted: 1,
+        });
     }
     if link.from != State::Offline {
-        return Err(Fault::Chain { found: link.from, wanted: State::Offline });
+        return Err(Fault::Chain {
+            found: link.from,
+            wanted: State::Offline,
+        });
     }
     Ok(())
 }
@@ -340,56 +296,41 @@ fn begins(link: &Link) -> Result<(), Fault> {
 /// Whether this can follow what was told last.
 fn follows(last: &Chain, link: &Link) -> Result<(), Fault> {
     if link.incarnation < last.incarnation {
-        return Err(Fault::Incarnation { found: link.incarnation, before: last.incarnation });
+        return Err(Fault::Incarnation {
+            found: link.incarnation,
+            before: last.incarnation,
+        });
     }
     if link.incarnation > last.incarnation {
         if last.to != State::Offline {
             let (found, before) = (link.incarnation, last.incarnation);
-            return Err(Fault::Alive { found, before, state: last.to });
+            return Err(Fault::Alive {
+                found,
+                before,
+                state: last.to,
+            });
         }
         return begins(link);
     }
     if link.ordinal != last.ordinal + 1 {
-        return Err(Fault::Ordinal { found: link.ordinal, wanted: last.ordinal + 1 });
+        return Err(Fault::Ordinal {
+            found: link.ordinal,
+            wanted: last.ordinal + 1,
+        });
     }
     if link.from != last.to {
-        return Err(Fault::Chain { found: link.from, wanted: last.to });
+        return Err(Fault::Chain {
+            found: link.from,
+            wanted: last.to,
+        });
     }
     if link.at_ms < last.at_ms {
-        return Err(Fault::Time { found: link.at_ms, before: last.at_ms });
+        return Err(Fault::Time {
+            found: link.at_ms,
+            before: last.at_ms,
+        });
     }
     Ok(())
-}
-
-/// The two forms of ids.
-enum Id {
-    /// `<partition>-<generation>-<seq>-<k>`
-    Fold(Position),
-    /// `<partition>-e<epoch>-<n>`
-    Runtime,
-}
-
-impl Id {
-    /// The id, if it belongs to this partition and log sequence.
-    fn parse(id: &str, partition: u16, seq: u64) -> Option<Self> {
-        let mut parts = id.split('-');
-        if parts.next()?.parse() != Ok(partition) {
-            return None;
-        }
-        let second = parts.next()?;
-        let parsed = if let Some(epoch) = second.strip_prefix('e') {
-            let _: u64 = epoch.parse().ok()?;
-            let _: u32 = parts.next()?.parse().ok()?;
-            Self::Runtime
-        } else {
-            let generation = second.parse().ok()?;
-            if parts.next()?.parse() != Ok(seq) {
-                return None;
-            }
-            Self::Fold(Position { generation, seq, k: parts.next()?.parse().ok()? })
-        };
-        parts.next().is_none().then_some(parsed)
-    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub struct TestServer {
 impl TestServer {
     /// Starts one and waits until it answers.
     pub async fn start() -> Self {
+        log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let child = Self::spawn(&dir, "-1");
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
@@ -158,6 +159,12 @@ impl Drop for TestServer {
     }
 }
 
+/// What the engine logs is shown with the test that fails.
+pub fn log_to_the_test() {
+    let filter = tracing_subscriber::EnvFilter::new("info,presence=debug");
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
+}
+
 /// `{"nats":["nats://127.0.0.1:43210"], …}`
 fn port_in(ports: &str) -> Option<u16> {
     let (_, rest) = ports.split_once("nats://")?;
@@ -175,12 +182,14 @@ pub struct Wire {
     state: Arc<watch::Sender<WireState>>,
 }
 
+/// Connections are numbered as they are made.
 #[derive(Clone, Copy, Default)]
 struct WireState {
-    /// What the server says is thrown away.
-    deaf: bool,
-    /// Connections of an earlier generation are cut.
-    generation: u64,
+    made: u64,
+    /// Those below hear nothing.
+    deaf: u64,
+    /// Those below are cut.
+    cut: u64,
 }
 
 impl Wire {
@@ -192,7 +201,9 @@ impl Wire {
         let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target, shared.subscribe()));
+                let number = shared.borrow().made;
+                shared.send_modify(|state| state.made += 1);
+                tokio::spawn(carry(client, target, number, shared.subscribe()));
             }
         });
         Self { port, state }
@@ -202,20 +213,19 @@ impl Wire {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// From now on the client hears nothing, while the server goes on hearing the client.
+    /// From now on the client hears nothing over the connections there are, while the server goes on hearing it.
     pub fn deafen(&self) {
-        self.state.send_modify(|state| state.deaf = true);
+        self.state.send_modify(|state| state.deaf = state.made);
     }
 
     /// Cuts every connection; new ones are whole.
     pub fn cut(&self) {
-        self.state.send_modify(|state| *state = WireState { deaf: false, generation: state.generation + 1 });
+        self.state.send_modify(|state| state.cut = state.made);
     }
 }
 
-async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireState>) {
+async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Receiver<WireState>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
-    let generation = state.borrow_and_update().generation;
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();
     let deaf = state.clone();
@@ -223,7 +233,8 @@ async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireSt
     let down = async move {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = server_in.read(&mut buffer).await {
-            if !deaf.borrow().deaf && client_out.write_all(&buffer[..n]).await.is_err() {
+            let is_deaf = number < deaf.borrow().deaf;
+            if !is_deaf && client_out.write_all(&buffer[..n]).await.is_err() {
                 return;
             }
         }
@@ -231,6 +242,6 @@ async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireSt
     tokio::select! {
         _ = up => {}
         () = down => {}
-        _ = state.wait_for(|state| state.generation != generation) => {}
+        _ = state.wait_for(|state| number < state.cut) => {}
     }
 }

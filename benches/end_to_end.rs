@@ -1,0 +1,210 @@
+//! What the engine costs beside a consumer that does nothing, and how late transitions are told: on a real nats-server
+//! (`.tools/bin/nats-server`) of its own, both sides of each comparison in one run.
+//!
+//! `cargo bench --bench end_to_end`; the publisher, the server and the reader share the machine.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt;
+use presence::config::Config;
+use presence::nats::server::{EmbeddedServer, ServerOptions};
+use presence::nats::{ConnectOptions, LogIdentity, LogReader, Nats, Partitions, topology};
+use presence::wire::ToldEvent;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const SESSIONS: usize = 20_000;
+const HEARTBEATS: usize = 200_000;
+const ROUNDS: usize = 5;
+/// The publisher runs at most so far ahead of the log: beyond, the server drops what it can't store in time.
+const AHEAD: u64 = 20_000;
+const EXPIRING: usize = 10_000;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/nats-server");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let options = ServerOptions {
+        binary: Some(binary),
+        data_dir: data.path().into(),
+        port,
+    };
+    let server = EmbeddedServer::start(options).await?;
+    let bench = Bench {
+        url: server.url().to_owned(),
+    };
+    topology::setup(&bench.connect().await?, &topology::Parameters::default()).await?;
+    bench.throughput().await?;
+    bench.lateness().await?;
+    server.stop().await;
+    Ok(())
+}
+
+struct Bench {
+    url: String,
+}
+
+struct Engine {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::result::Result<(), presence::runtime::RuntimeError>>,
+}
+
+impl Engine {
+    async fn stop(self) -> Result<()> {
+        drop(self.stop);
+        Ok(self.task.await??)
+    }
+}
+
+impl Bench {
+    async fn connect(&self) -> Result<Nats> {
+        Ok(Nats::connect(&ConnectOptions {
+            url: Some(self.url.clone()),
+            ..ConnectOptions::default()
+        })
+        .await?)
+    }
+
+    async fn engine(&self, config: Config) -> Result<Engine> {
+        let nats = self.connect().await?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell_live, live) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            presence::runtime::run(&nats, &config, stopped, || drop(tell_live)).await
+        });
+        let _ = live.await;
+        Ok(Engine { stop, task })
+    }
+
+    /// Publishes heartbeats of all sessions in turn, as fast as the log stores them.
+    async fn publish(&self, heartbeats: usize, epoch: u64) -> Result<()> {
+        let nats = self.connect().await?;
+        let start = LogIdentity::read(&nats).await?.last_seq;
+        for number in 0..heartbeats {
+            let subject = format!("presence.v1.signal.bench.user-{}.tab", number % SESSIONS);
+            let payload = format!(r#"{{"epoch":{epoch},"seq":{number}}}"#);
+            nats.client.publish(subject, payload.into()).await?;
+            if number % 5_000 == 4_999 {
+                nats.client.flush().await?;
+                while start + number as u64 > LogIdentity::read(&nats).await?.last_seq + AHEAD {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        nats.client.flush().await?;
+        Ok(())
+    }
+
+    /// Heartbeats per second, read by a consumer that only counts.
+    async fn counted(&self, epoch: u64) -> Result<f64> {
+        let nats = self.connect().await?;
+        let log = LogIdentity::read(&nats).await?;
+        let mut reader = LogReader::start(&nats, &log.created, Partitions::All, log.last_seq + 1);
+        let begin = Instant::now();
+        let counting = async {
+            let mut count = 0;
+            while count < HEARTBEATS {
+                count += reader.next().await?.len();
+            }
+            Ok(())
+        };
+        tokio::try_join!(self.publish(HEARTBEATS, epoch), counting)?;
+        Ok(HEARTBEATS as f64 / begin.elapsed().as_secs_f64())
+    }
+
+    /// Heartbeats per second through the engine: the last one is of a session that is new, and its event ends the time.
+    async fn folded(&self, epoch: u64) -> Result<f64> {
+        let mut config = Config::default();
+        config.use_profile("default")?;
+        let engine = self.engine(config).await?;
+        let nats = self.connect().await?;
+        let mut told = nats
+            .client
+            .subscribe(format!("presence.v1.session.bench.last.e{epoch}"))
+            .await?;
+        nats.client.flush().await?;
+        let begin = Instant::now();
+        self.publish(HEARTBEATS, epoch).await?;
+        nats.client
+            .publish(format!("presence.v1.signal.bench.last.e{epoch}"), "{}".into())
+            .await?;
+        told.next().await.ok_or("the subscription ended")?;
+        let rate = HEARTBEATS as f64 / begin.elapsed().as_secs_f64();
+        engine.stop().await?;
+        Ok(rate)
+    }
+
+    async fn throughput(&self) -> Result<()> {
+        // Everybody joins before it is measured.
+        self.folded(1).await?;
+        let (mut nothing, mut engine, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS as u64 {
+            let counted = self.counted(2 + 2 * round).await?;
+            let folded = self.folded(3 + 2 * round).await?;
+            nothing.push(counted);
+            engine.push(folded);
+            ratios.push(folded / counted);
+        }
+        println!(
+            "heartbeats per second, {SESSIONS} sessions: {:.0} by a consumer that does nothing, {:.0} through the engine, \
+             ratio {:.2} (medians of {ROUNDS} pairs)",
+            median(&mut nothing),
+            median(&mut engine),
+            median(&mut ratios)
+        );
+        Ok(())
+    }
+
+    /// How late transitions are told when many sessions expire together.
+    async fn lateness(&self) -> Result<()> {
+        let mut config = Config::default();
+        config.use_profile("demo")?;
+        let engine = self.engine(config).await?;
+        let nats = self.connect().await?;
+        let mut told = nats.client.subscribe("presence.v1.session.late.>").await?;
+        nats.client.flush().await?;
+        for number in 0..EXPIRING {
+            nats.client
+                .publish(format!("presence.v1.signal.late.user-{number}.tab"), "{}".into())
+                .await?;
+        }
+        nats.client.flush().await?;
+        let mut late = Vec::new();
+        let (mut first, mut last) = (u64::MAX, 0);
+        while late.len() < EXPIRING {
+            let message = tokio::time::timeout(Duration::from_secs(60), told.next())
+                .await?
+                .ok_or("the subscription ended")?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+            if let ToldEvent::Session(event) = ToldEvent::read(&message.payload)?
+                && event.cause == "quiet"
+                && event.ordinal == 2
+            {
+                late.push((now - event.at_ms) as f64);
+                (first, last) = (first.min(now), last.max(now));
+            }
+        }
+        late.sort_by(f64::total_cmp);
+        let rate = 2.0 * EXPIRING as f64 / ((last - first).max(1) as f64 / 1_000.0);
+        println!(
+            "lateness of {EXPIRING} sessions that expire together: p50 {:.0} ms, p99 {:.0} ms; {rate:.0} events committed and \
+             told per second, so the target is 200 ms + {:.0} ms",
+            late[EXPIRING / 2],
+            late[EXPIRING * 99 / 100],
+            2.0 * EXPIRING as f64 / rate * 1_000.0
+        );
+        engine.stop().await
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
