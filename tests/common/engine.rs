@@ -79,6 +79,11 @@ impl Engine {
         self.process = Process::spawn(self.dir.path(), &self.url, self.lives);
     }
 
+    /// Where its configuration is.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("presence.toml")
+    }
+
     /// Another configuration for the next life.
     pub fn configure(&self, config: &str) {
         std::fs::write(self.dir.path().join("presence.toml"), config).expect("the configuration can be written");
@@ -136,6 +141,13 @@ impl Engine {
     /// What it has said in this life.
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(&self.process.stderr).unwrap_or_default()
+    }
+
+    /// The most memory that its process ever had, in kB.
+    pub fn peak_memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("the engine runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Runs another verb of the command line against the same server.
