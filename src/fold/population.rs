@@ -2,9 +2,9 @@
 
 use hashbrown::HashTable;
 
-use super::key::{self, Hash, IndexKey};
+use super::key::{self, IndexKey};
 use super::names::Names;
-use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, User, Will};
+use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
 use super::slab::Slab;
 use crate::model::session::Life;
 use crate::model::{Address, Millis, Token};
@@ -24,9 +24,6 @@ pub(crate) struct Population {
     by_user: HashTable<u32>,
     by_tenant: HashTable<u32>,
 }
-
-/// Names that are no longer than this together are hashed in one piece.
-const SHORT_PATH: usize = 64;
 
 /// The hash of a session's names under the key of one population.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,26 +48,8 @@ impl Population {
 
     /// The hash under which a session is found.
     pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
-        SessionHash(self.hash_of(
-            address.tenant.as_str(),
-            address.user.as_str(),
-            address.session.as_str(),
-        ))
-    }
-
-    /// The hash of a session, or with an empty session of a user.
-    fn hash_of(&self, tenant: &str, user: &str, session: &str) -> u128 {
-        let parts = [tenant.as_bytes(), b".", user.as_bytes(), b".", session.as_bytes()];
-        let mut path = [0; SHORT_PATH];
-        let mut len = 0;
-        for part in parts {
-            let Some(room) = path.get_mut(len..len + part.len()) else {
-                return parts.into_iter().fold(Hash::new(self.key), Hash::with).finish();
-            };
-            room.copy_from_slice(part);
-            len += part.len();
-        }
-        key::hash(self.key, &path[..len])
+        let names = [address.tenant.as_str(), address.user.as_str(), address.session.as_str()];
+        SessionHash(key::hash_names(self.key, names))
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
@@ -82,9 +61,7 @@ impl Population {
 
     /// Where a session seems to be, by its hash alone.
     pub(crate) fn glance(&self, hash: SessionHash) -> Option<u32> {
-        self.by_session
-            .find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64)
-            .copied()
+        self.by_session.find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64).copied()
     }
 
     /// Reads the names of a session and its user's record; what it returns means nothing.
@@ -103,60 +80,47 @@ impl Population {
 
     fn is_user(&self, at: u32, tenant: Token<'_>, name: Token<'_>) -> bool {
         let user = &self.users[at];
-        self.names.bytes(user.name) == name.as_str().as_bytes()
-            && *self.tenants[user.tenant].name == *tenant.as_str()
+        self.names.bytes(user.name) == name.as_str().as_bytes() && *self.tenants[user.tenant].name == *tenant.as_str()
     }
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
-        self.by_user
-            .find(hash, |at| self.is_user(*at, tenant, user))
-            .copied()
+        let hash = key::hash_names(self.key, [tenant.as_str(), user.as_str()]) as u64;
+        self.by_user.find(hash, |at| self.is_user(*at, tenant, user)).copied()
     }
 
     fn user_hash(&self, at: u32) -> u64 {
         let user = &self.users[at];
-        self.hash_of(&self.tenants[user.tenant].name, self.names.get(user.name), "") as u64
+        key::hash_names(self.key, [&self.tenants[user.tenant].name, self.names.get(user.name)]) as u64
     }
 
     fn place_hash(&self, at: u32) -> u64 {
         let cold = &self.cold[at];
         let user = &self.users[cold.user];
         let tenant = &self.tenants[user.tenant].name;
-        self.hash_of(tenant, self.names.get(user.name), self.names.get(cold.name)) as u64
+        key::hash_names(self.key, [tenant, self.names.get(user.name), self.names.get(cold.name)]) as u64
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
-        key::hash(self.key, tenant.as_bytes()) as u64
+        key::hash_names(self.key, [tenant]) as u64
     }
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
         let same = |at: &u32| *self.tenants[*at].name == *tenant.as_str();
-        self.by_tenant
-            .find(self.tenant_hash(tenant.as_str()), same)
-            .copied()
+        self.by_tenant.find(self.tenant_hash(tenant.as_str()), same).copied()
     }
 
     fn add_tenant(&mut self, tenant: Token<'_>) -> u32 {
-        let at = self.tenants.insert(Tenant {
-            name: tenant.as_str().into(),
-            ..Tenant::default()
-        });
+        let at = self.tenants.insert(Tenant { name: tenant.as_str().into(), ..Tenant::default() });
         let mut index = std::mem::take(&mut self.by_tenant);
-        index.insert_unique(self.tenant_hash(tenant.as_str()), at, |at| {
-            self.tenant_hash(&self.tenants[*at].name)
-        });
+        index.insert_unique(self.tenant_hash(tenant.as_str()), at, |at| self.tenant_hash(&self.tenants[*at].name));
         self.by_tenant = index;
         at
     }
 
     fn remove_tenant(&mut self, at: u32) {
         let hash = self.tenant_hash(&self.tenants[at].name);
-        self.by_tenant
-            .find_entry(hash, |other| *other == at)
-            .expect("a tenant is in the index")
-            .remove();
+        self.by_tenant.find_entry(hash, |other| *other == at).expect("a tenant is in the index").remove();
         self.tenants.remove(at);
     }
 
@@ -175,12 +139,7 @@ impl Population {
         let name = self.names.insert(address.session.as_str());
         let at = self.hot.insert(Hot::with_key((hash >> 64) as u64));
         let next = std::mem::replace(&mut self.users[user].first, at);
-        let cold = self.cold.insert(Cold {
-            name,
-            user,
-            next,
-            ..Cold::default()
-        });
+        let cold = self.cold.insert(Cold { name, user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
         self.users[user].sessions += 1;
         let tenant = self.users[user].tenant;
@@ -198,12 +157,8 @@ impl Population {
         };
         self.tenants[tenant_at].users += 1;
         let name = self.names.insert(user.as_str());
-        let at = self.users.insert(User {
-            tenant: tenant_at,
-            name,
-            ..User::default()
-        });
-        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
+        let at = self.users.insert(User { tenant: tenant_at, name, ..User::default() });
+        let hash = key::hash_names(self.key, [tenant.as_str(), user.as_str()]) as u64;
         let mut index = std::mem::take(&mut self.by_user);
         index.insert_unique(hash, at, |at| self.user_hash(*at));
         self.by_user = index;
@@ -213,10 +168,7 @@ impl Population {
     /// Removes a session, and its user if that was the last one; returns the highest incarnation that is forgotten.
     pub(crate) fn remove(&mut self, at: u32) -> u64 {
         let hash = self.place_hash(at);
-        self.by_session
-            .find_entry(hash, |other| *other == at)
-            .expect("a session is in the index")
-            .remove();
+        self.by_session.find_entry(hash, |other| *other == at).expect("a session is in the index").remove();
         let user = self.cold[at].user;
         self.unlink(user, at);
         self.hot.remove(at);
@@ -228,11 +180,7 @@ impl Population {
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions -= 1;
         self.users[user].sessions -= 1;
-        let forgotten = if self.users[user].first == NONE {
-            self.remove_user(user)
-        } else {
-            0
-        };
+        let forgotten = if self.users[user].first == NONE { self.remove_user(user) } else { 0 };
         forgotten.max(cold.incarnation)
     }
 
@@ -251,10 +199,7 @@ impl Population {
 
     fn remove_user(&mut self, at: u32) -> u64 {
         let hash = self.user_hash(at);
-        self.by_user
-            .find_entry(hash, |other| *other == at)
-            .expect("a user is in the index")
-            .remove();
+        self.by_user.find_entry(hash, |other| *other == at).expect("a user is in the index").remove();
         let user = self.users.remove(at);
         self.names.remove(user.name);
         if user.will != NONE {
@@ -321,12 +266,17 @@ impl Population {
         }
     }
 
+    /// The wheel step of the end of a user's intent.
+    pub(crate) fn will_wake(&self, user: u32) -> u64 {
+        match self.users[user].will {
+            NONE => UNARMED,
+            will => self.wills[will].wake,
+        }
+    }
+
     /// The latest of `time` over a user's sessions, remembered ones included.
     pub(crate) fn latest(&self, user: u32, time: impl Fn(&Hot) -> Millis) -> Millis {
-        self.sessions_of(user)
-            .map(|at| time(&self.hot[at]))
-            .max()
-            .unwrap_or(0)
+        self.sessions_of(user).map(|at| time(&self.hot[at])).max().unwrap_or(0)
     }
 
     /// Users in the order of their tenant's and their own name.

@@ -14,16 +14,14 @@ impl Partition {
         let target = self.step_of(limit);
         self.settling = Some(target);
         while let Some(entry) = self.pop(target) {
-            let user = if entry & USER == 0 {
-                self.people.hot[entry].set_wake(UNARMED);
-                self.people.cold[entry].user
+            if entry & USER == 0 {
+                self.look_at(entry, limit, out);
             } else {
                 let user = entry & !USER;
                 let will = self.people.users[user].will;
                 self.people.wills[will].wake = UNARMED;
-                user
-            };
-            self.settle_user(user, limit, out);
+                self.settle_user(user, limit, out);
+            }
         }
         self.settling = None;
         while let Some(user) = self.deferred.pop() {
@@ -33,16 +31,25 @@ impl Partition {
         }
     }
 
+    /// Looks at a session whose wheel entry fired. Most fire early, since heartbeats don't touch the wheel.
+    fn look_at(&mut self, at: u32, limit: Millis, out: &mut Vec<Event>) {
+        self.people.hot[at].set_wake(UNARMED);
+        let user = self.people.cold[at].user;
+        let deadline = self.deadline(at);
+        if deadline <= limit {
+            self.settle_user(user, limit, out);
+            return;
+        }
+        self.arm_by(at, deadline);
+        let sessions = self.people.sessions_of(user).map(|at| self.people.hot[at].wake());
+        let soonest = sessions.chain([self.people.will_wake(user)]).min();
+        self.people.users[user].soonest = soonest.unwrap_or(UNARMED);
+    }
+
     fn pop(&mut self, target: u64) -> Option<u32> {
         let people = &self.people;
         self.wheel.pop(target, |entry| {
-            if entry & USER == 0 {
-                return people.hot[entry].wake();
-            }
-            match people.users[entry & !USER].will {
-                NONE => UNARMED,
-                will => people.wills[will].wake,
-            }
+            if entry & USER == 0 { people.hot[entry].wake() } else { people.will_wake(entry & !USER) }
         })
     }
 
@@ -74,12 +81,7 @@ impl Partition {
     }
 
     fn next_instant(&self, user: u32) -> Millis {
-        let sessions = self
-            .people
-            .sessions_of(user)
-            .map(|at| self.deadline(at))
-            .min()
-            .unwrap_or(NEVER);
+        let sessions = self.people.sessions_of(user).map(|at| self.deadline(at)).min().unwrap_or(NEVER);
         sessions.min(self.will_until(user))
     }
 
@@ -128,20 +130,10 @@ impl Partition {
 
     /// The session that the user's state is: best state, then latest input, then name.
     fn leader(&self, user: u32) -> Option<u32> {
-        let present = self
-            .people
-            .sessions_of(user)
-            .filter(|at| self.people.hot[*at].state() != State::Offline);
+        let present = self.people.sessions_of(user).filter(|at| self.people.hot[*at].state() != State::Offline);
         present.min_by(|a, b| {
-            let rank = |at: &u32| {
-                (
-                    self.people.hot[*at].state(),
-                    std::cmp::Reverse(self.people.hot[*at].input()),
-                )
-            };
-            rank(a)
-                .cmp(&rank(b))
-                .then_with(|| self.people.session_name(*a).cmp(self.people.session_name(*b)))
+            let rank = |at: &u32| (self.people.hot[*at].state(), std::cmp::Reverse(self.people.hot[*at].input()));
+            rank(a).cmp(&rank(b)).then_with(|| self.people.session_name(*a).cmp(self.people.session_name(*b)))
         })
     }
 

@@ -27,28 +27,16 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// `partitions` in the order of their numbers, from 0.
-    pub(crate) fn new(partitions: Vec<Partition>, encoding: Encoding) -> Self {
-        let derived = partitions
-            .iter()
-            .map(|partition| Reached {
-                seq: partition.position(),
-                ts: partition.log_time(),
-                k: 0,
-                generation: partition.generation(),
-                policy_hash: wire::policy::hash(partition.policy()).into(),
-            })
-            .collect();
-        let policies = partitions
-            .iter()
-            .map(|partition| Arc::clone(partition.policy()))
-            .collect();
+    /// `partitions` in the order of their numbers, from 0, with what each has told, as of the entry before `next_seq`.
+    pub(crate) fn new(partitions: Vec<(Partition, Reached)>, encoding: Encoding, next_seq: u64) -> Self {
+        let derived = partitions.iter().map(|(partition, told)| derived(partition, told)).collect();
+        let policies = partitions.iter().map(|(partition, _)| Arc::clone(partition.policy())).collect();
         Self {
-            partitions,
+            partitions: partitions.into_iter().map(|(partition, _)| partition).collect(),
             derived,
             policies,
             encoding,
-            position: 0,
+            position: next_seq - 1,
             log_time: 0,
             events: Vec::new(),
             ignored_fields: 0,
@@ -117,11 +105,7 @@ impl Fleet {
     /// A partition as it is now.
     pub(crate) fn snapshot(&self, number: u16) -> Snapshot {
         let at = usize::from(number);
-        Snapshot {
-            partition: number,
-            reached: self.derived[at].clone(),
-            bytes: self.partitions[at].checkpoint(),
-        }
+        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
     }
 
     /// The log time at which an entry would first have something to settle.
@@ -131,9 +115,7 @@ impl Fleet {
 
     /// Whether `policy` is in force in every partition.
     pub(crate) fn is_under(&self, policy: &Policy) -> bool {
-        self.partitions
-            .iter()
-            .all(|partition| **partition.policy() == *policy)
+        self.partitions.iter().all(|partition| **partition.policy() == *policy)
     }
 
     pub(crate) fn partitions(&self) -> &[Partition] {
@@ -146,6 +128,19 @@ impl Fleet {
 
     pub(crate) fn log_time(&self) -> u64 {
         self.log_time
+    }
+}
+
+/// What a restored partition has derived. Where that is what was told, the entry's timestamp and its events are known by
+/// that; where the checkpoint lies before it, the replay brings both.
+fn derived(partition: &Partition, told: &Reached) -> Reached {
+    let (ts, k) = if told.seq == partition.position() { (told.ts, told.k) } else { (0, 0) };
+    Reached {
+        seq: partition.position(),
+        ts,
+        k,
+        generation: partition.generation(),
+        policy_hash: wire::policy::hash(partition.policy()).into(),
     }
 }
 

@@ -28,9 +28,7 @@ pub use error::RuntimeError;
 use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::nats::info::{Info, InfoService};
-use crate::nats::{
-    Checkpoints, CommitLane, Fence, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker,
-};
+use crate::nats::{Checkpoints, CommitLane, Fence, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker};
 use crate::wire::{self, RuntimeEvent, RuntimeWhat};
 use around::Around;
 use fleet::Fleet;
@@ -57,10 +55,7 @@ pub async fn run(
     let (tell_info, info) = watch::channel(None);
     let _service = InfoService::start(nats, env!("CARGO_PKG_VERSION"), info)
         .await
-        .map_err(|error| RuntimeError::Nats {
-            what: "announcing the service",
-            cause: error.to_string(),
-        })?;
+        .map_err(|error| RuntimeError::Nats { what: "announcing the service", cause: error.to_string() })?;
     let mut around = Around {
         nats: nats.clone(),
         policy: Arc::new(config.policy.clone()),
@@ -103,11 +98,7 @@ struct Takeover {
 }
 
 /// Takes the fences of all partitions and restores them.
-async fn take_over(
-    nats: &Nats,
-    config: &Config,
-    around: &mut Around<impl FnOnce()>,
-) -> Result<Takeover, RuntimeError> {
+async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce()>) -> Result<Takeover, RuntimeError> {
     let owner = Owner::unique(nats);
     owner.as_str().clone_into(&mut around.info.owner);
     let log = LogIdentity::read(nats).await?;
@@ -117,10 +108,7 @@ async fn take_over(
     info!(partitions = numbers.len(), owner = owner.as_str(), "fences taken");
 
     // The log as it is behind the fences: whatever an owner before us has told lies at or before its end.
-    let log = LogIdentity {
-        last_seq: LogIdentity::read(nats).await?.last_seq,
-        ..log
-    };
+    let log = LogIdentity { last_seq: LogIdentity::read(nats).await?.last_seq, ..log };
     let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
     let restore = Restore {
         nats,
@@ -136,14 +124,9 @@ async fn take_over(
         config::Encoding::Json => wire::Encoding::Json,
         config::Encoding::MsgPack => wire::Encoding::MessagePack,
     };
-    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages);
-    let next_seq = fleet
-        .partitions()
-        .iter()
-        .map(|partition| partition.position() + 1)
-        .min()
-        .unwrap_or(1);
-    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq.max(log.first_seq));
+    let next_seq = restored.iter().map(|found| found.partition.position() + 1).min().unwrap_or(1).max(log.first_seq);
+    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages, next_seq);
+    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq);
     let (due, next_due) = watch::channel(None);
     let live = Live {
         fleet,
@@ -165,14 +148,13 @@ fn stand_up(
     fences: &[Fence],
     encoding: wire::Encoding,
     batch_messages: usize,
+    next_seq: u64,
 ) -> (Outbox, Fleet) {
-    let reached = restored.iter().map(|found| found.reached.clone()).collect();
+    let told = restored.iter().map(|found| found.reached.clone()).collect();
     let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
-    let fleet = Fleet::new(
-        restored.into_iter().map(|found| found.partition).collect(),
-        encoding,
-    );
-    let mut outbox = Outbox::new(reached, batch_messages);
+    let partitions = restored.into_iter().map(|found| (found.partition, found.reached)).collect();
+    let fleet = Fleet::new(partitions, encoding, next_seq);
+    let mut outbox = Outbox::new(told, batch_messages);
     for (fence, since) in fences.iter().zip(lost) {
         let Some(since) = since else { continue };
         let told = RuntimeEvent {

@@ -19,13 +19,7 @@ pub(crate) struct Reached {
 impl Reached {
     /// Nothing of a log was told yet.
     pub(crate) fn nothing(generation: u32) -> Self {
-        Self {
-            seq: 0,
-            ts: 0,
-            k: 0,
-            generation,
-            policy_hash: "".into(),
-        }
+        Self { seq: 0, ts: 0, k: 0, generation, policy_hash: "".into() }
     }
 
     /// What a progress says.
@@ -61,16 +55,9 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 enum Item {
     /// An event, with the deletion behind it where it says offline.
-    Told {
-        partition: u16,
-        reached: Reached,
-        messages: Vec<OutMessage>,
-    },
+    Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
     /// A message that no entry of the log caused: it moves no position.
-    Aside {
-        partition: u16,
-        messages: Vec<OutMessage>,
-    },
+    Aside { partition: u16, messages: Vec<OutMessage> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
 }
@@ -122,12 +109,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An empty outbox behind what each partition has told already.
     pub(crate) fn new(confirmed: Vec<Reached>, messages_max: usize) -> Self {
-        Self {
-            items: VecDeque::new(),
-            in_flight: 0,
-            confirmed,
-            messages_max,
-        }
+        Self { items: VecDeque::new(), in_flight: 0, confirmed, messages_max }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -149,18 +131,11 @@ impl Outbox {
     }
 
     pub(crate) fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
-        self.items.push_back(Item::Told {
-            partition,
-            reached,
-            messages,
-        });
+        self.items.push_back(Item::Told { partition, reached, messages });
     }
 
     pub(crate) fn tell_aside(&mut self, partition: u16, message: OutMessage) {
-        self.items.push_back(Item::Aside {
-            partition,
-            messages: vec![message],
-        });
+        self.items.push_back(Item::Aside { partition, messages: vec![message] });
     }
 
     pub(crate) fn keep(&mut self, snapshot: Snapshot) {
@@ -186,16 +161,10 @@ impl Outbox {
             let reached = item.reached();
             match known {
                 Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),
-                None => progress.push((
-                    partition,
-                    reached.unwrap_or(&self.confirmed[usize::from(partition)]),
-                )),
+                None => progress.push((partition, reached.unwrap_or(&self.confirmed[usize::from(partition)]))),
             }
         }
-        batch.progress = progress
-            .into_iter()
-            .map(|(partition, reached)| (partition, reached.position()))
-            .collect();
+        batch.progress = progress.into_iter().map(|(partition, reached)| (partition, reached.position())).collect();
         Some(batch)
     }
 
@@ -219,22 +188,11 @@ mod tests {
     use super::*;
 
     fn reached(seq: u64, k: u32) -> Reached {
-        Reached {
-            seq,
-            ts: seq,
-            k,
-            generation: 0,
-            policy_hash: "p".into(),
-        }
+        Reached { seq, ts: seq, k, generation: 0, policy_hash: "p".into() }
     }
 
     fn message(partition: u16) -> OutMessage {
-        OutMessage {
-            partition,
-            subject: "presence.v1.x".into(),
-            headers: Vec::new(),
-            payload: bytes::Bytes::new(),
-        }
+        OutMessage { partition, subject: "presence.v1.x".into(), headers: Vec::new(), payload: bytes::Bytes::new() }
     }
 
     #[test]
@@ -249,20 +207,14 @@ mod tests {
         assert!(outbox.next_batch().is_none(), "one commit at a time");
         assert!(outbox.confirm().is_empty());
         assert!(outbox.was_told(0, 1, 1) && !outbox.was_told(0, 1, 2) && !outbox.was_told(1, 1, 0));
-        assert_eq!(
-            outbox.next_batch().unwrap().progress,
-            [(1, reached(2, 1).position())]
-        );
+        assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(2, 1).position())]);
     }
 
     #[test]
     fn what_no_entry_caused_moves_no_position() {
         let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
         outbox.tell_aside(0, message(0));
-        assert_eq!(
-            outbox.next_batch().unwrap().progress,
-            [(0, reached(7, 3).position())]
-        );
+        assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
         outbox.confirm();
         assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
     }
@@ -271,11 +223,7 @@ mod tests {
     fn a_snapshot_is_stored_only_behind_its_commit() {
         let mut outbox = Outbox::new(vec![reached(0, 0)], 2);
         outbox.tell(0, reached(1, 1), vec![message(0)]);
-        outbox.keep(Snapshot {
-            partition: 0,
-            reached: reached(1, 1),
-            bytes: vec![1],
-        });
+        outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] });
         outbox.tell(0, reached(2, 1), vec![message(0)]);
         assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
         assert_eq!(outbox.confirm().len(), 1);

@@ -46,7 +46,7 @@ impl Restore<'_> {
                 restored.push(self.fresh(number));
                 continue;
             };
-            match self.from_checkpoint(number, progress).await? {
+            match self.stored(number, progress).await? {
                 Some(found) => restored.push(found),
                 None => {
                     lost.push((restored.len(), progress));
@@ -62,18 +62,10 @@ impl Restore<'_> {
 
     /// A partition that has told nothing yet.
     fn fresh(&self, number: u16) -> Restored {
-        Restored {
-            partition: Partition::new(number, self.key),
-            reached: Reached::nothing(0),
-            lost_since: None,
-        }
+        Restored { partition: Partition::new(number, self.key), reached: Reached::nothing(0), lost_since: None }
     }
 
-    async fn from_checkpoint(
-        &self,
-        number: u16,
-        progress: &Progress,
-    ) -> Result<Option<Restored>, RuntimeError> {
+    async fn stored(&self, number: u16, progress: &Progress) -> Result<Option<Restored>, RuntimeError> {
         let goes_on = self.goes_on(progress).await?;
         let mut below = progress.input_seq;
         loop {
@@ -93,10 +85,7 @@ impl Restore<'_> {
         }
         // Nothing was ever lost and the log is whole: it can be folded from its beginning.
         let whole = goes_on && progress.generation == 0 && self.log.first_seq <= 1;
-        Ok(whole.then(|| Restored {
-            reached: Reached::of(progress),
-            ..self.fresh(number)
-        }))
+        Ok(whole.then(|| Restored { reached: Reached::of(progress), ..self.fresh(number) }))
     }
 
     /// Whether this log is the one in which `progress` is a position, as far as it can still be seen.
@@ -107,9 +96,7 @@ impl Restore<'_> {
         if progress.input_seq < self.log.first_seq {
             return Ok(true);
         }
-        Ok(entry_ts_ms(self.nats, progress.input_seq)
-            .await?
-            .is_none_or(|ts| ts == progress.input_ts))
+        Ok(entry_ts_ms(self.nats, progress.input_seq).await?.is_none_or(|ts| ts == progress.input_ts))
     }
 
     fn usable(
@@ -145,17 +132,8 @@ impl Restore<'_> {
             return Ok(None);
         }
         if goes_on && self.log.first_seq <= seq + 1 {
-            info!(
-                partition = number,
-                seq,
-                sessions = partition.sessions(),
-                "restored"
-            );
-            return Ok(Some(Restored {
-                partition,
-                reached: Reached::of(progress),
-                lost_since: None,
-            }));
+            info!(partition = number, seq, sessions = partition.sessions(), "restored");
+            return Ok(Some(Restored { partition, reached: Reached::of(progress), lost_since: None }));
         }
         if !drained {
             return Ok(None);
@@ -163,54 +141,30 @@ impl Restore<'_> {
         // The log behind the checkpoint is gone, but everything up to it was told: nobody's state is missing.
         let generation = progress.generation + 1;
         partition.lose_log(generation);
-        Ok(Some(Restored {
-            partition,
-            reached: Reached::nothing(generation),
-            lost_since: Some(progress.input_ts),
-        }))
+        Ok(Some(Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }))
     }
 
-    async fn rebuild(
-        &self,
-        lost: &[(usize, &Progress)],
-        restored: &mut [Restored],
-    ) -> Result<(), RuntimeError> {
+    async fn rebuild(&self, lost: &[(usize, &Progress)], restored: &mut [Restored]) -> Result<(), RuntimeError> {
         warn!(
             partitions = lost.len(),
             "the log is another one or was cut: rebuilding from what was told, time is excused"
         );
-        let wanted = |number: u16| {
-            lost.iter()
-                .any(|(at, _)| restored[*at].partition.number() == number)
-        };
+        let wanted = |number: u16| lost.iter().any(|(at, _)| restored[*at].partition.number() == number);
         let mut events = told::latest(self.nats, self.partitions, wanted).await?;
         for (at, progress) in lost {
             let number = restored[*at].partition.number();
             let events = events.remove(&number).unwrap_or_default();
-            let now = events
-                .iter()
-                .map(|event| event.at_ms)
-                .max()
-                .unwrap_or(0)
-                .max(progress.input_ts);
+            let now = events.iter().map(|event| event.at_ms).max().unwrap_or(0).max(progress.input_ts);
             let mut partition = Partition::rebuild(number, self.key, Arc::clone(self.policy), now, &events);
             let generation = progress.generation + 1;
             partition.lose_log(generation);
-            restored[*at] = Restored {
-                partition,
-                reached: Reached::nothing(generation),
-                lost_since: Some(progress.input_ts),
-            };
+            restored[*at] =
+                Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) };
         }
         Ok(())
     }
 }
 
 fn fold_version(partition: u16, progress: &Progress) -> RuntimeError {
-    RuntimeError::FoldVersion {
-        partition,
-        found: progress.fold_version,
-        own: FOLD_VERSION,
-        seq: progress.input_seq,
-    }
+    RuntimeError::FoldVersion { partition, found: progress.fold_version, own: FOLD_VERSION, seq: progress.input_seq }
 }
