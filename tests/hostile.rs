@@ -101,6 +101,7 @@ async fn header_blocks_that_look_like_the_servers_notices_or_like_nothing_stop_n
         b"NATS/1.0 0\r\n\r\n",
         b"NATS/1.0 abc\r\n\r\n",
         b"NATS/1.0 70000\r\n\r\n",
+        b"NATS/1.0\r\nX: a carriage\rreturn\r\n\r\n",
         b"NATS/1.0\r\nno colon here\r\n\r\n",
         b"NATS/1.0\r\n: no name\r\n\r\n",
         b"NATS/1.0\r\na b: a space in the name\r\n\r\n",
