@@ -351,6 +351,8 @@ impl Partition {
                 self.arm(at);
             }
             self.tell_user(user, Cause::Policy, self.time.hi, false, out);
+            // Who would be forgotten by now is forgotten now: the wheel has passed its step.
+            self.settle_user(user, self.time.w, out);
         }
     }
 }
@@ -362,7 +364,7 @@ fn explain(signal: &Signal, evidence: &Evidence, from: State, to: State, why: Ca
     } else if to > from {
         match why {
             Cause::Frozen | Cause::Left | Cause::Disconnected => why,
-            Cause::Hidden if signal.state.is_none() => why,
+            Cause::Hidden if signal.state.is_none() || signal.kind == Kind::Update => why,
             _ => Cause::Claimed,
         }
     } else if from == State::Stale && signal.kind == Kind::Heartbeat {

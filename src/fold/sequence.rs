@@ -40,7 +40,9 @@ impl Partition {
         }
         let row = &mut self.people.facts_mut(at).set_back;
         let count = match row {
-            Some(last) if last.epoch == epoch && last.seq < seq => last.count + 1,
+            // A duplicate of one in the row, or one that comes late, changes nothing.
+            Some(last) if last.epoch == epoch && seq <= last.seq => return false,
+            Some(last) if last.epoch == epoch => last.count + 1,
             _ => 1,
         };
         *row = Some(SetBack { epoch, seq, count });

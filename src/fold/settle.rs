@@ -67,7 +67,7 @@ impl Partition {
     /// afterwards if its last session was forgotten.
     pub(crate) fn settle_user(&mut self, user: u32, limit: Millis, out: &mut Vec<Event>) {
         loop {
-            let instant = self.next_instant(user);
+            let instant = self.next_instant(user, limit);
             if instant > limit {
                 break;
             }
@@ -80,9 +80,16 @@ impl Partition {
         self.arm_user(user);
     }
 
-    fn next_instant(&self, user: u32) -> Millis {
-        let sessions = self.people.sessions_of(user).map(|at| self.deadline(at)).min().unwrap_or(NEVER);
-        sessions.min(self.will_until(user))
+    /// The first instant at which somebody of the user falls or is forgotten, or its intent ends; exact up to `limit`.
+    fn next_instant(&self, user: u32, limit: Millis) -> Millis {
+        let step = self.step_of(limit);
+        // A session that the wheel holds at a later step has no deadline up to `limit`.
+        let may_be_due = |at: &u32| {
+            let wake = self.people.hot[*at].wake();
+            wake <= step || wake == UNARMED
+        };
+        let sessions = self.people.sessions_of(user).filter(may_be_due).map(|at| self.deadline(at)).min();
+        sessions.unwrap_or(NEVER).min(self.will_until(user))
     }
 
     /// The instant at which a session falls to a lower state, or is forgotten.
@@ -150,12 +157,17 @@ impl Partition {
         }
     }
 
-    /// Puts what a user waits for into the wheel, where it isn't there at that step or before.
+    /// Puts those of a user into the wheel who are not there. Whoever is there stays: falling moves deadlines only later.
     fn arm_user(&mut self, user: u32) {
         self.people.users[user].soonest = UNARMED;
         let mut next = self.people.users[user].first;
         while next != NONE {
-            self.arm(next);
+            let wake = self.people.hot[next].wake();
+            if wake == UNARMED {
+                self.arm(next);
+            } else {
+                self.note_soonest(user, wake);
+            }
             next = self.people.cold[next].next;
         }
         self.arm_will(user);

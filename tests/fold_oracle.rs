@@ -1,0 +1,580 @@
+//! The fold against a naive oracle and against its own invariants, over random logs.
+//!
+//! Every test prints the line that repeats it exactly. `PROPTEST_CASES` is how many logs the comparison with the oracle
+//! sees (2,000 if it isn't set); the others see a share of that. A log that once failed is kept in
+//! `proptest-regressions/` and is tried first.
+
+mod oracle;
+
+use std::collections::BTreeMap;
+
+use oracle::Oracle;
+use oracle::logs::{Line, Log, Mood, What, Who, address, everybody, logs};
+use presence::fold::{AHEAD, IndexKey, ObservedTime, Partition, Passage, look_ahead};
+use presence::model::{Cause, Event, EventBody, Millis, Policy, SessionEvent, Signal, State, UserEvent};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
+
+const NUMBER: u16 = 7;
+const KEY: IndexKey = IndexKey(0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
+const OTHER_KEY: IndexKey = IndexKey(1, u64::MAX);
+/// The least, the grid, one that no grid step meets, more than most thresholds, and more than a whole log.
+const WHEEL_TICKS: [Millis; 6] = [64, 100, 150, 1_000, 9_973, 3_600_000];
+
+const ANY: Mood = Mood { forward: false, roomy: false, stamped: false };
+const FORWARD: Mood = Mood { forward: true, roomy: true, stamped: false };
+const STAMPED: Mood = Mood { stamped: true, ..FORWARD };
+
+/// Tries `property` on what `strategy` makes, `percent` of `PROPTEST_CASES` times.
+fn check<S: Strategy>(
+    name: &'static str,
+    percent: u32,
+    strategy: S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let cases =
+        std::env::var("PROPTEST_CASES").map_or(2_000, |cases| cases.parse().expect("PROPTEST_CASES is a number"));
+    let mut config = Config { cases: (cases * percent / 100).max(1), ..Config::default() };
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/fold_oracle.txt")));
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
+    };
+    config.rng_seed = RngSeed::Fixed(seed);
+    println!(
+        "PROPTEST_RNG_SEED={seed} PROPTEST_CASES={cases} cargo test --test fold_oracle {name} # {} logs",
+        config.cases
+    );
+    if let Err(error) = TestRunner::new(config).run(&strategy, property) {
+        panic!("{error}");
+    }
+}
+
+/// A partition that folds a log and keeps what each entry told.
+struct Run {
+    partition: Partition,
+    told: Vec<Vec<Event>>,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self::of(Partition::new(NUMBER, KEY))
+    }
+
+    fn of(partition: Partition) -> Self {
+        Self { partition, told: Vec::new() }
+    }
+
+    fn apply(&mut self, line: &Line) -> &[Event] {
+        if let What::NewLog = line.what {
+            self.partition.lose_log(self.partition.generation() + 1);
+        }
+        let mut told = Vec::new();
+        self.partition.apply(&line.entry(), &mut told);
+        self.told.push(told);
+        self.told.last().expect("just pushed")
+    }
+
+    fn states(&self, who: Who) -> (State, State) {
+        let address = address(who);
+        (self.partition.session_state(address), self.partition.user_state(address.tenant, address.user))
+    }
+
+    fn through(mut self, lines: &[Line]) -> Self {
+        for line in lines {
+            self.apply(line);
+        }
+        self
+    }
+}
+
+fn oracle_apply(oracle: &mut Oracle, line: &Line) -> Vec<Event> {
+    if let What::NewLog = line.what {
+        oracle.lose_log();
+    }
+    oracle.apply(&line.entry())
+}
+
+/// The first event in which two differ.
+fn difference(told: &[Event], expected: &[Event]) -> String {
+    let at = (0..).find(|at| told.get(*at) != expected.get(*at)).expect("they differ");
+    format!("event {at} is     {:?}\nand should be  {:?}", told.get(at), expected.get(at))
+}
+
+/// That two runs told the same of each entry and ended the same.
+fn same(run: &Run, expected: &Run, from: usize) -> Result<(), TestCaseError> {
+    for (place, told) in run.told.iter().enumerate() {
+        let expected = &expected.told[from + place];
+        prop_assert!(told == expected, "at the entry in place {}\n{}", from + place, difference(told, expected));
+    }
+    prop_assert_eq!(run.partition.checkpoint(), expected.partition.checkpoint(), "the checkpoints at the end differ");
+    Ok(())
+}
+
+#[test]
+fn fold_tells_what_the_oracle_tells() {
+    check("fold_tells_what_the_oracle_tells", 100, logs(ANY), |log| {
+        let (mut run, mut oracle) = (Run::new(), Oracle::new(NUMBER));
+        for line in &log.0 {
+            let told = run.apply(line);
+            let expected = oracle_apply(&mut oracle, line);
+            prop_assert!(told == expected, "at {} ({:?})\n{}", line.seq, oracle.clock, difference(told, &expected));
+        }
+        for who in everybody() {
+            prop_assert_eq!(run.states(who), oracle.states(who), "states of {:?}", who);
+        }
+        prop_assert_eq!(run.partition.sessions(), oracle.sessions());
+        Ok(())
+    });
+}
+
+// ── I6 and I13: what must change nothing ──
+
+#[test]
+fn a_cut_into_checkpoint_and_suffix_changes_nothing() {
+    let cuts = proptest::collection::vec((any::<Index>(), 0..WHEEL_TICKS.len()), 1..4);
+    check("a_cut_into_checkpoint_and_suffix_changes_nothing", 25, (logs(ANY), cuts), |(log, cuts)| {
+        let uncut = Run::new().through(&log.0);
+        for (cut, tick) in cuts {
+            let cut = cut.index(log.0.len() + 1);
+            let bytes = Run::new().through(&log.0[..cut]).partition.checkpoint();
+            let restored =
+                Partition::restore_with_wheel_tick(&bytes, OTHER_KEY, WHEEL_TICKS[tick]).expect("it restores");
+            prop_assert_eq!(restored.checkpoint(), bytes, "restoring at {} changed the bytes", cut);
+            same(&Run::of(restored).through(&log.0[cut..]), &uncut, cut)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_restore_after_every_entry_changes_nothing() {
+    check("a_restore_after_every_entry_changes_nothing", 25, logs(ANY), |log| {
+        let (mut uncut, mut torn) = (Run::new(), Run::new());
+        for (place, line) in log.0.iter().enumerate() {
+            uncut.apply(line);
+            torn.apply(line);
+            let bytes = torn.partition.checkpoint();
+            let key = if place % 2 == 0 { OTHER_KEY } else { KEY };
+            torn.partition = Partition::restore(&bytes, key).expect("it restores");
+        }
+        same(&torn, &uncut, 0)
+    });
+}
+
+#[test]
+fn looking_ahead_changes_nothing() {
+    check("looking_ahead_changes_nothing", 10, logs(ANY), |log| {
+        let mut run = Run::new();
+        for lines in log.0.chunks(AHEAD) {
+            let who = lines.iter().map(|line| if let What::Signal(who, _) = line.what { who } else { ("x", "y", "z") });
+            let hashes = look_ahead(&who.map(|who| (&run.partition, address(who))).collect::<Vec<_>>());
+            for (line, hash) in lines.iter().zip(hashes) {
+                if let What::NewLog = line.what {
+                    run.partition.lose_log(run.partition.generation() + 1);
+                }
+                let mut told = Vec::new();
+                run.partition.apply_hashed(&line.entry(), hash, &mut told);
+                run.told.push(told);
+            }
+        }
+        same(&run, &Run::new().through(&log.0), 0)
+    });
+}
+
+#[test]
+fn wheel_geometry_changes_nothing() {
+    check("wheel_geometry_changes_nothing", 25, logs(ANY), |log| {
+        let usual = Run::new().through(&log.0);
+        for tick in WHEEL_TICKS {
+            same(&Run::of(Partition::with_wheel_tick(NUMBER, OTHER_KEY, tick)).through(&log.0), &usual, 0)?;
+        }
+        Ok(())
+    });
+}
+
+// ── I12: duplicates ──
+
+/// What was told of each subject, without the positions, and without when an intent ends: that is told with the mercy of
+/// the moment it is told at.
+fn by_subject(told: &[Vec<Event>]) -> BTreeMap<(&str, &str, &str), Vec<(Millis, EventBody)>> {
+    let mut subjects = BTreeMap::<_, Vec<_>>::new();
+    for event in told.iter().flatten() {
+        let mut body = event.body.clone();
+        let subject = match &event.body {
+            EventBody::Session(event) => (&*event.tenant, &*event.user, &*event.session),
+            EventBody::User(event) => (&*event.tenant, &*event.user, ""),
+            EventBody::Engine(_) | EventBody::Rejected(_) => ("", "", ""),
+        };
+        if let EventBody::User(event) = &mut body {
+            event.intent_until_ms = None;
+        }
+        subjects.entry(subject).or_default().push((event.at_ms, body));
+    }
+    subjects
+}
+
+#[test]
+fn duplicate_and_reordered_signals_change_nothing() {
+    let doubles = proptest::collection::vec((any::<Index>(), any::<Index>(), any::<Index>()), 1..20);
+    check("duplicate_and_reordered_signals_change_nothing", 25, (logs(STAMPED), doubles), |(log, doubles)| {
+        // A session that is forgotten is begun anew by any heartbeat; so nobody is.
+        let log = log.under(|policy| policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30));
+        let mut log = log;
+        let end = log.0.iter().map(|line| line.ts).max().expect("a log has an entry");
+        let tick = |seconds: u64| Line { seq: 0, ts: end + 1_000 * seconds, what: What::Tick { failed: 0 } };
+        log.0.extend((1..40).map(tick));
+        let log = log.renumbered();
+        let mut more = log.clone();
+        for (at, of, body) in doubles {
+            let at = 1 + at.index(more.0.len());
+            let Some(old) = old_signal(&more.0[..at], of, body) else { continue };
+            let ts = more.0[at - 1].ts;
+            more.0.insert(at, Line { ts, seq: 0, what: old });
+        }
+        let (once, twice) = (Run::new().through(&log.0), Run::new().through(&more.renumbered().0));
+        prop_assert_eq!(by_subject(&twice.told), by_subject(&once.told));
+        for who in everybody() {
+            prop_assert_eq!(twice.states(who), once.states(who), "states of {:?}", who);
+        }
+        Ok(())
+    });
+}
+
+/// A signal with the (epoch, seq) of one of these that is of its session's latest epoch, and with other facts.
+fn old_signal(lines: &[Line], of: Index, body: Index) -> Option<What> {
+    let signals: Vec<(Who, &Signal)> = (lines.iter())
+        .filter_map(|line| if let What::Signal(who, signal) = &line.what { Some((*who, signal)) } else { None })
+        .collect();
+    if signals.is_empty() {
+        return None;
+    }
+    let (who, old) = signals[of.index(signals.len())];
+    let latest = signals.iter().rfind(|(other, _)| *other == who).expect("there is one at least").1;
+    let (_, facts) = signals[body.index(signals.len())];
+    let Signal { kind, epoch, seq, conn, .. } = old.clone();
+    (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, ..facts.clone() }))
+}
+
+// ── who is heard in time ──
+
+/// `log` with beats of one more session, the rarest of which it can be said that they came within `within` of observed
+/// time; nobody beats while the log takes nothing.
+fn with_beats(log: &Log, who: Who, within: Millis) -> Log {
+    let mut lines = Vec::new();
+    let mut blind_after = Policy::default().blind_after;
+    let (mut hi, mut since) = (log.0[0].ts, 0);
+    let beat = |ts| Line { seq: 0, ts, what: What::Signal(who, Signal::default()) };
+    lines.push(beat(hi));
+    for line in &log.0 {
+        let step = line.ts.saturating_sub(hi);
+        if step <= blind_after {
+            while since + line.ts.saturating_sub(hi) >= within {
+                hi += within - 1 - since;
+                lines.push(beat(hi));
+                since = 0;
+            }
+            since += line.ts.saturating_sub(hi);
+        }
+        hi = if line.ts > hi || hi - line.ts >= blind_after { line.ts } else { hi };
+        if let What::Policy(policy) = &line.what {
+            blind_after = policy.blind_after;
+        }
+        lines.push(line.clone());
+    }
+    Log(lines).renumbered()
+}
+
+#[test]
+fn nobody_who_is_heard_in_time_is_told_stale_or_offline() {
+    let mood = Mood { forward: false, ..FORWARD };
+    check("nobody_who_is_heard_in_time_is_told_stale_or_offline", 25, (logs(mood), 40_u64..400), |(log, within)| {
+        let log = log.under(|policy| {
+            for (_, profile) in &mut policy.profiles {
+                profile.stale_after = profile.stale_after.max(within);
+                profile.offline_after = profile.offline_after.max(within);
+            }
+        });
+        let log = with_beats(&log, ("a", "heard", "s"), within);
+        let run = Run::new().through(&log.0);
+        for event in run.told.iter().flatten() {
+            let to = match &event.body {
+                EventBody::Session(event) if &*event.user == "heard" => event.to,
+                EventBody::User(event) if &*event.user == "heard" => event.to,
+                _ => continue,
+            };
+            prop_assert!(to < State::Stale, "{:?} in\n{:?}", event, log);
+        }
+        Ok(())
+    });
+}
+
+// ── I1, I2, I5, I9, I10: what holds of the events themselves ──
+
+/// Follows what is told and knows nothing of the fold.
+#[derive(Default)]
+struct Witness {
+    sessions: BTreeMap<(String, String, String), (Millis, SessionEvent)>,
+    users: BTreeMap<(String, String), (Millis, UserEvent)>,
+    policy: Policy,
+}
+
+impl Witness {
+    /// One entry's events. `forward`: the log's clock was never set back so far.
+    fn see(&mut self, line: &Line, hi: Millis, told: &[Event], forward: bool) -> Result<(), TestCaseError> {
+        for (k, event) in (0..).zip(told) {
+            prop_assert_eq!((event.partition, event.seq, event.k), (NUMBER, line.seq, k));
+            match &event.body {
+                EventBody::Session(session) => self.session(line, event.at_ms, session, forward)?,
+                EventBody::User(user) => {
+                    self.user(line, event.at_ms, user)?;
+                    // Of several at one time, only the last is of what holds after that time's events of sessions.
+                    let last = told.iter().rfind(|other| other.at_ms == event.at_ms && of_user(other, user));
+                    if forward && last == Some(event) {
+                        self.recount(line, event.at_ms, user)?;
+                    }
+                }
+                EventBody::Engine(_) | EventBody::Rejected(_) => prop_assert_eq!(event.at_ms, hi),
+            }
+        }
+        prop_assert!(told.is_sorted_by_key(order), "out of order: {:#?}", told);
+        if let What::Policy(policy) = &line.what {
+            self.policy = (**policy).clone();
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, line: &Line, at: Millis, now: &SessionEvent, forward: bool) -> Result<(), TestCaseError> {
+        let key = (now.tenant.to_string(), now.user.to_string(), now.session.to_string());
+        let before = self.sessions.get(&key).map(|(at, event)| (*at, event));
+        let chain = before.map(|(at, event)| (at, event.incarnation, event.ordinal, event.to));
+        follows(chain, (at, now.incarnation, now.ordinal, now.from))?;
+        prop_assert_ne!(now.from, now.to, "a session's event is a transition");
+        prop_assert_eq!(now.from == State::Offline, now.cause == Cause::Joined, "{:?}", now);
+        let own = matches!(&line.what, What::Signal(who, _) if (&*key.0, &*key.1, &*key.2) == *who);
+        let policy = matches!(&line.what, What::Policy(_));
+        prop_assert!(now.to > now.from || own || policy, "time moves nobody up: {:?}", now);
+        if forward {
+            self.exact(at, now)?;
+        }
+        self.sessions.insert(key, (at, now.clone()));
+        Ok(())
+    }
+
+    /// I2: what a fall for silence or quiet is told with is its deadline, to the millisecond.
+    fn exact(&self, at: Millis, now: &SessionEvent) -> Result<(), TestCaseError> {
+        if !matches!(now.cause, Cause::Quiet | Cause::Silent) {
+            return Ok(());
+        }
+        let profile = self.policy.profiles.iter().find(|(name, _)| *name == now.profile);
+        let Some((_, profile)) = profile else { return Err(TestCaseError::fail(format!("unknown profile: {now:?}"))) };
+        let (mut idle_after, mut stale_after) = (vec![profile.idle_after], profile.stale_after);
+        if let Some(promise) = profile.promise.as_ref().filter(|_| now.every_ms > 0) {
+            let every = promise.cap.min(now.every_ms.into());
+            stale_after = every * u64::from(promise.factor_permille) / 1_000 + promise.slack;
+            idle_after.push(profile.idle_after.max(every * u64::from(promise.idle_beats)));
+        }
+        let (silence, quiet) = (at - now.last_seen_ms, at - now.last_input_ms);
+        let (to_away, to_offline) =
+            (profile.away_after - profile.idle_after, profile.offline_after - profile.stale_after);
+        let holds = match (now.cause, now.to) {
+            (Cause::Quiet, State::Idle) => idle_after.contains(&quiet),
+            (Cause::Quiet, State::Away) => idle_after.iter().any(|idle_after| idle_after + to_away == quiet),
+            (Cause::Silent, State::Stale) => stale_after == silence,
+            (Cause::Silent, State::Offline) => stale_after + to_offline == silence,
+            _ => false,
+        };
+        prop_assert!(holds, "silent for {}, quiet for {}: {:?} under {:?}", silence, quiet, now, profile);
+        Ok(())
+    }
+
+    /// I10: a user is the best of its sessions, with or without what the entry itself did to them at the same time.
+    fn recount(&self, line: &Line, at: Millis, now: &UserEvent) -> Result<(), TestCaseError> {
+        let count = |without: bool| {
+            let mut counts = [0; 5];
+            for ((tenant, user, session), (told, event)) in &self.sessions {
+                let own = matches!(&line.what, What::Signal(who, _) if (&**tenant, &**user, &**session) == *who);
+                if (&**tenant, &**user) == (&*now.tenant, &*now.user) {
+                    let by_entry = *told == at && (own || event.cause == Cause::Policy);
+                    let state = if without && by_entry { event.from } else { event.to };
+                    counts[state as usize] += 1;
+                }
+            }
+            counts
+        };
+        let counts = [count(false), count(true)].map(|counts| counts[..4].to_vec());
+        prop_assert!(counts.contains(&now.sessions.to_vec()), "{:?} but the sessions are {:?}", now, counts);
+        let best = State::ALL.into_iter().zip(now.sessions).find(|(_, count)| *count > 0);
+        prop_assert_eq!(now.to, best.map_or(State::Offline, |(state, _)| state), "{:?}", now);
+        Ok(())
+    }
+
+    fn user(&mut self, line: &Line, at: Millis, now: &UserEvent) -> Result<(), TestCaseError> {
+        let key = (now.tenant.to_string(), now.user.to_string());
+        let before = self.users.get(&key).map(|(at, event)| (*at, event));
+        let chain = before.map(|(at, event)| (at, event.incarnation, event.ordinal, event.to));
+        follows(chain, (at, now.incarnation, now.ordinal, now.from))?;
+        let intent = before.map(|(_, event)| (event.intent, event.intent_until_ms.is_some()));
+        let will = Some((now.intent, now.intent_until_ms.is_some())) != intent || now.intent_until_ms.is_some();
+        prop_assert!(now.from != now.to || will, "nothing changed: {:?}", now);
+        let own = matches!(&line.what, What::Signal(who, _) if (&*key.0, &*key.1) == (who.0, who.1));
+        prop_assert!(
+            now.to >= now.from || own || matches!(&line.what, What::Policy(_)),
+            "time moves nobody up: {:?}",
+            now
+        );
+        self.users.insert(key, (at, now.clone()));
+        Ok(())
+    }
+}
+
+fn of_user(event: &Event, user: &UserEvent) -> bool {
+    matches!(&event.body, EventBody::User(other) if (&other.tenant, &other.user) == (&user.tenant, &user.user))
+}
+
+/// I5: (told time, incarnation, ordinal, state) of an event and of its subject's next one.
+fn follows(before: Option<(Millis, u64, u32, State)>, now: (Millis, u64, u32, State)) -> Result<(), TestCaseError> {
+    let (at, incarnation, ordinal, from) = now;
+    match before {
+        Some((_, before, last, to)) if before == incarnation => prop_assert_eq!((ordinal, from), (last + 1, to)),
+        Some((_, before, _, to)) => {
+            prop_assert!(incarnation > before, "incarnation {} after {}", incarnation, before);
+            prop_assert_eq!((ordinal, from, to), (1, State::Offline, State::Offline));
+        }
+        None => prop_assert_eq!((ordinal, from), (1, State::Offline)),
+    }
+    prop_assert!(before.is_none_or(|before| at >= before.0), "told at {} after {:?}", at, before);
+    Ok(())
+}
+
+/// Decision 4's order of one entry's events.
+fn order(event: &Event) -> (Millis, bool, String, String, bool, String) {
+    let at = event.at_ms;
+    match &event.body {
+        EventBody::Engine(_) | EventBody::Rejected(_) => {
+            (at, false, String::new(), String::new(), false, String::new())
+        }
+        EventBody::Session(event) => {
+            (at, true, event.tenant.to_string(), event.user.to_string(), false, event.session.to_string())
+        }
+        EventBody::User(event) => (at, true, event.tenant.to_string(), event.user.to_string(), true, String::new()),
+    }
+}
+
+#[test]
+fn events_keep_their_invariants() {
+    check("events_keep_their_invariants", 25, logs(FORWARD), |log| {
+        let (mut run, mut oracle, mut witness) = (Run::new(), Oracle::new(NUMBER), Witness::default());
+        for line in &log.0 {
+            let before = oracle.clock;
+            oracle_apply(&mut oracle, line);
+            let told = run.apply(line).to_vec();
+            witness.see(line, run.partition.log_time(), &told, true)?;
+            let (Some(before), Some(after)) = (before, oracle.clock) else { continue };
+            prop_assert_eq!(run.partition.log_time(), after.hi);
+            // I9: nothing happens in log time that did not count.
+            let excused = before.hi..after.hi - (after.w - before.w);
+            let mut inside = told.iter().filter(|event| event.at_ms > excused.start && excused.contains(&event.at_ms));
+            prop_assert_eq!(inside.next(), None, "{:?} is excused", excused);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn events_keep_their_invariants_when_clocks_are_set_back() {
+    let mood = Mood { forward: false, ..FORWARD };
+    check("events_keep_their_invariants_when_clocks_are_set_back", 25, logs(mood), |log| {
+        // A subject that is forgotten begins anew, and its told time with it; so nobody is.
+        let log = log.under(|policy| policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30));
+        let (mut run, mut witness) = (Run::new(), Witness::default());
+        for line in &log.0 {
+            let told = run.apply(line).to_vec();
+            witness.see(line, run.partition.log_time(), &told, false)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn observed_time_never_runs_back_nor_ahead_of_the_log() {
+    let steps = proptest::collection::vec((-9_000_i64..9_000, 0_u32..2), 1..60);
+    check(
+        "observed_time_never_runs_back_nor_ahead_of_the_log",
+        25,
+        (steps, 1_001_u64..5_000),
+        |(steps, blind_after)| {
+            let policy = Policy { blind_after, ..Policy::default() };
+            let mut hi = 1_000_000;
+            let mut time = ObservedTime::starting_at(hi);
+            let far = 1 << 41;
+            for (step, failed) in steps {
+                let ts = hi.saturating_add_signed(step);
+                if failed > 0 && time.passage(ts, &policy) != Passage::Blind {
+                    time.excuse_failed_ticks(ts, &policy);
+                }
+                let (passage, before, hold) =
+                    (time.passage(ts, &policy), time.told(far), time.expected(far) - time.told(far));
+                time.advance(ts, &policy);
+                // The difference between log time and observed time grows by what did not count.
+                let excused = time.told(far) as i64 - before as i64;
+                let expected = match passage {
+                    Passage::Watched | Passage::Still => 0,
+                    Passage::Held => step.min(hold as i64),
+                    Passage::Blind | Passage::SetBack => step,
+                };
+                prop_assert_eq!(excused, expected, "{:?} by {}", passage, step);
+                let moves = !matches!(passage, Passage::Still);
+                hi = if moves { ts } else { hi };
+            }
+            Ok(())
+        },
+    );
+}
+
+// ── when to look again ──
+
+#[test]
+fn nothing_is_told_before_next_due() {
+    check("nothing_is_told_before_next_due", 25, logs(FORWARD), |log| {
+        let (mut run, mut oracle) = (Run::new(), Oracle::new(NUMBER));
+        for line in &log.0 {
+            let before = oracle.clock;
+            oracle_apply(&mut oracle, line);
+            let due = run.partition.next_due();
+            let told = run.apply(line).iter().any(|event| !matches!(event.body, EventBody::Engine(_)));
+            let time_alone = matches!(line.what, What::Tick { .. } | What::Other);
+            // Where mercy or a gap comes in between, everything due is told at once, on no grid.
+            let plain = before.zip(oracle.clock).is_some_and(|(a, b)| a.hold == 0 && b.hi - a.hi == b.w - a.w);
+            if time_alone && plain {
+                prop_assert!(!told || due.is_some_and(|due| due <= line.ts), "{} told, due was {:?}", line.seq, due);
+                let next = run.partition.next_due();
+                prop_assert!(next.is_none_or(|next| next > run.partition.log_time()), "still due at {:?}", next);
+            }
+        }
+        Ok(())
+    });
+}
+
+// ── the logs themselves ──
+
+#[test]
+fn random_logs_reach_every_transition_cause_and_limit() {
+    let reached = std::cell::RefCell::new(BTreeMap::<String, u32>::new());
+    check("random_logs_reach_every_transition_cause_and_limit", 20, logs(ANY), |log| {
+        for event in Run::new().through(&log.0).told.iter().flatten() {
+            let what = match &event.body {
+                EventBody::Session(event) => format!("session {:?} to {:?} {:?}", event.from, event.to, event.cause),
+                EventBody::User(event) => format!("user {:?} to {:?} {:?}", event.from, event.to, event.cause),
+                EventBody::Engine(event) => format!("{:?}", event.what),
+                EventBody::Rejected(event) => format!("{}", event.reason),
+            };
+            *reached.borrow_mut().entry(what).or_default() += 1;
+        }
+        Ok(())
+    });
+    for (what, count) in reached.borrow().iter() {
+        println!("{count:>8} {what}");
+    }
+}
