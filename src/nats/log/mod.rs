@@ -2,9 +2,9 @@
 
 mod cursor;
 mod reader;
+mod walk;
 
 use async_nats::Subject;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -99,19 +99,9 @@ struct InfoState {
 /// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there.
 ///
 /// # Errors
-/// [`LogError::Server`], which is worth another try.
+/// [`LogError::Missing`], and [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
-    let server = |error: &dyn std::fmt::Display| LogError::Server(error.to_string());
-    let stream = nats.jetstream.get_stream_no_info(names::LOG).await.map_err(|error| server(&error))?;
-    match stream.get_raw_message(seq).await {
-        Ok(message) => Ok(u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).ok()),
-        Err(error) => match error.kind() {
-            RawMessageErrorKind::NoMessageFound => Ok(None),
-            RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::JetStream(_) | RawMessageErrorKind::Other => {
-                Err(server(&error))
-            }
-        },
-    }
+    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
 }
 
 /// Which partitions a reader reads; what is for all partitions (`log.all.>`) comes in any case.
