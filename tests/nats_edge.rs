@@ -405,7 +405,7 @@ async fn entries_come_as_they_are_stored() {
     let subject = "presence.v1.log.7.batch.acme.gateway";
     nats.jetstream.publish_with_headers(subject, headers, "body".into()).await.unwrap().await.unwrap();
     let log = LogIdentity::read(&nats).await.unwrap();
-    let entry = read(&mut LogReader::start(&nats, &log.created, Partitions::Some(vec![7]), 0), 1).await.remove(0);
+    let entry = read(&mut LogReader::start(&nats, &log.created, Partitions::Some([7].into()), 0), 1).await.remove(0);
     assert_eq!((entry.seq, &*entry.subject, &*entry.payload), (1, subject, &b"body"[..]));
     assert_eq!(entry.content_type.as_deref(), Some("application/msgpack"));
     assert_eq!(entry_ts_ms(&nats, 1).await.unwrap(), Some(entry.ts_ms));
@@ -415,13 +415,15 @@ async fn entries_come_as_they_are_stored() {
 #[tokio::test]
 async fn a_reader_of_some_partitions_gets_theirs_and_what_is_for_all() {
     let (_server, nats) = TestServer::with_topology().await;
-    for name in ["1.signal.t.u.s", "2.signal.t.u.s", "all.tick", "3.signal.t.u.s", "11.signal.t.u.s", "all.policy"] {
+    let names =
+        ["1.signal.t.u.s", "2.signal.t.u.s", "all.tick", "3.signal.t.u.s", "11.signal.t.u.s", "x.y", "all.policy"];
+    for name in names {
         nats.jetstream.publish(format!("presence.v1.log.{name}"), "".into()).await.unwrap().await.unwrap();
     }
     let log = LogIdentity::read(&nats).await.unwrap();
-    let mut reader = LogReader::start(&nats, &log.created, Partitions::Some(vec![1, 3]), 1);
+    let mut reader = LogReader::start(&nats, &log.created, Partitions::Some([1, 3].into()), 1);
     let seqs: Vec<_> = read(&mut reader, 4).await.iter().map(|entry| entry.seq).collect();
-    assert_eq!(seqs, [1, 3, 4, 6]);
+    assert_eq!(seqs, [1, 3, 4, 7]);
 }
 
 #[tokio::test]
@@ -802,14 +804,18 @@ async fn request(nats: &Nats, subject: &'static str, headers: HeaderMap) -> Valu
 /// Publishes `n` signals, waits until the log has them all, and gives the last sequence.
 async fn publish(nats: &Nats, n: u64) -> u64 {
     let last = LogIdentity::read(nats).await.unwrap().last_seq;
-    for i in 0..n {
-        let subject = format!("presence.v1.signal.acme.user{}.tab", i % 100);
-        nats.client.publish(subject, "".into()).await.unwrap();
+    // The server drops silently what does not fit into its queue.
+    for slice in (0..n).collect::<Vec<_>>().chunks(10_000) {
+        for i in slice {
+            let subject = format!("presence.v1.signal.acme.user{}.tab", i % 100);
+            nats.client.publish(subject, "".into()).await.unwrap();
+        }
+        let stored = last + slice.last().unwrap() + 1;
+        eventually("the log has all signals", || async {
+            (LogIdentity::read(nats).await.ok()?.last_seq == stored).then_some(())
+        })
+        .await;
     }
-    eventually("the log has all signals", || async {
-        (LogIdentity::read(nats).await.ok()?.last_seq == last + n).then_some(())
-    })
-    .await;
     last + n
 }
 

@@ -228,7 +228,9 @@ impl Wire {
 }
 
 async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Receiver<WireState>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();
     let deaf = state.clone();

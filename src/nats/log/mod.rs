@@ -4,6 +4,8 @@ mod cursor;
 mod reader;
 mod walk;
 
+use std::collections::BTreeSet;
+
 use async_nats::Subject;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -104,13 +106,27 @@ pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError>
     Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
 }
 
-/// Which partitions a reader reads; what is for all partitions (`log.all.>`) comes in any case.
+/// Which partitions a reader hands out. It reads all of them in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Partitions {
-    /// All: no filter, which is the fastest, and the only way in which misaddressed entries come.
+    /// Everything that the log holds, misaddressed entries too.
     All,
-    /// These.
-    Some(Vec<u16>),
+    /// What is for these partitions, and what is for all (`log.all.>`).
+    Some(BTreeSet<u16>),
+}
+
+impl Partitions {
+    /// Whether an entry under `subject` is handed out.
+    fn include(&self, subject: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(partitions) => {
+                let rest = subject.strip_prefix(names::LOG_PREFIX).unwrap_or_default();
+                let token = rest.split('.').next().unwrap_or_default();
+                token == "all" || token.parse().is_ok_and(|partition| partitions.contains(&partition))
+            }
+        }
+    }
 }
 
 /// One entry of the log, as it is stored.
