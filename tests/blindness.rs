@@ -134,8 +134,10 @@ async fn a_ghost_is_found_in_bounded_time_though_gaps_recur() {
     let mut gaps = 0;
     while streams::events_of(&nats, ghost).await.last().is_none_or(|last| last["to"] != "offline") {
         gaps += 1;
-        // Each round watches 2 s, of which the gap's grace takes 1 s at most: 3 s of silence take some three rounds.
-        assert!(gaps <= 8, "the ghost lives after {gaps} gaps");
+        // Each round watches 2 s, of which the gap's grace takes 1 s at most, so that 3 s of silence take three rounds. On a
+        // machine so busy that ticks fail, these excuse time too: 30 s by the credit of the start, and a tenth of what is
+        // watched. Then it takes twenty.
+        assert!(gaps <= 20, "the ghost lives after {gaps} gaps");
         server.pause();
         tokio::time::sleep(Duration::from_secs(2)).await;
         server.resume();

@@ -18,6 +18,7 @@ use common::{TestServer, oracle, streams};
 
 /// Profiles in which one thing falls soon and all else never does.
 const PROFILES: &str = r#"
+[profile.other]
 [profile.ladder]
 idle_after = "250ms"
 away_after = "500ms"
@@ -410,7 +411,7 @@ fn sequences() -> Vec<Row> {
         row(
             "after a leave only a higher epoch revives, and inherits nothing",
             json!([
-                {"epoch": 1, "seq": 1, "can": ["audio"], "profile": "brief"}, {"kind": "leave", "epoch": 1, "seq": 2}, {"epoch": 1, "seq": 3},
+                {"epoch": 1, "seq": 1, "can": ["audio"], "profile": "other"}, {"kind": "leave", "epoch": 1, "seq": 2}, {"epoch": 1, "seq": 3},
                 {"epoch": 2, "seq": 1},
             ]),
             json!([
