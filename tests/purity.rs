@@ -120,13 +120,16 @@ fn impure(path: &Used, source: &Source, crates: &[String]) -> Option<&'static st
 fn wrong_arrows(source: &Source) -> Vec<Find> {
     let room = source.modules.first().map_or("main", String::as_str);
     let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
-        let mend = "no such room is known to tests/purity.rs: give it its arrows in ARROWS, and a line in ARCHITECTURE.md";
+        let mend =
+            "no such room is known to tests/purity.rs: give it its arrows in ARROWS, and a line in ARCHITECTURE.md";
         return vec![Find::new(source, 1, room, mend)];
     };
     let root = if room == "main" { "presence" } else { "crate" };
     let mut finds = Vec::new();
     for path in source.paths() {
-        let [first, other, ..] = &path.segments[..] else { continue };
+        let [first, other, ..] = &path.segments[..] else {
+            continue;
+        };
         let known = ARROWS.iter().any(|(name, _)| name == other);
         if first == root && (known || room == "main") && other != room && !allowed.contains(&other.as_str()) {
             let able = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
@@ -248,7 +251,10 @@ fn every_arrow_that_points_back_is_seen() {
     assert_eq!(arrows("src/runtime/x.rs", "use crate::{cli::Output, model};"), 1);
     assert_eq!(arrows("src/main.rs", "fn main() { presence::runtime::run() }"), 1);
     assert_eq!(arrows("src/cellar/mod.rs", ""), 1);
-    assert_eq!(arrows("src/cli/x.rs", "use crate::{runtime, nats::Nats, wire, fold, model, config}; use super::output;"), 0);
+    assert_eq!(
+        arrows("src/cli/x.rs", "use crate::{runtime, nats::Nats, wire, fold, model, config}; use super::output;"),
+        0
+    );
     assert_eq!(arrows("src/main.rs", "fn main() { presence::cli::main() }"), 0);
     assert_eq!(arrows("src/nats/commit/x.rs", "use super::super::names; use crate::wire::Progress;"), 0);
 }

@@ -196,7 +196,9 @@ fn tokens(text: &str) -> Vec<Token> {
         let behind_dot = tokens.last().is_some_and(|token| token.text == ".");
         let (len, kind) = match rest[0] {
             byte if byte.is_ascii_whitespace() => (1, None),
-            b'/' if rest.starts_with(b"//") => (rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()), None),
+            b'/' if rest.starts_with(b"//") => {
+                (rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()), None)
+            }
             b'/' if rest.starts_with(b"/*") => (comment(rest), None),
             b'"' => (quoted(rest), None),
             b'b' | b'c' if rest.get(1) == Some(&b'"') => (1 + quoted(&rest[1..]), None),
@@ -264,15 +266,15 @@ fn character(rest: &[u8]) -> Option<usize> {
     if rest.get(1) == Some(&b'\\') {
         return rest[3..].iter().position(|byte| *byte == b'\'').map(|at| at + 4);
     }
-    let text = std::str::from_utf8(&rest[1..rest.len().min(6)]).unwrap_or_else(|error| {
-        std::str::from_utf8(&rest[1..][..error.valid_up_to()]).expect("valid up to there")
-    });
+    let text = std::str::from_utf8(&rest[1..rest.len().min(6)])
+        .unwrap_or_else(|error| std::str::from_utf8(&rest[1..][..error.valid_up_to()]).expect("valid up to there"));
     let len = text.chars().next()?.len_utf8();
     (rest.get(1 + len) == Some(&b'\'')).then_some(len + 2)
 }
 
 fn number(rest: &[u8], behind_dot: bool) -> (usize, Option<Kind>) {
-    let word = |from: usize| rest[from..].iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    let word =
+        |from: usize| rest[from..].iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
     let mut len = word(0);
     let text = |len: usize| std::str::from_utf8(&rest[..len]).expect("ASCII");
     if text(len).starts_with("0x") || text(len).starts_with("0b") || text(len).starts_with("0o") {

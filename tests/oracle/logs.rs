@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use presence::fold::{Body, Entry};
-use presence::model::policy::Limits;
+use presence::model::policy::{DURATION_MS_MAX, Limits};
 use presence::model::{
     Address, Claim, Intent, Kind, Millis, Policy, Profile, Promise, Rejection, Signal, Token, Visibility,
 };
@@ -36,7 +36,9 @@ pub(crate) struct Line {
 pub(crate) enum What {
     Signal(Who, Signal),
     Rejected,
-    Tick { failed: u32 },
+    Tick {
+        failed: u32,
+    },
     Policy(Arc<Policy>),
     Other,
     /// The first entry of another log, since the one before is lost.
@@ -62,8 +64,13 @@ pub(crate) struct Mood {
 enum Step {
     Signal(Who, Box<Signal>, Stamp),
     Rejected,
-    Tick { failed: u32 },
-    Ticks { count: u64, every: Millis },
+    Tick {
+        failed: u32,
+    },
+    Ticks {
+        count: u64,
+        every: Millis,
+    },
     Policy(usize),
     Other,
     NewLog,
@@ -86,7 +93,9 @@ impl Line {
     pub(crate) fn entry(&self) -> Entry<'_> {
         let body = match &self.what {
             What::Signal(who, signal) => Body::Signal(address(*who), signal),
-            What::Rejected => Body::Rejected { subject: "presence.v1.log.7.x", reason: Rejection::Payload("torn".into()) },
+            What::Rejected => {
+                Body::Rejected { subject: "presence.v1.log.7.x", reason: Rejection::Payload("torn".into()) }
+            }
             What::Tick { failed } => Body::Tick { failed: *failed },
             What::Policy(policy) => Body::Policy(policy),
             What::Other | What::NewLog => Body::Other,
@@ -161,8 +170,9 @@ fn tell(signal: &Signal) -> String {
 pub(crate) fn logs(mood: Mood) -> impl Strategy<Value = Log> {
     let start = prop_oneof![4 => Just(1_000_000), 1 => 1_u64..5_000, 1 => Just(1_700_000_000_000)];
     let steps = vec((step(mood), advance(mood)), 1..60);
-    (start, vec(policy(mood).prop_map(Arc::new), 3), any::<bool>(), prop::bool::weighted(0.9), steps)
-        .prop_map(move |(start, policies, turbulent, ruled, steps)| write(mood, start, &policies, turbulent, ruled, steps))
+    (start, vec(policy(mood).prop_map(Arc::new), 3), any::<bool>(), prop::bool::weighted(0.9), steps).prop_map(
+        move |(start, policies, turbulent, ruled, steps)| write(mood, start, &policies, turbulent, ruled, steps),
+    )
 }
 
 fn write(
@@ -200,7 +210,8 @@ fn write(
                     _ if mood.stamped => Stamp::Both(0, 1),
                     _ => stamp,
                 };
-                let moved = |by: (i64, i64)| (counter.0.saturating_add_signed(by.0), counter.1.saturating_add_signed(by.1));
+                let moved =
+                    |by: (i64, i64)| (counter.0.saturating_add_signed(by.0), counter.1.saturating_add_signed(by.1));
                 let (epoch, seq) = match stamp {
                     Stamp::Neither => (None, None),
                     Stamp::Seq(by) => (None, Some(moved((0, by)).1)),
@@ -238,7 +249,7 @@ fn write(
     Log(lines)
 }
 
-fn step(mood: Mood) -> impl Strategy<Value = Step> {
+fn step(mood: Mood) -> BoxedStrategy<Step> {
     let failed = prop_oneof![3 => Just(0), 1 => 1_u32..4];
     let rare = u32::from(!mood.forward);
     prop_oneof![
@@ -251,6 +262,7 @@ fn step(mood: Mood) -> impl Strategy<Value = Step> {
         1 => Just(Step::NewLog),
         rare => Just(Step::Again),
     ]
+    .boxed()
 }
 
 fn advance(mood: Mood) -> impl Strategy<Value = i64> {
@@ -260,7 +272,7 @@ fn advance(mood: Mood) -> impl Strategy<Value = i64> {
         3 => 1_i64..20,
         12 => select(vec![49_i64, 50, 51, 99, 100, 101, 150, 200, 250, 300, 400, 500, 700, 1_000]),
         5 => 1_i64..3_000,
-        2 => select(vec![1_000_i64, 1_001, 1_002, 3_000, 3_001, 20_000, 200_000]),
+        2 => select(vec![1_000_i64, 1_001, 1_002, 3_000, 3_001, 20_000, 200_000, 5_000_000, 400_000_000]),
         1 => 1_000_i64..100_000,
         1 => -500_i64..0,
         back => -30_000_i64..-900,
@@ -269,20 +281,24 @@ fn advance(mood: Mood) -> impl Strategy<Value = i64> {
 }
 
 /// From `least` on, and of a kind that likes to meet others.
-fn duration(least: u64) -> impl Strategy<Value = Millis> {
+fn duration(least: u64) -> BoxedStrategy<Millis> {
     prop_oneof![
         6 => select(vec![50_u64, 99, 100, 101, 150, 200, 300, 400, 500, 700, 1_000, 1_500, 2_000, 3_000]),
         2 => 1_u64..6_000,
         1 => 1_u64..100,
         2 => Just(least),
+        // Far up in the wheel.
+        1 => select(vec![7_000_u64, 420_000, 26_300_000, DURATION_MS_MAX / 2]),
     ]
+    .boxed()
 }
 
 fn who() -> impl Strategy<Value = Who> {
     // The first user of the first tenant has most to say.
     let few = (0_usize..1, 0_usize..1, 0_usize..3);
     let all = (0_usize..2, 0_usize..3, 0_usize..3);
-    prop_oneof![1 => few, 1 => all].prop_map(|(tenant, user, session)| (TENANTS[tenant], USERS[user], SESSIONS[session]))
+    prop_oneof![1 => few, 1 => all]
+        .prop_map(|(tenant, user, session)| (TENANTS[tenant], USERS[user], SESSIONS[session]))
 }
 
 fn stamp() -> impl Strategy<Value = Stamp> {
@@ -296,7 +312,7 @@ fn stamp() -> impl Strategy<Value = Stamp> {
     ]
 }
 
-fn signal() -> impl Strategy<Value = Signal> {
+fn signal() -> BoxedStrategy<Signal> {
     let kind = prop_oneof![
         14 => Just(Kind::Heartbeat), 3 => Just(Kind::Update), 2 => Just(Kind::Disconnect), 2 => Just(Kind::Leave)
     ];
@@ -318,51 +334,60 @@ fn signal() -> impl Strategy<Value = Signal> {
         weighted(0.1, names(&["hall", "attic"])),
         weighted(0.1, select(&["{}", r#"{"a":1}"#, r#"{"b":[]}"#][..]).prop_map(Box::from)),
     );
-    (kind, prop::bool::weighted(0.3), life, facts).prop_map(|(kind, plain, life, facts)| {
-        if plain {
-            return Signal { kind, ..Signal::default() };
-        }
-        let (state, input_age_ms, visibility, every_ms, profile) = life;
-        let (conn, intent, intent_for_ms, can, rooms, meta) = facts;
-        Signal {
-            kind,
-            conn,
-            state,
-            input_age_ms,
-            visibility,
-            every_ms,
-            epoch: None,
-            seq: None,
-            intent,
-            intent_for_ms,
-            can,
-            rooms,
-            profile,
-            meta,
-        }
-    })
+    (kind, prop::bool::weighted(0.3), life, facts)
+        .prop_map(|(kind, plain, life, facts)| {
+            if plain {
+                return Signal { kind, ..Signal::default() };
+            }
+            let (state, input_age_ms, visibility, every_ms, profile) = life;
+            let (conn, intent, intent_for_ms, can, rooms, meta) = facts;
+            Signal {
+                kind,
+                conn,
+                state,
+                input_age_ms,
+                visibility,
+                every_ms,
+                epoch: None,
+                seq: None,
+                intent,
+                intent_for_ms,
+                can,
+                rooms,
+                profile,
+                meta,
+            }
+        })
+        .boxed()
 }
 
-fn profile() -> impl Strategy<Value = Profile> {
-    let promise = (select(vec![1_000_u32, 1_333, 2_000, 3_000]), duration(0), select(vec![1_000_u64, 1_999, 3_600_000]), 0_u32..4)
+fn profile() -> BoxedStrategy<Profile> {
+    let promise = (
+        select(vec![1_000_u32, 1_333, 2_000, 3_000]),
+        duration(0),
+        select(vec![1_000_u64, 1_999, 3_600_000]),
+        0_u32..4,
+    )
         .prop_map(|(factor_permille, slack, cap, idle_beats)| Promise { factor_permille, slack, cap, idle_beats });
     let ladder = (duration(1), duration(0), duration(1), duration(0), duration(0));
     let ends = (duration(0), prop_oneof![1 => Just(0), 1 => duration(0)], duration(1), duration(0));
-    (ladder, ends, weighted(0.7, promise)).prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
-        idle_after: idle,
-        away_after: idle + away,
-        stale_after: stale,
-        offline_after: stale + offline,
-        hidden_after: hidden,
-        disconnect_grace: ends.0,
-        leave_linger: ends.1,
-        frozen_offline_after: ends.2,
-        tombstone: ends.3,
-        promise,
-    })
+    (ladder, ends, weighted(0.7, promise))
+        .prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
+            idle_after: idle,
+            away_after: idle + away,
+            stale_after: stale,
+            offline_after: stale + offline,
+            hidden_after: hidden,
+            disconnect_grace: ends.0,
+            leave_linger: ends.1,
+            frozen_offline_after: ends.2,
+            tombstone: ends.3,
+            promise,
+        })
+        .boxed()
 }
 
-fn policy(mood: Mood) -> impl Strategy<Value = Policy> {
+fn policy(mood: Mood) -> BoxedStrategy<Policy> {
     // Shrinks to the usual, which is both.
     let rarely = move |of: u32| (0..of).prop_map(move |which| !mood.roomy && which == of - 1);
     let small = (1_u32..4, 0_u32..4, 1_u32..6, 0_u32..4).prop_map(|(user, more, tenant, rejected_events)| Limits {
@@ -372,10 +397,11 @@ fn policy(mood: Mood) -> impl Strategy<Value = Policy> {
         rejected_events,
     });
     let limits = (rarely(3), small).prop_map(|(narrow, small)| if narrow { small } else { Limits::default() });
-    let engine = (select(vec![1_001_u64, 1_500, 3_000, 60_000]), prop_oneof![Just(0), duration(0), Just(15_000)]);
+    let engine =
+        (select(vec![1_001_u64, 1_500, 3_000, 60_000, 500_000_000]), prop_oneof![Just(0), duration(0), Just(15_000)]);
     let profiles = (profile(), weighted(0.8, profile()), weighted(0.8, profile()), 0_usize..3);
-    (profiles, engine, limits, rarely(20), prop::bool::weighted(0.2)).prop_map(
-        |((first, second, third, default), (blind_after, reconnect_grace), limits, silent, few)| {
+    (profiles, engine, limits, rarely(20), prop::bool::weighted(0.2))
+        .prop_map(|((first, second, third, default), (blind_after, reconnect_grace), limits, silent, few)| {
             let profiles: Vec<(Box<str>, Profile)> = (PROFILES.iter().zip([Some(first), second, third]))
                 .filter_map(|(name, profile)| profile.map(|profile| (Box::from(*name), profile)))
                 .collect();
@@ -391,6 +417,6 @@ fn policy(mood: Mood) -> impl Strategy<Value = Policy> {
             };
             policy.check().expect("a valid policy");
             policy
-        },
-    )
+        })
+        .boxed()
 }

@@ -63,7 +63,17 @@ impl Clock {
 impl Oracle {
     pub(crate) fn new(number: u16) -> Self {
         let (policy, users) = (Arc::new(Policy::default()), BTreeMap::new());
-        Self { number, generation: 0, position: 0, clock: None, policy, users, forgotten: 0, rejections: (0, 0), told: Vec::new() }
+        Self {
+            number,
+            generation: 0,
+            position: 0,
+            clock: None,
+            policy,
+            users,
+            forgotten: 0,
+            rejections: (0, 0),
+            told: Vec::new(),
+        }
     }
 
     pub(crate) fn apply(&mut self, entry: &Entry<'_>) -> Vec<Event> {
@@ -289,7 +299,8 @@ impl Oracle {
     fn limit_reached(&self, tenant: &str, of_user: usize) -> Option<Rejection> {
         let limits = &self.policy.limits;
         let count = |of: &dyn Fn(&str) -> bool| {
-            self.users.iter().filter(|(key, _)| of(&key.0)).map(|(_, user)| user.sessions.len()).sum::<usize>() + of_user
+            self.users.iter().filter(|(key, _)| of(&key.0)).map(|(_, user)| user.sessions.len()).sum::<usize>()
+                + of_user
         };
         [
             ("limits.sessions_per_user", limits.sessions_per_user, of_user),
