@@ -162,7 +162,8 @@ impl Bench {
         let mut late = Vec::new();
         let (mut first, mut last) = (u64::MAX, 0);
         while late.len() < EXPIRING {
-            let message = tokio::time::timeout(Duration::from_secs(60), told.next()).await?.ok_or("the subscription ended")?;
+            let message =
+                tokio::time::timeout(Duration::from_secs(60), told.next()).await?.ok_or("the subscription ended")?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
             if let ToldEvent::Session(event) = ToldEvent::read(&message.payload)?
                 && event.cause == "quiet"

@@ -74,7 +74,11 @@ fn heartbeats(criterion: &mut Criterion) {
     }
     let bytes = resident_bytes() - before;
     let kept: usize = load.partitions.iter().map(Partition::sessions).sum();
-    println!("fold: {} bytes a session with names, {kept} sessions of {} users", bytes / kept, kept / SESSIONS_PER_USER);
+    println!(
+        "fold: {} bytes a session with names, {kept} sessions of {} users",
+        bytes / kept,
+        kept / SESSIONS_PER_USER
+    );
 
     let mut group = criterion.benchmark_group("fold");
     group.throughput(Throughput::Elements(AHEAD as u64));

@@ -8,6 +8,7 @@ use super::global::{Global, Output};
 use super::history::{History, Since, Stored};
 use super::output;
 use crate::wire::audit::{Auditor, Breach, Counts, Place};
+use crate::wire::told::json_line;
 use crate::wire::{EventSubject, ToldEvent};
 
 #[derive(clap::Args)]
@@ -23,7 +24,9 @@ pub(super) async fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
         for stored in &chunk {
             match observe(&mut auditor, stored) {
                 Ok(()) => {}
-                Err(Trouble::Breach(breach)) => return Err(tell_breach(global.output, &history, &breach).await),
+                Err(Trouble::Breach(breach)) => {
+                    return Err(tell_breach(global.output, &history, &breach).await);
+                }
                 Err(Trouble::Unreadable(why)) => {
                     return Err(CliError::No(format!(
                         "stream sequence {} ({}) is no event: {why}",
@@ -47,12 +50,8 @@ fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
     match EventSubject::parse(&stored.subject) {
         EventSubject::Progress(partition) => auditor.observe_progress(partition, place).map_err(Trouble::Breach),
         EventSubject::GoneSession(_) | EventSubject::GoneUser(_) => Ok(()),
-        EventSubject::Session(_)
-        | EventSubject::User(_)
-        | EventSubject::Engine(_)
-        | EventSubject::Rejected(_) => {
-            let told =
-                ToldEvent::read(&stored.payload).map_err(|error| Trouble::Unreadable(error.to_string()))?;
+        EventSubject::Session(_) | EventSubject::User(_) | EventSubject::Engine(_) | EventSubject::Rejected(_) => {
+            let told = ToldEvent::read(&stored.payload).map_err(|error| Trouble::Unreadable(error.to_string()))?;
             auditor.observe(&told, place).map_err(Trouble::Breach)
         }
         EventSubject::Other => {
@@ -111,14 +110,14 @@ async fn tell_breach(format: Output, history: &History, breach: &Breach) -> CliE
 
 fn text(breach: &Breach, before: Option<&Bytes>, at: Option<&Bytes>) -> String {
     let shown = |label: &str, seq: u64, payload: Option<&Bytes>| {
-        let payload = payload.map_or(Ok("no longer there".to_owned()), |payload| output::payload_line(payload));
-        format!("\n  {label} {seq}: {}", output::printable(&payload.unwrap_or_else(|error| error.to_string())))
+        let payload = payload.map_or(Ok("no longer there".into()), |payload| json_line(payload));
+        format!("\n  {label} {seq}: {}", output::printable(&payload.unwrap_or_else(|error| error.to_string().into())))
     };
     let before = breach.before.map_or_else(String::new, |seq| shown("before", seq, before));
     format!("{breach}{before}{}", shown("here", breach.at, at))
 }
 
 fn value(payload: &[u8]) -> Value {
-    let line = output::payload_line(payload).unwrap_or_default();
+    let line = json_line(payload).unwrap_or_default();
     serde_json::from_str(&line).unwrap_or(Value::Null)
 }

@@ -36,14 +36,17 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
 
 /// The profiles side by side, a row a key.
 fn table(policy: &Policy) -> String {
-    let mut rows = vec![[String::new()].into_iter().chain(policy.profiles.iter().map(|(name, _)| heading(policy, name))).collect()];
+    let mut rows = vec![
+        [String::new()].into_iter().chain(policy.profiles.iter().map(|(name, _)| heading(policy, name))).collect(),
+    ];
     for (key, value) in ROWS {
         let values = policy.profiles.iter().map(|(_, profile)| value(profile));
         rows.push([(*key).to_owned()].into_iter().chain(values).collect::<Vec<_>>());
     }
     let columns = rows[0].len();
-    let widths: Vec<usize> =
-        (0..columns).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default()).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .collect();
     let aligned = |row: &Vec<String>| {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()

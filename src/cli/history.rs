@@ -56,12 +56,8 @@ pub(super) struct History {
 impl History {
     /// Opens the history of the subjects that match `filters`; no filter is all.
     pub(super) async fn open(nats: &Nats, filters: Vec<String>, since: Since) -> Result<Self, CliError> {
-        let stream = nats.jetstream.get_stream(names::EVENTS).await.map_err(|error| {
-            CliError::No(format!(
-                "there is no history: {error}; if the stream {} is missing, `presence setup` or an engine creates it",
-                names::EVENTS
-            ))
-        })?;
+        let stream = nats.jetstream.get_stream(names::EVENTS).await;
+        let stream = stream.map_err(|error| CliError::no_stream("events", &error))?;
         let end = stream.cached_info().state.last_sequence;
         let consumer = consumer(&stream, &filters, start(since)).await?;
         let done = consumer.cached_info().num_pending == 0;
@@ -101,7 +97,8 @@ impl History {
         }
         Err(CliError::Unreachable(format!(
             "the stream {} delivers nothing after sequence {}, though there is more; try again",
-            names::EVENTS, self.read
+            names::EVENTS,
+            self.read
         )))
     }
 
@@ -117,7 +114,9 @@ impl History {
                 Ok(None) => return (chunk, true),
                 Ok(Some(Err(_))) | Err(_) => return (chunk, false),
             };
-            let Ok(info) = message.info() else { return (chunk, false) };
+            let Ok(info) = message.info() else {
+                return (chunk, false);
+            };
             if info.consumer_sequence != self.delivered + 1 {
                 return (chunk, false);
             }
@@ -170,8 +169,7 @@ async fn consumer(
         num_replicas: 1,
         ..pull::Config::default()
     };
-    stream
-        .create_consumer(config)
-        .await
-        .map_err(|error| CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS)))
+    stream.create_consumer(config).await.map_err(|error| {
+        CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS))
+    })
 }

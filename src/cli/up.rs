@@ -15,8 +15,8 @@ pub(super) struct Args {
     /// Profile of sessions that name none; goes before `engine.profile` of the configuration
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Port of the NATS server, on 127.0.0.1
-    #[arg(long, default_value_t = 4222, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Port of the NATS server, on 127.0.0.1; 0: any that is free
+    #[arg(long, default_value_t = 4222, value_name = "PORT")]
     port: u16,
     /// Where the NATS server keeps its data
     #[arg(long, default_value = "data", value_name = "DIR")]
@@ -29,11 +29,12 @@ pub(super) struct Args {
 pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let config = global.config_with_profile(args.profile.as_deref())?;
     if global.server.is_some() || global.context.is_some() {
-        tracing::warn!("`presence up` starts a server of its own and uses no other; `presence run` uses one that is there");
+        tracing::warn!(
+            "`presence up` starts a server of its own and uses no other; `presence run` uses one that is there"
+        );
     }
     let interrupts = Interrupts::listen()?;
-    let options =
-        ServerOptions { binary: args.nats_server.clone(), data_dir: args.data.clone(), port: args.port };
+    let options = ServerOptions { binary: args.nats_server.clone(), data_dir: args.data.clone(), port: args.port };
     let mut server = tokio::select! {
         started = EmbeddedServer::start(options) => started.map_err(|error| refused(&error))?,
         () = interrupts.first() => return Ok(()),

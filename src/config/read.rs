@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::table::{Given, Reader, Section};
+use super::reader::Reader;
+use super::table::{Given, Section};
 use super::value::{Unit, is_name};
 use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, PARTITIONS_MAX, Storage};
 use crate::model::policy::{DURATION_MS_MAX, Limits};
@@ -37,7 +38,7 @@ pub(super) fn keys() -> Vec<String> {
 /// Reads what can be read; what can't is in the reader's errors.
 fn read(reader: &mut Reader<'_>) -> Config {
     let mut config = Config::default();
-    let document = match DeTable::parse(reader.text()) {
+    let document = match DeTable::parse(reader.text) {
         Ok(document) => document,
         Err(error) => {
             let line = reader.line(error.span().map_or(0, |span| span.start));
@@ -49,11 +50,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
     root.section("engine", |section| engine(section, &mut config));
     root.section("profile", |section| config.policy.profiles = profiles(section));
     root.section("events", |section| {
-        section.word(
-            "encoding",
-            &mut config.encoding,
-            &[("json", Encoding::Json), ("msgpack", Encoding::MsgPack)],
-        );
+        section.word("encoding", &mut config.encoding, &[("json", Encoding::Json), ("msgpack", Encoding::MsgPack)]);
         section.flag("sessions", &mut config.policy.session_events);
     });
     root.section("capabilities", |section| {
@@ -168,8 +165,7 @@ fn from_policy(error: PolicyError, reader: &Reader<'_>) -> ConfigError {
             ConfigError::Range {
                 line: found.map(|(line, _)| line),
                 path: key,
-                value: found
-                    .map_or_else(|| format!("{} by default", unit.show(value)), |(_, raw)| raw.to_owned()),
+                value: found.map_or_else(|| format!("{} by default", unit.show(value)), |(_, raw)| raw.to_owned()),
                 min: unit.show(min),
                 max: unit.show(max),
             }

@@ -61,10 +61,7 @@ fn unknown_keys_are_named_with_line_and_a_guess() {
             "[profile.web.promise]\nslak = \"1s\"",
             "line 2: there is no key profile.web.promise.slak; did you mean profile.web.promise.slack?",
         ),
-        (
-            "x = 1",
-            "line 1: there is no key x; the sections are engine, profile, events, capabilities, limits",
-        ),
+        ("x = 1", "line 1: there is no key x; the sections are engine, profile, events, capabilities, limits"),
     ];
     for (text, expected) in cases {
         let told = refused(text);
@@ -75,10 +72,7 @@ fn unknown_keys_are_named_with_line_and_a_guess() {
 #[test]
 fn wrong_types_name_value_and_what_is_allowed() {
     let cases = [
-        (
-            "[engine]\ntick = 100",
-            "line 2: engine.tick is 100; it has to be a duration in quotes with its unit",
-        ),
+        ("[engine]\ntick = 100", "line 2: engine.tick is 100; it has to be a duration in quotes with its unit"),
         ("[engine]\ntick = \"100\"", "line 2: engine.tick is \"100\"; it has to be a duration as"),
         ("[engine]\nblind_after = \"3 sex\"", "(unknown time unit \"sex\""),
         ("[engine]\nblind_after = \"3s 1us\"", "(milliseconds are the shortest unit)"),
@@ -87,10 +81,7 @@ fn wrong_types_name_value_and_what_is_allowed() {
         ("[engine]\nstorage = \"disk\"", "engine.storage is \"disk\"; it has to be \"file\" or \"memory\""),
         ("engine = 1", "line 1: engine is 1; it has to be a section: [engine]"),
         ("[profile]\nweb = true", "profile.web is true; it has to be a section: [profile.web]"),
-        (
-            "[profile.web]\npromise = true",
-            "profile.web.promise is true; it has to be false for none, or a table",
-        ),
+        ("[profile.web]\npromise = true", "profile.web.promise is true; it has to be false for none, or a table"),
         ("[profile.web]\npromise = { factor = 2.00001 }", "promise.factor is 2.00001; it has to be a number"),
         ("[profile.\"a b\"]\n", "the section is [profile.a b]; it has to be [profile.NAME] with a name"),
         ("[events]\nsessions = \"yes\"", "events.sessions is \"yes\"; it has to be true or false"),
@@ -111,22 +102,10 @@ fn values_out_of_range_name_the_range() {
         ("[engine]\npartitions = 70000", "line 2: engine.partitions is 70000; allowed are 1 to 512"),
         ("[engine]\ntick = \"5s\"", "line 2: engine.tick is \"5s\"; allowed are 10ms to 1s"),
         ("[engine]\nblind_after = \"1s\"", "line 2: engine.blind_after is \"1s\"; allowed are 1s 1ms to "),
-        (
-            "[profile.web]\nidle_after = \"0s\"",
-            "line 2: profile.web.idle_after is \"0s\"; allowed are 1ms to ",
-        ),
-        (
-            "[profile.web]\npromise = { factor = 0.5 }",
-            "profile.web.promise.factor is 0.5; allowed are 1 to 1000",
-        ),
-        (
-            "[limits]\nsessions_per_user = 256",
-            "line 2: limits.sessions_per_user is 256; allowed are 1 to 255",
-        ),
-        (
-            "[limits]\nsessions_per_partition = 9",
-            "limits.sessions_per_tenant is 500000 by default; allowed are 1 to 9",
-        ),
+        ("[profile.web]\nidle_after = \"0s\"", "line 2: profile.web.idle_after is \"0s\"; allowed are 1ms to "),
+        ("[profile.web]\npromise = { factor = 0.5 }", "profile.web.promise.factor is 0.5; allowed are 1 to 1000"),
+        ("[limits]\nsessions_per_user = 256", "line 2: limits.sessions_per_user is 256; allowed are 1 to 255"),
+        ("[limits]\nsessions_per_partition = 9", "limits.sessions_per_tenant is 500000 by default; allowed are 1 to 9"),
         ("[limits]\nbatch_messages = 1001", "limits.batch_messages is 1001; allowed are 10 to 1000"),
         (
             "[engine]\nlog_retention = \"1m\"",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::partition::Partition;
 use super::population::SessionHash;
-use super::record::{NONE, SetBack, Will};
+use super::record::{NONE, Will};
 use super::tell::raised;
 use crate::model::{
     Address, Cause, Claim, EngineWhat, Event, Intent, Kind, Millis, Policy, Rejection, Signal, State, Visibility,
@@ -13,8 +13,6 @@ use crate::model::{
 
 /// A reported input moves the last one only by so much at least, in milliseconds: what is less is jitter.
 const INPUT_JITTER_MS: Millis = 1_000;
-/// So many signals of a lower epoch in a row are a device whose clock was set back.
-const SET_BACK_COUNT: u8 = 3;
 
 /// What of a signal explains a transition.
 #[derive(Default)]
@@ -113,16 +111,6 @@ impl Partition {
         self.begin(at, signal, out);
     }
 
-    /// Whether a heartbeat brings a remembered session back.
-    fn revives(&self, at: u32, signal: &Signal) -> bool {
-        let known = (self.people.epoch(at), self.people.hot[at].seq());
-        if (signal.epoch, signal.seq) == (None, None) || known == (None, None) {
-            return true;
-        }
-        let left = self.people.facts_of(at).is_some_and(|facts| facts.leaving.is_some());
-        if left { signal.epoch.unwrap_or(0) > known.0.unwrap_or(0) } else { self.is_next(at, signal) }
-    }
-
     /// What the next incarnation keeps: with the same epoch its facts, otherwise nothing.
     fn reincarnate(&mut self, at: u32, inherits: bool) {
         let cold = &mut self.people.cold[at];
@@ -152,6 +140,12 @@ impl Partition {
         }
         self.in_sequence(at, signal);
         let now = self.time.w;
+        if self.changes_nothing(at, signal) {
+            let hot = &mut self.people.hot[at];
+            hot.set_seen(now);
+            hot.set_input(now);
+            return;
+        }
         let evidence = match signal.kind {
             Kind::Heartbeat => self.beat(at, signal, false),
             Kind::Update => {
@@ -173,66 +167,15 @@ impl Partition {
         self.conclude(at, signal, &evidence, out);
     }
 
-    /// A late disconnect or leave of a connection that isn't the session's latest.
-    fn is_of_another_connection(&self, at: u32, signal: &Signal) -> bool {
-        let ends = matches!(signal.kind, Kind::Disconnect | Kind::Leave);
-        let latest = self.people.facts_of(at).and_then(|facts| facts.conn.as_ref());
-        ends && latest.zip(signal.conn.as_ref()).is_some_and(|(latest, given)| latest != given)
-    }
-
-    /// Whether a signal lies above what is known of (epoch, seq).
-    fn is_next(&self, at: u32, signal: &Signal) -> bool {
-        let seq = self.people.hot[at].seq();
-        let Some(epoch) = self.people.epoch(at) else { return true };
-        match (signal.epoch, signal.seq) {
-            (None, None) => true,
-            (Some(given), None) => given >= epoch,
-            (given, Some(given_seq)) => {
-                let given = given.unwrap_or(0);
-                given > epoch || given == epoch && seq.is_none_or(|seq| given_seq > seq)
-            }
-        }
-    }
-
-    /// Whether this is the third signal in a row of one lower epoch, with rising seq.
-    fn was_set_back(&mut self, at: u32, signal: &Signal) -> bool {
-        let Some(seq) = signal.seq else { return false };
-        let epoch = signal.epoch.unwrap_or(0);
-        if self.people.epoch(at).is_none_or(|known| epoch >= known) {
-            return false;
-        }
-        let row = &mut self.people.facts_mut(at).set_back;
-        let count = match row {
-            // A duplicate of one in the row, or one that comes late, changes nothing.
-            Some(last) if last.epoch == epoch && seq <= last.seq => return false,
-            Some(last) if last.epoch == epoch => last.count + 1,
-            _ => 1,
-        };
-        *row = Some(SetBack { epoch, seq, count });
-        count >= SET_BACK_COUNT
-    }
-
-    /// Takes over (epoch, seq) of an accepted signal.
-    fn in_sequence(&mut self, at: u32, signal: &Signal) {
-        if let Some(row) = self.people.facts_of(at).map(|facts| facts.set_back)
-            && row.is_some()
-        {
-            self.people.facts_mut(at).set_back = None;
-        }
-        let known = self.people.epoch(at);
-        match (signal.epoch, signal.seq) {
-            (None, None) => {}
-            (Some(epoch), None) => {
-                if known != Some(epoch) {
-                    self.people.cold[at].epoch = epoch;
-                    self.people.hot[at].set_seq(None);
-                }
-            }
-            (epoch, Some(seq)) => {
-                self.people.cold[at].epoch = epoch.unwrap_or(0);
-                self.people.hot[at].set_seq(Some(seq));
-            }
-        }
+    /// Whether a signal is the plain heartbeat of an active session in sight: the case of nearly all, which only renews.
+    /// Its deadlines move later, so the wheel has nothing to learn.
+    fn changes_nothing(&self, at: u32, signal: &Signal) -> bool {
+        let hot = &self.people.hot[at];
+        signal.is_plain()
+            && hot.state() == State::Active
+            && hot.visibility() == Visibility::Visible
+            && !hot.reported()
+            && self.people.facts_of(at).is_none_or(|facts| facts.closed.is_none() && facts.leaving.is_none())
     }
 
     /// A heartbeat: a life sign, and input unless something says otherwise.
@@ -405,6 +348,7 @@ impl Partition {
                 if from != State::Offline && to != from {
                     self.turn(at, to, Cause::Policy, (self.time.hi, self.time.w), out);
                 }
+                self.arm(at);
             }
             self.tell_user(user, Cause::Policy, self.time.hi, false, out);
             // Who would be forgotten by now is forgotten now: the wheel has passed its step.

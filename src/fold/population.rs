@@ -2,9 +2,9 @@
 
 use hashbrown::HashTable;
 
-use super::key::{self, Hash, IndexKey};
+use super::key::{self, IndexKey};
 use super::names::Names;
-use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, User, Will};
+use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
 use super::slab::Slab;
 use crate::model::session::Life;
 use crate::model::{Address, Millis, Token};
@@ -24,9 +24,6 @@ pub(crate) struct Population {
     by_user: HashTable<u32>,
     by_tenant: HashTable<u32>,
 }
-
-/// Names that are no longer than this together are hashed in one piece.
-const SHORT_PATH: usize = 64;
 
 /// The hash of a session's names under the key of one population.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,22 +48,8 @@ impl Population {
 
     /// The hash under which a session is found.
     pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
-        SessionHash(self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str()))
-    }
-
-    /// The hash of a session, or with an empty session of a user.
-    fn hash_of(&self, tenant: &str, user: &str, session: &str) -> u128 {
-        let parts = [tenant.as_bytes(), b".", user.as_bytes(), b".", session.as_bytes()];
-        let mut path = [0; SHORT_PATH];
-        let mut len = 0;
-        for part in parts {
-            let Some(room) = path.get_mut(len..len + part.len()) else {
-                return parts.into_iter().fold(Hash::new(self.key), Hash::with).finish();
-            };
-            room.copy_from_slice(part);
-            len += part.len();
-        }
-        key::hash(self.key, &path[..len])
+        let names = [address.tenant.as_str(), address.user.as_str(), address.session.as_str()];
+        SessionHash(key::hash_names(self.key, names))
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
@@ -102,24 +85,24 @@ impl Population {
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
+        let hash = key::hash_names(self.key, [tenant.as_str(), user.as_str()]) as u64;
         self.by_user.find(hash, |at| self.is_user(*at, tenant, user)).copied()
     }
 
     fn user_hash(&self, at: u32) -> u64 {
         let user = &self.users[at];
-        self.hash_of(&self.tenants[user.tenant].name, self.names.get(user.name), "") as u64
+        key::hash_names(self.key, [&self.tenants[user.tenant].name, self.names.get(user.name)]) as u64
     }
 
     fn place_hash(&self, at: u32) -> u64 {
         let cold = &self.cold[at];
         let user = &self.users[cold.user];
         let tenant = &self.tenants[user.tenant].name;
-        self.hash_of(tenant, self.names.get(user.name), self.names.get(cold.name)) as u64
+        key::hash_names(self.key, [tenant, self.names.get(user.name), self.names.get(cold.name)]) as u64
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
-        key::hash(self.key, tenant.as_bytes()) as u64
+        key::hash_names(self.key, [tenant]) as u64
     }
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
@@ -175,7 +158,7 @@ impl Population {
         self.tenants[tenant_at].users += 1;
         let name = self.names.insert(user.as_str());
         let at = self.users.insert(User { tenant: tenant_at, name, ..User::default() });
-        let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
+        let hash = key::hash_names(self.key, [tenant.as_str(), user.as_str()]) as u64;
         let mut index = std::mem::take(&mut self.by_user);
         index.insert_unique(hash, at, |at| self.user_hash(*at));
         self.by_user = index;
@@ -280,6 +263,14 @@ impl Population {
             leaving: facts.and_then(|facts| facts.leaving),
             every_ms: self.cold[at].every_ms,
             reported: hot.reported(),
+        }
+    }
+
+    /// The wheel step of the end of a user's intent.
+    pub(crate) fn will_wake(&self, user: u32) -> u64 {
+        match self.users[user].will {
+            NONE => UNARMED,
+            will => self.wills[will].wake,
         }
     }
 

@@ -83,7 +83,9 @@ impl Partition {
     }
 
     fn rebuild_user(&mut self, told: &UserEvent, at_ms: Millis) {
-        let (Ok(tenant), Ok(name)) = (Token::parse(&told.tenant), Token::parse(&told.user)) else { return };
+        let (Ok(tenant), Ok(name)) = (Token::parse(&told.tenant), Token::parse(&told.user)) else {
+            return;
+        };
         let Some(at) = self.people.find_user(tenant, name) else {
             self.forgotten = self.forgotten.max(told.incarnation);
             return;

@@ -14,16 +14,14 @@ impl Partition {
         let target = self.step_of(limit);
         self.settling = Some(target);
         while let Some(entry) = self.pop(target) {
-            let user = if entry & USER == 0 {
-                self.people.hot[entry].set_wake(UNARMED);
-                self.people.cold[entry].user
+            if entry & USER == 0 {
+                self.look_at(entry, limit, out);
             } else {
                 let user = entry & !USER;
                 let will = self.people.users[user].will;
                 self.people.wills[will].wake = UNARMED;
-                user
-            };
-            self.settle_user(user, limit, out);
+                self.settle_user(user, limit, out);
+            }
         }
         self.settling = None;
         while let Some(user) = self.deferred.pop() {
@@ -33,16 +31,25 @@ impl Partition {
         }
     }
 
+    /// Looks at a session whose wheel entry fired. Most fire early, since heartbeats don't touch the wheel.
+    fn look_at(&mut self, at: u32, limit: Millis, out: &mut Vec<Event>) {
+        self.people.hot[at].set_wake(UNARMED);
+        let user = self.people.cold[at].user;
+        let deadline = self.deadline(at);
+        if deadline <= limit {
+            self.settle_user(user, limit, out);
+            return;
+        }
+        self.arm_by(at, deadline);
+        let sessions = self.people.sessions_of(user).map(|at| self.people.hot[at].wake());
+        let soonest = sessions.chain([self.people.will_wake(user)]).min();
+        self.people.users[user].soonest = soonest.unwrap_or(UNARMED);
+    }
+
     fn pop(&mut self, target: u64) -> Option<u32> {
         let people = &self.people;
         self.wheel.pop(target, |entry| {
-            if entry & USER == 0 {
-                return people.hot[entry].wake();
-            }
-            match people.users[entry & !USER].will {
-                NONE => UNARMED,
-                will => people.wills[will].wake,
-            }
+            if entry & USER == 0 { people.hot[entry].wake() } else { people.will_wake(entry & !USER) }
         })
     }
 
@@ -60,7 +67,7 @@ impl Partition {
     /// afterwards if its last session was forgotten.
     pub(crate) fn settle_user(&mut self, user: u32, limit: Millis, out: &mut Vec<Event>) {
         loop {
-            let instant = self.next_instant(user);
+            let instant = self.next_instant(user, limit);
             if instant > limit {
                 break;
             }
@@ -73,9 +80,16 @@ impl Partition {
         self.arm_user(user);
     }
 
-    fn next_instant(&self, user: u32) -> Millis {
-        let sessions = self.people.sessions_of(user).map(|at| self.deadline(at)).min().unwrap_or(NEVER);
-        sessions.min(self.will_until(user))
+    /// The first instant at which somebody of the user falls or is forgotten, or its intent ends; exact up to `limit`.
+    fn next_instant(&self, user: u32, limit: Millis) -> Millis {
+        let step = self.step_of(limit);
+        // A session that the wheel holds at a later step has no deadline up to `limit`.
+        let may_be_due = |at: &u32| {
+            let wake = self.people.hot[*at].wake();
+            wake <= step || wake == UNARMED
+        };
+        let sessions = self.people.sessions_of(user).filter(may_be_due).map(|at| self.deadline(at)).min();
+        sessions.unwrap_or(NEVER).min(self.will_until(user))
     }
 
     /// The instant at which a session falls to a lower state, or is forgotten.
@@ -143,12 +157,17 @@ impl Partition {
         }
     }
 
-    /// Puts what a user waits for into the wheel, where it isn't there at that step or before.
+    /// Puts those of a user into the wheel who are not there. Whoever is there stays: falling moves deadlines only later.
     fn arm_user(&mut self, user: u32) {
         self.people.users[user].soonest = UNARMED;
         let mut next = self.people.users[user].first;
         while next != NONE {
-            self.arm(next);
+            let wake = self.people.hot[next].wake();
+            if wake == UNARMED {
+                self.arm(next);
+            } else {
+                self.note_soonest(user, wake);
+            }
             next = self.people.cold[next].next;
         }
         self.arm_will(user);

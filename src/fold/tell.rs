@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::partition::Partition;
 use super::record::NONE;
 use crate::model::{
-    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Millis, RejectedEvent, Rejection, SessionEvent, State, Transport,
-    UserEvent,
+    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Millis, RejectedEvent, Rejection, SessionEvent, State,
+    Transport, UserEvent,
 };
 
 impl Partition {
@@ -58,7 +58,14 @@ impl Partition {
     }
 
     /// Derives a user's state from its sessions and tells it if it changed, or if its intent did.
-    pub(crate) fn tell_user(&mut self, at: u32, cause: Cause, at_ms: Millis, intent_changed: bool, out: &mut Vec<Event>) {
+    pub(crate) fn tell_user(
+        &mut self,
+        at: u32,
+        cause: Cause,
+        at_ms: Millis,
+        intent_changed: bool,
+        out: &mut Vec<Event>,
+    ) {
         let mut counts = [0_u32; 5];
         for session in self.people.sessions_of(at) {
             counts[self.people.hot[session].state() as usize] += 1;

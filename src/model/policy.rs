@@ -134,7 +134,9 @@ impl std::fmt::Display for PolicyError {
                 f,
                 "the default profile \"{name}\" is not defined; add [profile.{name}] or name another in engine.profile"
             ),
-            Self::TooManyProfiles(count) => write!(f, "{count} profiles are above the limit of {PROFILES_MAX}"),
+            Self::TooManyProfiles(count) => {
+                write!(f, "{count} profiles are above the limit of {PROFILES_MAX}")
+            }
             Self::Names(name) => write!(f, "the name \"{name}\" is empty, stands twice or is not in order"),
         }
     }

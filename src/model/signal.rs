@@ -106,3 +106,16 @@ pub struct Signal {
     /// Passed on as it is: a compact JSON object, at most [`META_BYTES_MAX`].
     pub meta: Option<Box<str>>,
 }
+
+impl Signal {
+    /// Whether it is a heartbeat that says nothing but that the session lives, with or without (epoch, seq).
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Self { kind, conn, state, input_age_ms, visibility, every_ms, epoch: _, seq: _, .. } = self;
+        let Self { intent, intent_for_ms: _, can, rooms, profile, meta, .. } = self;
+        *kind == Kind::Heartbeat
+            && (state, input_age_ms, visibility, every_ms) == (&None, &None, &None, &None)
+            && (conn, intent, can, rooms) == (&None, &None, &None, &None)
+            && (profile, meta) == (&None, &None)
+    }
+}

@@ -24,7 +24,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Why the store did not do what it was asked to. Every checkpoint that was there before still is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the checkpoints can't be {action}: {cause}; if the bucket presence_checkpoints is missing, `presence setup` creates it")]
+#[error(
+    "the checkpoints can't be {action}: {cause}; if the bucket presence_checkpoints is missing, `presence setup` creates it"
+)]
 pub struct CheckpointError {
     /// What was asked: listed, written, read.
     pub action: &'static str,
@@ -84,12 +86,10 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`CheckpointError`] if the store does not answer, worth another try.
-    pub async fn newest(
-        &self,
-        partition: u16,
-        at_most_seq: u64,
-    ) -> Result<Option<(u64, Bytes)>, CheckpointError> {
-        let Some(known) = self.known.get(&partition) else { return Ok(None) };
+    pub async fn newest(&self, partition: u16, at_most_seq: u64) -> Result<Option<(u64, Bytes)>, CheckpointError> {
+        let Some(known) = self.known.get(&partition) else {
+            return Ok(None);
+        };
         for (&seq, nuid) in known.range(..=at_most_seq).rev() {
             match self.read(partition, seq, nuid).await? {
                 Ok(bytes) => return Ok(Some((seq, bytes))),
@@ -161,7 +161,9 @@ impl Checkpoints {
                 Ok(()) => {
                     self.known.entry(partition).or_default().remove(&seq);
                 }
-                Err(error) => warn!(partition, seq, %error, "an old checkpoint can't be deleted, trying again later"),
+                Err(error) => {
+                    warn!(partition, seq, %error, "an old checkpoint can't be deleted, trying again later");
+                }
             }
         }
     }
@@ -181,7 +183,9 @@ impl Checkpoints {
         let mut object = match self.store.get(object_name(partition, seq)).await {
             Ok(object) => object,
             Err(error) => match error.kind() {
-                async_nats::jetstream::object_store::GetErrorKind::NotFound => return Ok(Err("it is gone".into())),
+                async_nats::jetstream::object_store::GetErrorKind::NotFound => {
+                    return Ok(Err("it is gone".into()));
+                }
                 _ => return Err(failed(&error)),
             },
         };

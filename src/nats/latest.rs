@@ -84,11 +84,8 @@ impl Latest {
             memory_storage: true,
             ..Config::default()
         };
-        let consumer = nats
-            .jetstream
-            .create_consumer_on_stream(config, &stream)
-            .await
-            .map_err(|error| failed(&error))?;
+        let consumer =
+            nats.jetstream.create_consumer_on_stream(config, &stream).await.map_err(|error| failed(&error))?;
         let inbox = nats.client.new_inbox();
         let subscriber = nats.client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
         let done = consumer.cached_info().num_pending == 0;
@@ -106,7 +103,9 @@ impl Latest {
                 self.ask().await?;
             }
             let first = tokio::time::timeout(SILENCE_MAX, self.subscriber.next());
-            let Ok(Some(first)) = first.await else { return Err(self.failed("the server is silent")) };
+            let Ok(Some(first)) = first.await else {
+                return Err(self.failed("the server is silent"));
+            };
             let mut waiting = VecDeque::from([first]);
             while let Some(message) = waiting.pop_front() {
                 self.take(message, &mut chunk)?;

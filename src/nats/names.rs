@@ -15,8 +15,8 @@ pub const CHECKPOINTS: &str = "presence_checkpoints";
 pub const SIGNALS: &str = "presence.v1.signal.*.*.*";
 /// What the log stores, beside signals.
 pub const LOG_SUBJECTS: &str = "presence.v1.log.>";
-/// What the log stores for every partition.
-pub const LOG_FOR_ALL: &str = "presence.v1.log.all.>";
+/// What the log's subjects begin with; the partition, or `all`, comes next.
+pub const LOG_PREFIX: &str = "presence.v1.log.";
 /// The subject of ticks.
 pub const TICK: &str = "presence.v1.log.all.tick";
 /// The subject of policies.
@@ -45,12 +45,6 @@ pub fn bucket_stream(name: &str) -> String {
 #[must_use]
 pub fn store_stream(name: &str) -> String {
     format!("OBJ_{name}")
-}
-
-/// What the log stores for one partition.
-#[must_use]
-pub fn log_of(partition: u16) -> String {
-    format!("presence.v1.log.{partition}.>")
 }
 
 /// Where a partition's progress is stored.

@@ -111,12 +111,11 @@ impl Live {
     }
 
     fn fold(&mut self, messages: &[LogMessage]) {
-        for message in messages {
-            self.fleet.apply(message, &mut self.outbox);
-        }
+        self.fleet.apply(messages, &mut self.outbox);
         // The local clock decides only when the next tick is published. A millisecond more, since log times are truncated.
         let log_time = self.fleet.log_time();
-        let due = self.fleet.next_due().map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
+        let due =
+            self.fleet.next_due().map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
         self.due.send_replace(due);
     }
 

@@ -98,11 +98,7 @@ struct Takeover {
 }
 
 /// Takes the fences of all partitions and restores them.
-async fn take_over(
-    nats: &Nats,
-    config: &Config,
-    around: &mut Around<impl FnOnce()>,
-) -> Result<Takeover, RuntimeError> {
+async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce()>) -> Result<Takeover, RuntimeError> {
     let owner = Owner::unique(nats);
     owner.as_str().clone_into(&mut around.info.owner);
     let log = LogIdentity::read(nats).await?;
@@ -128,9 +124,9 @@ async fn take_over(
         config::Encoding::Json => wire::Encoding::Json,
         config::Encoding::MsgPack => wire::Encoding::MessagePack,
     };
-    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages);
-    let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
-    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq.max(log.first_seq));
+    let next_seq = restored.iter().map(|found| found.partition.position() + 1).min().unwrap_or(1).max(log.first_seq);
+    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages, next_seq);
+    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq);
     let (due, next_due) = watch::channel(None);
     let live = Live {
         fleet,
@@ -152,11 +148,13 @@ fn stand_up(
     fences: &[Fence],
     encoding: wire::Encoding,
     batch_messages: usize,
+    next_seq: u64,
 ) -> (Outbox, Fleet) {
-    let reached = restored.iter().map(|found| found.reached.clone()).collect();
+    let told = restored.iter().map(|found| found.reached.clone()).collect();
     let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
-    let fleet = Fleet::new(restored.into_iter().map(|found| found.partition).collect(), encoding);
-    let mut outbox = Outbox::new(reached, batch_messages);
+    let partitions = restored.into_iter().map(|found| (found.partition, found.reached)).collect();
+    let fleet = Fleet::new(partitions, encoding, next_seq);
+    let mut outbox = Outbox::new(told, batch_messages);
     for (fence, since) in fences.iter().zip(lost) {
         let Some(since) = since else { continue };
         let told = RuntimeEvent {

@@ -46,7 +46,7 @@ impl Restore<'_> {
                 restored.push(self.fresh(number));
                 continue;
             };
-            match self.from_checkpoint(number, progress).await? {
+            match self.stored(number, progress).await? {
                 Some(found) => restored.push(found),
                 None => {
                     lost.push((restored.len(), progress));
@@ -65,11 +65,13 @@ impl Restore<'_> {
         Restored { partition: Partition::new(number, self.key), reached: Reached::nothing(0), lost_since: None }
     }
 
-    async fn from_checkpoint(&self, number: u16, progress: &Progress) -> Result<Option<Restored>, RuntimeError> {
+    async fn stored(&self, number: u16, progress: &Progress) -> Result<Option<Restored>, RuntimeError> {
         let goes_on = self.goes_on(progress).await?;
         let mut below = progress.input_seq;
         loop {
-            let Some((seq, bytes)) = self.checkpoints.newest(number, below).await? else { break };
+            let Some((seq, bytes)) = self.checkpoints.newest(number, below).await? else {
+                break;
+            };
             if let Some(found) = self.usable(number, seq, &bytes, progress, goes_on)? {
                 return Ok(Some(found));
             }
@@ -143,7 +145,10 @@ impl Restore<'_> {
     }
 
     async fn rebuild(&self, lost: &[(usize, &Progress)], restored: &mut [Restored]) -> Result<(), RuntimeError> {
-        warn!(partitions = lost.len(), "the log is another one or was cut: rebuilding from what was told, time is excused");
+        warn!(
+            partitions = lost.len(),
+            "the log is another one or was cut: rebuilding from what was told, time is excused"
+        );
         let wanted = |number: u16| lost.iter().any(|(at, _)| restored[*at].partition.number() == number);
         let mut events = told::latest(self.nats, self.partitions, wanted).await?;
         for (at, progress) in lost {

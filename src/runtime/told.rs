@@ -45,7 +45,9 @@ pub(crate) async fn latest(
                         by_partition.entry(event.partition).or_default().push(event);
                     }
                     Ok(_) => {}
-                    Err(error) => warn!(%subject, seq, %error, "passing over a told event that can't be read"),
+                    Err(error) => {
+                        warn!(%subject, seq, %error, "passing over a told event that can't be read");
+                    }
                 }
             }
         }
@@ -90,9 +92,7 @@ impl Leftover {
                     Ok(ToldEvent::Session(told)) if told.to == State::Offline => {
                         Self::of(&told.tenant, &told.user, Some(&told.session))
                     }
-                    Ok(ToldEvent::User(told)) if told.to == State::Offline => {
-                        Self::of(&told.tenant, &told.user, None)
-                    }
+                    Ok(ToldEvent::User(told)) if told.to == State::Offline => Self::of(&told.tenant, &told.user, None),
                     Ok(_) | Err(_) => None,
                 };
                 if let Some(leftover) = leftover
@@ -119,7 +119,9 @@ impl Leftover {
         let partitions = fleet.partitions();
         let number = partition_of(&self.tenant, &self.user, partitions.len() as u16);
         let partition = &partitions[usize::from(number)];
-        let (Ok(tenant), Ok(user)) = (Token::parse(&self.tenant), Token::parse(&self.user)) else { return };
+        let (Ok(tenant), Ok(user)) = (Token::parse(&self.tenant), Token::parse(&self.user)) else {
+            return;
+        };
         let (state, gone) = match &self.session {
             Some(name) => {
                 let Ok(session) = Token::parse(name) else { return };
@@ -138,4 +140,3 @@ impl Leftover {
         }
     }
 }
-

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyError;
 
+/// Deepest nesting of lists and maps in a MessagePack payload; JSON's readers have the same limit of their own, and skip
+/// deeper unknown fields without recursion.
+pub const MESSAGE_PACK_DEPTH_MAX: usize = 128;
+
 /// How a payload is encoded: `events.encoding` in the configuration.
 ///
 /// ```
@@ -41,11 +45,7 @@ impl Encoding {
         let is = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media_type));
         if is(&["application/json", "text/json"]) {
             Some(Self::Json)
-        } else if is(&[
-            "application/msgpack",
-            "application/x-msgpack",
-            "application/vnd.msgpack",
-        ]) {
+        } else if is(&["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"]) {
             Some(Self::MessagePack)
         } else {
             None
@@ -79,7 +79,11 @@ impl Encoding {
     pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ReadError> {
         match Self::of_payload(payload) {
             Self::Json => serde_json::from_slice(payload).map_err(ReadError::Json),
-            Self::MessagePack => rmp_serde::from_slice(payload).map_err(ReadError::MessagePack),
+            Self::MessagePack => {
+                let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
+                reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
+                T::deserialize(&mut reader).map_err(ReadError::MessagePack)
+            }
         }
     }
 }
@@ -120,14 +124,8 @@ mod tests {
 
     #[test]
     fn media_types_are_compared_without_case_and_parameters() {
-        assert_eq!(
-            Encoding::of_content_type(" Application/JSON ;charset=utf-8"),
-            Some(Encoding::Json)
-        );
-        assert_eq!(
-            Encoding::of_content_type("application/x-msgpack"),
-            Some(Encoding::MessagePack)
-        );
+        assert_eq!(Encoding::of_content_type(" Application/JSON ;charset=utf-8"), Some(Encoding::Json));
+        assert_eq!(Encoding::of_content_type("application/x-msgpack"), Some(Encoding::MessagePack));
         assert_eq!(Encoding::of_content_type(""), None);
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             assert_eq!(Encoding::of_content_type(encoding.content_type()), Some(encoding));
@@ -137,10 +135,7 @@ mod tests {
     #[test]
     fn the_configuration_names_encodings_shortly() {
         assert_eq!(serde_json::to_value(Encoding::MessagePack).unwrap(), "msgpack");
-        assert_eq!(
-            serde_json::from_str::<Encoding>("\"json\"").unwrap(),
-            Encoding::Json
-        );
+        assert_eq!(serde_json::from_str::<Encoding>("\"json\"").unwrap(), Encoding::Json);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::subject::{self, Form};
 use super::{CONTRACT_VERSION, Encoding, Named, told};
-use crate::model::{Event, EventBody, Millis, SessionEvent, State, UserEvent};
+use crate::model::{Event, EventBody, Millis, State};
 
 /// How long a bucket remembers that a key was deleted.
 pub const GONE_TTL: &str = "5m";
@@ -38,93 +38,39 @@ pub struct Message {
 /// assert!(message.headers.contains(&("ce-id", "3-1-42-0".to_owned())));
 /// ```
 pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Message> + use<> {
-    let (told, gone) = match &event.body {
-        EventBody::Session(of) => session(event, of, encoding),
-        EventBody::User(of) => user(event, of, encoding),
-        EventBody::Engine(of) => (engine(&told::Engine::of(event, of), encoding), None),
+    let (kind, about, subject, payload, gone) = match &event.body {
+        EventBody::Session(of) => {
+            let key = subject::session_key(&of.tenant, &of.user, &of.session);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
+            let subject = subject::session(Form::Told, &key);
+            ("session", key, subject, encoding.write(&told::Session::of(event, of)), gone)
+        }
+        EventBody::User(of) => {
+            let key = subject::user_key(&of.tenant, &of.user);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
+            let subject = subject::user(Form::Told, &key);
+            ("user", key, subject, encoding.write(&told::User::of(event, of)), gone)
+        }
+        EventBody::Engine(of) => {
+            let subject = subject::engine(Form::Told, event.partition);
+            let payload = encoding.write(&told::Engine::of(event, of));
+            ("engine", event.partition.to_string(), subject, payload, None)
+        }
         EventBody::Rejected(of) => {
+            let subject = subject::rejected(Form::Told, event.partition);
             let payload = encoding.write(&told::Rejected::of(event, of));
-            let attributes = Attributes {
-                id: event.id(),
-                kind: "rejected",
-                partition: event.partition,
-                at_ms: event.at_ms,
-                subject: event.partition.to_string(),
-            };
-            (
-                attributes.message(
-                    subject::rejected(Form::Told, event.partition),
-                    payload,
-                    encoding,
-                ),
-                None,
-            )
+            ("rejected", event.partition.to_string(), subject, payload, None)
         }
     };
-    [Some(told), gone].into_iter().flatten()
-}
-
-fn session(event: &Event, of: &SessionEvent, encoding: Encoding) -> (Message, Option<Message>) {
-    let told = told::Session::of(event, of);
-    let payload = encoding.write(&told);
-    let key = subject::session_key(&of.tenant, &of.user, &of.session);
-    let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
-    let to = subject::session(Form::Told, &key);
-    let id = told.id.into_owned();
-    let attributes = Attributes {
-        id,
-        kind: "session",
-        partition: event.partition,
-        at_ms: event.at_ms,
-        subject: key,
-    };
-    (attributes.message(to, payload, encoding), gone)
-}
-
-fn user(event: &Event, of: &UserEvent, encoding: Encoding) -> (Message, Option<Message>) {
-    let told = told::User::of(event, of);
-    let payload = encoding.write(&told);
-    let key = subject::user_key(&of.tenant, &of.user);
-    let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
-    let to = subject::user(Form::Told, &key);
-    let id = told.id.into_owned();
-    let attributes = Attributes {
-        id,
-        kind: "user",
-        partition: event.partition,
-        at_ms: event.at_ms,
-        subject: key,
-    };
-    (attributes.message(to, payload, encoding), gone)
-}
-
-fn engine(told: &told::Engine<'_>, encoding: Encoding) -> Message {
-    let attributes = Attributes {
-        id: told.id.to_string(),
-        kind: "engine",
-        partition: told.partition,
-        at_ms: told.at_ms,
-        subject: told.partition.to_string(),
-    };
-    attributes.message(
-        subject::engine(Form::Told, told.partition),
-        encoding.write(told),
-        encoding,
-    )
+    let attributes = Attributes { id: event.id(), kind, partition: event.partition, at_ms: event.at_ms, about };
+    [Some(attributes.message(subject, payload, encoding)), gone].into_iter().flatten()
 }
 
 /// What takes a key out of its bucket: the bucket sources it onto the key, and forgets it after [`GONE_TTL`].
 #[must_use]
 pub fn gone(subject: String) -> Message {
-    let headers = vec![
-        ("KV-Operation", "DEL".to_owned()),
-        ("Nats-TTL", GONE_TTL.to_owned()),
-    ];
-    Message {
-        subject,
-        headers,
-        payload: Bytes::new(),
-    }
+    let headers = vec![("KV-Operation", "DEL".to_owned()), ("Nats-TTL", GONE_TTL.to_owned())];
+    Message { subject, headers, payload: Bytes::new() }
 }
 
 /// What the runtime tells of itself, outside of the fold and of the replay equality.
@@ -184,7 +130,14 @@ impl RuntimeEvent {
             from_ms: self.from_ms,
             to_ms: self.to_ms,
         };
-        engine(&told, encoding)
+        let attributes = Attributes {
+            id: self.id(),
+            kind: "engine",
+            partition: self.partition,
+            at_ms: self.at_ms,
+            about: self.partition.to_string(),
+        };
+        attributes.message(subject::engine(Form::Told, self.partition), encoding.write(&told), encoding)
     }
 }
 
@@ -194,7 +147,8 @@ struct Attributes {
     kind: &'static str,
     partition: u16,
     at_ms: Millis,
-    subject: String,
+    /// What the event is about, within its source.
+    about: String,
 }
 
 impl Attributes {
@@ -206,15 +160,11 @@ impl Attributes {
             ("ce-type", format!("presence.{}.v1", self.kind)),
             ("ce-source", format!("/presence/{}", self.partition)),
             ("ce-time", rfc3339(self.at_ms)),
-            ("ce-subject", self.subject),
+            ("ce-subject", self.about),
             ("ce-datacontenttype", content_type.to_owned()),
             ("Content-Type", content_type.to_owned()),
         ];
-        Message {
-            subject,
-            headers,
-            payload: payload.into(),
-        }
+        Message { subject, headers, payload: payload.into() }
     }
 }
 
@@ -222,8 +172,7 @@ impl Attributes {
 #[must_use]
 pub fn rfc3339(at_ms: Millis) -> String {
     const LAST: Millis = 253_402_300_799_999;
-    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST)))
-        .to_string()
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST))).to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Inside the engine it is compact JSON text. What came as JSON keeps its spelling, numbers included; what came as
 //! MessagePack is written as JSON. Only what every JSON reader reads is taken: text keys, no lone surrogates, numbers
-//! that a double holds, at most [`DEPTH_MAX`] levels.
+//! that a double holds, at most [`META_DEPTH_MAX`] levels.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Deepest nesting of objects and lists in `meta`, itself included.
-pub const DEPTH_MAX: u32 = 32;
+pub const META_DEPTH_MAX: u32 = 32;
 
 /// The text of `raw` JSON, which is known to be valid, without white space between its tokens.
 pub(crate) fn compact(raw: &str) -> Box<str> {
@@ -32,31 +32,24 @@ pub(crate) fn compact(raw: &str) -> Box<str> {
     text.into()
 }
 
-/// Writes a value of any encoding as compact JSON. What JSON can't say, or only deeper than [`DEPTH_MAX`], makes it
+/// Writes a value of any encoding as compact JSON. What JSON can't say, or nests deeper than its limit, makes it
 /// unsound, and is read to its end all the same.
 #[derive(Debug)]
 pub(crate) struct JsonWriter {
     out: Vec<u8>,
     sound: bool,
-    depth: u32,
+    depth_left: u32,
 }
 
 impl JsonWriter {
-    pub(crate) fn new() -> Self {
-        Self {
-            out: Vec::new(),
-            sound: true,
-            depth: 0,
-        }
+    /// A writer for so many levels of lists and maps.
+    pub(crate) fn new(depth_max: u32) -> Self {
+        Self { out: Vec::new(), sound: true, depth_left: depth_max }
     }
 
     /// The JSON text, if JSON can say it.
     pub(crate) fn text(self) -> Option<Box<str>> {
-        if self.sound {
-            String::from_utf8(self.out).ok().map(Into::into)
-        } else {
-            None
-        }
+        if self.sound { String::from_utf8(self.out).ok().map(Into::into) } else { None }
     }
 
     fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
@@ -127,11 +120,11 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.depth == DEPTH_MAX {
+        if self.depth_left == 0 {
             while list.next_element::<IgnoredAny>()?.is_some() {}
             return self.unsound();
         }
-        self.depth += 1;
+        self.depth_left -= 1;
         self.out.push(b'[');
         let mut first = true;
         loop {
@@ -146,16 +139,16 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
             first = false;
         }
         self.out.push(b']');
-        self.depth -= 1;
+        self.depth_left += 1;
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.depth == DEPTH_MAX {
+        if self.depth_left == 0 {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return self.unsound();
         }
-        self.depth += 1;
+        self.depth_left -= 1;
         self.out.push(b'{');
         let mut first = true;
         loop {
@@ -174,7 +167,7 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
             map.next_value_seed(&mut *self)?;
         }
         self.out.push(b'}');
-        self.depth -= 1;
+        self.depth_left += 1;
         Ok(())
     }
 
@@ -187,7 +180,7 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
 
 /// Whether every JSON reader reads `raw`, which is known to be grammatical.
 pub(crate) fn is_readable(raw: &str) -> bool {
-    let mut writer = JsonWriter::new();
+    let mut writer = JsonWriter::new(META_DEPTH_MAX);
     let mut reader = serde_json::Deserializer::from_str(raw);
     (&mut writer).deserialize(&mut reader).is_ok() && writer.sound
 }
@@ -213,9 +206,7 @@ impl<'a> Meta<'a> {
 impl Serialize for Meta<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serde_json::from_str::<&RawValue>(&self.0)
-                .map_err(S::Error::custom)?
-                .serialize(serializer)
+            serde_json::from_str::<&RawValue>(&self.0).map_err(S::Error::custom)?.serialize(serializer)
         } else {
             let value: serde_json::Value = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
             value.serialize(serializer)
@@ -228,11 +219,9 @@ impl<'de> Deserialize<'de> for Meta<'_> {
         let text = if deserializer.is_human_readable() {
             compact(Box::<RawValue>::deserialize(deserializer)?.get())
         } else {
-            let mut writer = JsonWriter::new();
+            let mut writer = JsonWriter::new(META_DEPTH_MAX);
             writer.deserialize(deserializer)?;
-            writer
-                .text()
-                .ok_or_else(|| D::Error::custom("`meta` holds what JSON can't say"))?
+            writer.text().ok_or_else(|| D::Error::custom("`meta` holds what JSON can't say"))?
         };
         Ok(Self(Cow::Owned(text.into())))
     }
@@ -274,10 +263,8 @@ mod tests {
 
     fn from_message_pack(value: &impl Serialize) -> Option<Box<str>> {
         let bytes = rmp_serde::to_vec_named(value).unwrap();
-        let mut writer = JsonWriter::new();
-        (&mut writer)
-            .deserialize(&mut rmp_serde::Deserializer::from_read_ref(&bytes))
-            .unwrap();
+        let mut writer = JsonWriter::new(META_DEPTH_MAX);
+        (&mut writer).deserialize(&mut rmp_serde::Deserializer::from_read_ref(&bytes)).unwrap();
         writer.text()
     }
 
@@ -289,22 +276,13 @@ mod tests {
         assert_eq!(from_message_pack(&0.1_f32).unwrap(), "0.1".into());
         assert_eq!(from_message_pack(&f64::NAN), None);
         assert_eq!(from_message_pack(&f32::INFINITY), None);
-        assert_eq!(
-            from_message_pack(&std::collections::BTreeMap::from([(1, 2)])),
-            None,
-            "a key that is no text"
-        );
-        assert_eq!(
-            from_message_pack(&std::collections::BTreeMap::from([(vec!["a"], 2)])),
-            None
-        );
+        assert_eq!(from_message_pack(&std::collections::BTreeMap::from([(1, 2)])), None, "a key that is no text");
+        assert_eq!(from_message_pack(&std::collections::BTreeMap::from([(vec!["a"], 2)])), None);
     }
 
     #[test]
     fn an_events_meta_survives_both_encodings() {
-        let meta = Meta::new(Some(
-            r#"{"price":0.1,"big":18446744073709551615,"n":{"l":[null]}}"#,
-        ));
+        let meta = Meta::new(Some(r#"{"price":0.1,"big":18446744073709551615,"n":{"l":[null]}}"#));
         let json = serde_json::to_string(&meta).unwrap();
         assert_eq!(json, meta.as_str(), "JSON is passed on as it is");
         assert_eq!(serde_json::from_str::<Meta<'_>>(&json).unwrap(), meta);

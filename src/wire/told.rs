@@ -3,6 +3,8 @@
 //! Names are plain text, times are milliseconds since the Unix epoch. Readers ignore fields, causes and kinds that they
 //! don't know; the five states are closed.
 
+mod read;
+
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
@@ -10,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::meta::Meta;
 use super::schema::{cause, kind, names};
-use super::{CONTRACT_VERSION, Encoding, Named, ReadError, plain};
+use super::{CONTRACT_VERSION, Named, plain};
 use crate::model::{
     EngineEvent, Event, Intent, Millis, RejectedEvent, SessionEvent, State, Transport, UserEvent, Visibility,
 };
+
+pub use self::read::{ToldEvent, json_line};
 
 /// A session's transition, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -282,12 +286,7 @@ impl<'a> User<'a> {
             user: plain(&of.user),
             from: of.from,
             to: of.to,
-            sessions: Sessions {
-                active,
-                idle,
-                away,
-                stale,
-            },
+            sessions: Sessions { active, idle, away, stale },
             intent: of.intent,
             intent_until_ms: of.intent_until_ms,
             ready: Vec::new(),
@@ -331,50 +330,5 @@ impl<'a> Rejected<'a> {
             reason: of.reason.to_string().into(),
             subject: Cow::Borrowed(&of.subject),
         }
-    }
-}
-
-/// An event that was read.
-///
-/// ```
-/// use presence::wire::ToldEvent;
-/// let told = ToldEvent::read(br#"{"v":1,"kind":"weather","sky":"blue"}"#).unwrap();
-/// assert_eq!(told, ToldEvent::Other { kind: "weather".into() });
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToldEvent {
-    /// A session's.
-    Session(Box<Session<'static>>),
-    /// A user's.
-    User(Box<User<'static>>),
-    /// An engine's.
-    Engine(Engine<'static>),
-    /// A refused signal's.
-    Rejected(Rejected<'static>),
-    /// Of a kind that this version doesn't know.
-    Other {
-        /// Its kind.
-        kind: String,
-    },
-}
-
-impl ToldEvent {
-    /// Reads an event's payload, in whichever encoding it is.
-    ///
-    /// # Errors
-    /// A [`ReadError`] if it is no event, or lacks what the contract says of its kind.
-    pub fn read(payload: &[u8]) -> Result<Self, ReadError> {
-        #[derive(Deserialize)]
-        struct Kind {
-            kind: String,
-        }
-        let Kind { kind } = Encoding::read(payload)?;
-        Ok(match kind.as_str() {
-            "session" => Self::Session(Encoding::read(payload)?),
-            "user" => Self::User(Encoding::read(payload)?),
-            "engine" => Self::Engine(Encoding::read(payload)?),
-            "rejected" => Self::Rejected(Encoding::read(payload)?),
-            _ => Self::Other { kind },
-        })
     }
 }

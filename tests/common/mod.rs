@@ -1,6 +1,17 @@
 //! A real nats-server for each test, and a wire to it that can be cut.
 
-#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(
+    clippy::allow_attributes,
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of this, so none of these is so in all of them"
+)]
+
+pub mod client;
+pub mod engine;
+pub mod oracle;
+pub mod streams;
+pub mod told;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -20,7 +31,7 @@ use tokio::sync::watch;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` gives something; fails with `what` when patience ends.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition().await {
@@ -55,10 +66,14 @@ pub struct TestServer {
 impl TestServer {
     /// Starts one and waits until it answers.
     pub async fn start() -> Self {
+        log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let child = Self::spawn(&dir, "-1");
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", || async { std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in) }).await;
+        let port = eventually("the server tells its port", || async {
+            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
+        })
+        .await;
         let server = Self { dir, port, child };
         server.answers().await;
         server
@@ -147,6 +162,12 @@ impl Drop for TestServer {
     }
 }
 
+/// What the engine logs is shown with the test that fails.
+pub fn log_to_the_test() {
+    let filter = tracing_subscriber::EnvFilter::new("info,presence=debug");
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
+}
+
 /// `{"nats":["nats://127.0.0.1:43210"], …}`
 fn port_in(ports: &str) -> Option<u16> {
     let (_, rest) = ports.split_once("nats://")?;
@@ -164,12 +185,14 @@ pub struct Wire {
     state: Arc<watch::Sender<WireState>>,
 }
 
+/// Connections are numbered as they are made.
 #[derive(Clone, Copy, Default)]
 struct WireState {
-    /// What the server says is thrown away.
-    deaf: bool,
-    /// Connections of an earlier generation are cut.
-    generation: u64,
+    made: u64,
+    /// Those below hear nothing.
+    deaf: u64,
+    /// Those below are cut.
+    cut: u64,
 }
 
 impl Wire {
@@ -181,7 +204,9 @@ impl Wire {
         let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target, shared.subscribe()));
+                let number = shared.borrow().made;
+                shared.send_modify(|state| state.made += 1);
+                tokio::spawn(carry(client, target, number, shared.subscribe()));
             }
         });
         Self { port, state }
@@ -191,20 +216,21 @@ impl Wire {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// From now on the client hears nothing, while the server goes on hearing the client.
+    /// From now on the client hears nothing over the connections there are, while the server goes on hearing it.
     pub fn deafen(&self) {
-        self.state.send_modify(|state| state.deaf = true);
+        self.state.send_modify(|state| state.deaf = state.made);
     }
 
     /// Cuts every connection; new ones are whole.
     pub fn cut(&self) {
-        self.state.send_modify(|state| *state = WireState { deaf: false, generation: state.generation + 1 });
+        self.state.send_modify(|state| state.cut = state.made);
     }
 }
 
-async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireState>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
-    let generation = state.borrow_and_update().generation;
+async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Receiver<WireState>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();
     let deaf = state.clone();
@@ -212,7 +238,8 @@ async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireSt
     let down = async move {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = server_in.read(&mut buffer).await {
-            if !deaf.borrow().deaf && client_out.write_all(&buffer[..n]).await.is_err() {
+            let is_deaf = number < deaf.borrow().deaf;
+            if !is_deaf && client_out.write_all(&buffer[..n]).await.is_err() {
                 return;
             }
         }
@@ -220,6 +247,6 @@ async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireSt
     tokio::select! {
         _ = up => {}
         () = down => {}
-        _ = state.wait_for(|state| state.generation != generation) => {}
+        _ = state.wait_for(|state| number < state.cut) => {}
     }
 }

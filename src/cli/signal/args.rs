@@ -132,11 +132,7 @@ fn given(names: &[String]) -> impl Iterator<Item = &str> {
     names.iter().map(String::as_str).filter(|name| !name.is_empty())
 }
 
-fn limited<'a>(
-    option: &str,
-    names: impl Iterator<Item = &'a str>,
-    max: usize,
-) -> Result<Box<[Box<str>]>, CliError> {
+fn limited<'a>(option: &str, names: impl Iterator<Item = &'a str>, max: usize) -> Result<Box<[Box<str>]>, CliError> {
     let names: Box<[Box<str>]> = names.map(Into::into).collect();
     if names.len() > max {
         return Err(CliError::Usage(format!("{option} has {} names, the limit is {max}", names.len())));

@@ -96,7 +96,9 @@ pub struct Fence {
 pub enum CommitError {
     /// The partition is somebody else's now. Of this partition the batch will never be stored, unless it was before the
     /// fence was taken; the new owner knows.
-    #[error("partition {partition} was taken over by {owner} (epoch {epoch}): one engine owns a partition, so this one stops; if that one was started by mistake, stop it and start this one again")]
+    #[error(
+        "partition {partition} was taken over by {owner} (epoch {epoch}): one engine owns a partition, so this one stops; if that one was started by mistake, stop it and start this one again"
+    )]
     FenceLost {
         /// The partition.
         partition: u16,
@@ -106,14 +108,18 @@ pub enum CommitError {
         epoch: u64,
     },
     /// The partition's progress is gone. The batch was not stored.
-    #[error("the progress of partition {partition} is gone from PRESENCE_EVENTS, it was deleted or the stream was made anew: start the engine again to take a new fence")]
+    #[error(
+        "the progress of partition {partition} is gone from PRESENCE_EVENTS, it was deleted or the stream was made anew: start the engine again to take a new fence"
+    )]
     ProgressVanished {
         /// The partition.
         partition: u16,
     },
     /// The partition's progress is older than what was acknowledged: the stream lost its end. The batch was not stored,
     /// and some before it neither.
-    #[error("the progress of partition {partition} went back from sequence {expected} of PRESENCE_EVENTS to {found}, the server lost what it had acknowledged: start the engine again to tell it anew")]
+    #[error(
+        "the progress of partition {partition} went back from sequence {expected} of PRESENCE_EVENTS to {found}, the server lost what it had acknowledged: start the engine again to tell it anew"
+    )]
     ProgressRewound {
         /// The partition.
         partition: u16,
@@ -123,7 +129,9 @@ pub enum CommitError {
         expected: u64,
     },
     /// A progress that can't be read. Nothing was stored.
-    #[error("the progress of partition {partition} can't be read ({cause}): `nats stream get PRESENCE_EVENTS -S presence.v1.progress.{partition}` shows it")]
+    #[error(
+        "the progress of partition {partition} can't be read ({cause}): `nats stream get PRESENCE_EVENTS -S presence.v1.progress.{partition}` shows it"
+    )]
     ProgressUnreadable {
         /// The partition.
         partition: u16,
@@ -131,7 +139,9 @@ pub enum CommitError {
         cause: String,
     },
     /// The server refuses this batch for good. It was not stored.
-    #[error("PRESENCE_EVENTS refuses a commit for good: {description} (error {code}); `presence setup --dry-run` shows whether the stream is as it has to be")]
+    #[error(
+        "PRESENCE_EVENTS refuses a commit for good: {description} (error {code}); `presence setup --dry-run` shows whether the stream is as it has to be"
+    )]
     Refused {
         /// The server's error code.
         code: u64,
@@ -191,7 +201,8 @@ impl CommitLane {
             let found = self.read_all(partitions).await?;
             let commit = self.next_commit();
             let fences: Vec<_> = partitions.iter().zip(&found).map(|(p, found)| fence(*p, found.as_ref())).collect();
-            let (parts, progress) = fences.iter().zip(found).map(|(fence, found)| self.taking(fence, found, &commit)).unzip();
+            let (parts, progress) =
+                fences.iter().zip(found).map(|(fence, found)| self.taking(fence, found, &commit)).unzip();
             match self.drive(&commit, Vec::new(), parts, progress).await {
                 Ok(()) => break fences,
                 Err(CommitError::Refused { code, description }) => {
@@ -256,7 +267,9 @@ impl CommitLane {
                     return Ok(());
                 }
                 Step::Lost(loss) => return Err(loss.into()),
-                Step::Refused { code, description } => return Err(CommitError::Refused { code, description }),
+                Step::Refused { code, description } => {
+                    return Err(CommitError::Refused { code, description });
+                }
             };
             tell(commit, &outcome);
             step = protocol.next(outcome);
@@ -282,17 +295,14 @@ impl CommitLane {
     /// What takes a fence: the progress that was found, with us as its owner.
     fn taking(&self, fence: &Fence, found: Option<StoredProgress>, commit: &str) -> (Part, Progress) {
         let epoch = fence.epoch;
-        let expected = found.as_ref().map(|found| Known { seq: found.seq, commit: found.progress.commit.as_str().into() });
+        let expected =
+            found.as_ref().map(|found| Known { seq: found.seq, commit: found.progress.commit.as_str().into() });
         let progress = match found {
-            Some(found) => Progress {
-                owner: self.owner.as_str().to_owned(),
-                epoch,
-                commit: commit.to_owned(),
-                ..found.progress
-            },
+            Some(found) => {
+                Progress { owner: self.owner.as_str().to_owned(), epoch, commit: commit.to_owned(), ..found.progress }
+            }
             None => {
-                let start =
-                    Position { input_seq: 0, input_ts: 0, k: 0, policy_hash: String::new(), generation: 0 };
+                let start = Position { input_seq: 0, input_ts: 0, k: 0, policy_hash: String::new(), generation: 0 };
                 self.progress(epoch, commit, start)
             }
         };
@@ -373,9 +383,7 @@ fn tell(commit: &str, outcome: &Outcome) {
 impl From<Loss> for CommitError {
     fn from(loss: Loss) -> Self {
         match loss {
-            Loss::TakenOver { partition, owner, epoch } => {
-                Self::FenceLost { partition, owner: owner.into(), epoch }
-            }
+            Loss::TakenOver { partition, owner, epoch } => Self::FenceLost { partition, owner: owner.into(), epoch },
             Loss::Vanished { partition } => Self::ProgressVanished { partition },
             Loss::Rewound { partition, found, expected } => Self::ProgressRewound { partition, found, expected },
         }

@@ -30,7 +30,9 @@ impl ConnectOptions {
     /// # Errors
     /// [`ConnectError::Options`] if there is no such context or it can't be read; names the file and what to do.
     pub fn with_context(mut self, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConnectError> {
-        let Some(name) = &self.context else { return Ok(self) };
+        let Some(name) = &self.context else {
+            return Ok(self);
+        };
         let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let path = file(name, env("XDG_CONFIG_HOME"), home.as_deref())?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -39,8 +41,9 @@ impl ConnectOptions {
                 path.display()
             ))
         })?;
-        let context: Context = serde_json::from_str(&text)
-            .map_err(|error| ConnectError::Options(format!("{} is not a context of the nats tool: {error}", path.display())))?;
+        let context: Context = serde_json::from_str(&text).map_err(|error| {
+            ConnectError::Options(format!("{} is not a context of the nats tool: {error}", path.display()))
+        })?;
         self.fill(context, home.as_deref());
         Ok(self)
     }
@@ -48,8 +51,7 @@ impl ConnectOptions {
     fn fill(&mut self, context: Context, home: Option<&Path>) {
         let path = |text: String| given(text).map(|text| expand(&text, home));
         // Who we are is taken as a whole: a password beside another user would be nobody.
-        let anonymous =
-            self.user.is_none() && self.token.is_none() && self.creds.is_none() && self.nkey.is_none();
+        let anonymous = self.user.is_none() && self.token.is_none() && self.creds.is_none() && self.nkey.is_none();
         if anonymous {
             self.user = given(context.user);
             self.password = given(context.password);
@@ -71,7 +73,9 @@ impl ConnectOptions {
 /// Where the tool keeps the context `name`.
 fn file(name: &str, config_home: Option<OsString>, home: Option<&Path>) -> Result<PathBuf, ConnectError> {
     if name.is_empty() || name.contains(['/', '\\']) || name.contains("..") {
-        return Err(ConnectError::Options(format!("`{name}` is not the name of a context, `nats context ls` shows them")));
+        return Err(ConnectError::Options(format!(
+            "`{name}` is not the name of a context, `nats context ls` shows them"
+        )));
     }
     let base = config_home
         .filter(|path| !path.is_empty())
@@ -126,7 +130,8 @@ mod tests {
 
     #[test]
     fn what_is_given_wins_over_the_context() {
-        let given = ConnectOptions { url: Some("nats://here".into()), user: Some("me".into()), ..ConnectOptions::default() };
+        let given =
+            ConnectOptions { url: Some("nats://here".into()), user: Some("me".into()), ..ConnectOptions::default() };
         let options = load(OPS, given).unwrap();
         assert_eq!((options.url.as_deref(), options.user.as_deref()), (Some("nats://here"), Some("me")));
         assert_eq!(options.creds, None, "credentials of somebody else would be somebody else");

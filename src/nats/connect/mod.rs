@@ -3,6 +3,7 @@
 mod context;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ pub struct Nats {
     pub client: Client,
     /// JetStream over it.
     pub jetstream: jetstream::Context,
+    options: Arc<ConnectOptions>,
 }
 
 /// Why there is no connection. Nothing was changed anywhere.
@@ -81,7 +83,9 @@ pub enum ConnectError {
         cause: String,
     },
     /// A server answered and did not let us in.
-    #[error("the NATS server at {url} refuses us ({cause}): check --creds, --nkey, --nats-user and --nats-password, or --context")]
+    #[error(
+        "the NATS server at {url} refuses us ({cause}): check --creds, --nkey, --nats-user and --nats-password, or --context"
+    )]
     Denied {
         /// What was tried, without passwords.
         url: String,
@@ -89,13 +93,17 @@ pub enum ConnectError {
         cause: String,
     },
     /// The server is older than this engine needs.
-    #[error("nats-server {found} is older than {OLDEST}, which atomic commits need: upgrade it, or run `presence up`, which brings its own")]
+    #[error(
+        "nats-server {found} is older than {OLDEST}, which atomic commits need: upgrade it, or run `presence up`, which brings its own"
+    )]
     TooOld {
         /// Its version.
         found: String,
     },
     /// The server has no JetStream.
-    #[error("nats-server {found} has no JetStream: start it with `-js`, or with a `jetstream` block in its configuration")]
+    #[error(
+        "nats-server {found} has no JetStream: start it with `-js`, or with a `jetstream` block in its configuration"
+    )]
     NoJetStream {
         /// Its version.
         found: String,
@@ -136,7 +144,16 @@ impl Nats {
             Some(domain) => builder.domain(domain).build(client.clone()),
             None => builder.build(client.clone()),
         };
-        Ok(Self { client, jetstream })
+        Ok(Self { client, jetstream, options: Arc::new(options.clone()) })
+    }
+
+    /// Another connection to the same servers as the same user, for what strangers send: headers that can't be read end the
+    /// connection over which they come, and this one must not.
+    ///
+    /// # Errors
+    /// As [`Nats::connect`].
+    pub async fn another(&self) -> Result<Self, ConnectError> {
+        Self::connect(&self.options).await
     }
 
     /// Checks that the server is one that this engine was built on, and that it has JetStream.

@@ -16,7 +16,7 @@ pub(super) struct Cursor {
 pub(super) enum Verdict {
     /// It is the next one.
     Take,
-    /// It is new, but entries before it are not there: they were dropped by the log, or belong to others.
+    /// It is new, but entries before it are not there.
     TakeAfter {
         /// The first that is missing.
         missing: u64,

@@ -2,9 +2,11 @@
 
 mod cursor;
 mod reader;
+mod walk;
+
+use std::collections::BTreeSet;
 
 use async_nats::Subject;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -27,10 +29,14 @@ pub struct LogIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The log is another one, or ends before what was read of it.
-    #[error("PRESENCE_LOG is not the log that was read until now: {0}; start the engine again, it excuses what was lost")]
+    #[error(
+        "PRESENCE_LOG is not the log that was read until now: {0}; start the engine again, it excuses what was lost"
+    )]
     Replaced(String),
     /// Entries that were not read are gone.
-    #[error("PRESENCE_LOG lost entries before they were read: {next_seq} was next, {first_seq} is the first that is there; start the engine again, it excuses what was lost, and consider a longer engine.log_retention")]
+    #[error(
+        "PRESENCE_LOG lost entries before they were read: {next_seq} was next, {first_seq} is the first that is there; start the engine again, it excuses what was lost, and consider a longer engine.log_retention"
+    )]
     Cut {
         /// The sequence that was to be read next.
         next_seq: u64,
@@ -95,28 +101,32 @@ struct InfoState {
 /// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there.
 ///
 /// # Errors
-/// [`LogError::Server`], which is worth another try.
+/// [`LogError::Missing`], and [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
-    let server = |error: &dyn std::fmt::Display| LogError::Server(error.to_string());
-    let stream = nats.jetstream.get_stream_no_info(names::LOG).await.map_err(|error| server(&error))?;
-    match stream.get_raw_message(seq).await {
-        Ok(message) => Ok(u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).ok()),
-        Err(error) => match error.kind() {
-            RawMessageErrorKind::NoMessageFound => Ok(None),
-            RawMessageErrorKind::InvalidSubject
-            | RawMessageErrorKind::JetStream(_)
-            | RawMessageErrorKind::Other => Err(server(&error)),
-        },
-    }
+    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
 }
 
-/// Which partitions a reader reads; what is for all partitions (`log.all.>`) comes in any case.
+/// Which partitions a reader hands out. It reads all of them in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Partitions {
-    /// All: no filter, which is the fastest, and the only way in which misaddressed entries come.
+    /// Everything that the log holds, misaddressed entries too.
     All,
-    /// These.
-    Some(Vec<u16>),
+    /// What is for these partitions, and what is for all (`log.all.>`).
+    Some(BTreeSet<u16>),
+}
+
+impl Partitions {
+    /// Whether an entry under `subject` is handed out.
+    fn include(&self, subject: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(partitions) => {
+                let rest = subject.strip_prefix(names::LOG_PREFIX).unwrap_or_default();
+                let token = rest.split('.').next().unwrap_or_default();
+                token == "all" || token.parse().is_ok_and(|partition| partitions.contains(&partition))
+            }
+        }
+    }
 }
 
 /// One entry of the log, as it is stored.

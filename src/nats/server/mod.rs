@@ -44,13 +44,15 @@ pub enum ServerError {
     #[error("no nats-server {OLDEST} or newer was found{}: `make tools` fetches it into .tools/, or name yours with --nats-server", listed(.0))]
     NotFound(Vec<String>),
     /// Somebody else has the port.
-    #[error("port {0} of 127.0.0.1 is taken: use the NATS that is there with `presence run`, or another port with --port")]
+    #[error(
+        "port {0} of 127.0.0.1 is taken: use the NATS that is there with `presence run`, or another port with --port"
+    )]
     PortTaken(u16),
     /// Another process of ours has the data directory.
-    #[error("another `presence up` uses the data directory {}: stop it, or name another with --data-dir", .0.display())]
+    #[error("another `presence up` uses the data directory {}: stop it, or name another with --data", .0.display())]
     DataDirTaken(PathBuf),
     /// The data directory can't be used.
-    #[error("the data directory {} can't be used ({cause}): name another with --data-dir", dir.display())]
+    #[error("the data directory {} can't be used ({cause}): name another with --data", dir.display())]
     DataDir {
         /// The directory.
         dir: PathBuf,
@@ -340,7 +342,10 @@ mod tests {
     #[test]
     fn what_was_found_and_refused_is_named() {
         let message = ServerError::NotFound(vec!["/usr/bin/nats-server is 2.9.10".into()]).to_string();
-        assert!(message.contains("2.9.10") && message.contains("2.15.1") && message.contains("make tools"), "{message}");
+        assert!(
+            message.contains("2.9.10") && message.contains("2.15.1") && message.contains("make tools"),
+            "{message}"
+        );
     }
 
     #[test]

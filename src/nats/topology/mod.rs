@@ -162,7 +162,9 @@ pub async fn setup(nats: &Nats, parameters: &Parameters) -> Result<Vec<Differenc
 /// # Errors
 /// [`TopologyError::Server`], also if the stream isn't a log of ours.
 pub async fn partitions(nats: &Nats) -> Result<Option<u16>, TopologyError> {
-    let Some(config) = config(nats, names::LOG).await? else { return Ok(None) };
+    let Some(config) = config(nats, names::LOG).await? else {
+        return Ok(None);
+    };
     match config.get("subject_transform").and_then(spec::partitions_of) {
         Some(partitions) => Ok(Some(partitions)),
         None => Err(TopologyError::Server {

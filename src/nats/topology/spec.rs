@@ -57,7 +57,13 @@ pub(super) fn specs(parameters: &Parameters) -> Vec<Spec> {
     vec![
         log(parameters),
         events(parameters),
-        bucket(parameters, names::SESSIONS_BUCKET, "session", 3, "latest event of each session; sourced, nobody writes it"),
+        bucket(
+            parameters,
+            names::SESSIONS_BUCKET,
+            "session",
+            3,
+            "latest event of each session; sourced, nobody writes it",
+        ),
         bucket(parameters, names::USERS_BUCKET, "user", 2, "latest event of each user; sourced, nobody writes it"),
         checkpoints(parameters),
     ]
@@ -199,7 +205,11 @@ fn checkpoints(parameters: &Parameters) -> Spec {
         field("allow_rollup_hdrs", true, Rule::Update),
         field("allow_direct", true, Rule::Update),
     ]);
-    Spec { name: names::store_stream(name), description: "presence: checkpoints, the newest two of each partition", fields }
+    Spec {
+        name: names::store_stream(name),
+        description: "presence: checkpoints, the newest two of each partition",
+        fields,
+    }
 }
 
 #[cfg(test)]

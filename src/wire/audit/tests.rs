@@ -3,13 +3,12 @@ use State::{Active, Idle, Offline};
 use super::*;
 use crate::wire::told;
 
-/// A told user event, and where it is stored.
+/// A told user event, and what the stream says about it.
 #[derive(Clone)]
 struct Told {
     subject: &'static str,
     told: told::User<'static>,
     epoch: Option<u64>,
-    stream_seq: u64,
 }
 
 /// alice comes, falls, and comes again; bob is told between.
@@ -23,7 +22,13 @@ fn whole() -> Vec<Told> {
     ]
 }
 
-fn told(subject: &'static str, seq: u64, k: u32, (incarnation, ordinal): (u64, u32), (from, to): (State, State)) -> Told {
+fn told(
+    subject: &'static str,
+    seq: u64,
+    k: u32,
+    (incarnation, ordinal): (u64, u32),
+    (from, to): (State, State),
+) -> Told {
     let payload = serde_json::json!({
         "v": 1, "kind": "user", "id": format!("3-1-{seq}-{k}"), "incarnation": incarnation, "ordinal": ordinal,
         "cause": "input", "at_ms": 1_000 * seq, "partition": 3, "seq": seq, "tenant": "main", "user": "x", "from": from,
@@ -31,13 +36,13 @@ fn told(subject: &'static str, seq: u64, k: u32, (incarnation, ordinal): (u64, u
         "ready": [], "last_seen_ms": 0, "last_input_ms": 0, "confidence": null, "next": null,
     });
     let told = serde_json::from_value(payload).unwrap();
-    Told { subject, told, epoch: Some(1), stream_seq: 0 }
+    Told { subject, told, epoch: Some(1) }
 }
 
 fn audit_as(cut: bool, events: Vec<Told>) -> Result<Counts, Breach> {
     let mut auditor = Auditor::new(cut);
     for (n, event) in events.into_iter().enumerate() {
-        let Told { subject, told, epoch, .. } = event;
+        let Told { subject, told, epoch } = event;
         let place = Place { subject, epoch, stream_seq: 100 + n as u64 };
         auditor.observe(&ToldEvent::User(Box::new(told)), place)?;
     }
@@ -140,7 +145,7 @@ fn a_fence_counts_although_nothing_was_told_with_it() {
     let fence = Place { subject: "presence.v1.progress.3", epoch: Some(2), stream_seq: 7 };
     auditor.observe_progress(3, fence).unwrap();
     auditor.observe_progress(4, Place { epoch: Some(1), stream_seq: 8, ..fence }).unwrap();
-    let Told { subject, told, epoch, .. } = whole().remove(0);
+    let Told { subject, told, epoch } = whole().remove(0);
     let place = Place { subject, epoch, stream_seq: 9 };
     let breach = auditor.observe(&ToldEvent::User(Box::new(told)), place).unwrap_err();
     assert_eq!(breach, Breach { fault: Fault::Epoch { found: 1, before: 2 }, before: Some(7), at: 9 });

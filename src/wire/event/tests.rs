@@ -2,8 +2,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, Transport, Visibility};
-use crate::wire::ToldEvent;
+use crate::model::{
+    Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, SessionEvent, Transport, UserEvent, Visibility,
+};
+use crate::wire::told::json_line;
+use crate::wire::{ToldEvent, signal};
 
 const AT: Millis = 1_700_000_000_123;
 
@@ -50,14 +53,7 @@ fn user_event(to: State) -> UserEvent {
 }
 
 fn event(body: EventBody) -> Event {
-    Event {
-        at_ms: AT,
-        partition: 7,
-        generation: 1,
-        seq: 42,
-        k: 3,
-        body,
-    }
+    Event { at_ms: AT, partition: 7, generation: 1, seq: 42, k: 3, body }
 }
 
 fn told(event: &Event) -> Value {
@@ -96,11 +92,7 @@ fn a_user_is_told_as_the_contract_says() {
 
 #[test]
 fn the_observer_and_refused_signals_are_told_without_ordinals() {
-    let blind = EngineEvent {
-        what: EngineWhat::Blind,
-        from_ms: 1,
-        to_ms: 9_000,
-    };
+    let blind = EngineEvent { what: EngineWhat::Blind, from_ms: 1, to_ms: 9_000 };
     assert_eq!(
         told(&event(EventBody::Engine(blind))),
         json!({
@@ -108,17 +100,10 @@ fn the_observer_and_refused_signals_are_told_without_ordinals() {
             "what": "blind", "from_ms": 1, "to_ms": 9_000,
         })
     );
-    let reason = Rejection::TooLarge {
-        what: "meta",
-        size: 1_025,
-        limit: 1_024,
-    };
+    let reason = Rejection::TooLarge { what: "meta", size: 1_025, limit: 1_024 };
     let subject = "presence.v1.log.7.signal.acme.bob.tab";
     assert_eq!(
-        told(&event(EventBody::Rejected(Box::new(RejectedEvent {
-            subject: subject.into(),
-            reason
-        })))),
+        told(&event(EventBody::Rejected(Box::new(RejectedEvent { subject: subject.into(), reason })))),
         json!({
             "v": 1, "kind": "rejected", "id": "7-1-42-3", "at_ms": AT, "partition": 7, "seq": 42,
             "reason": "too large: meta is 1025, the limit is 1024", "subject": subject,
@@ -140,10 +125,7 @@ fn headers_are_cloud_events_attributes() {
         ("ce-datacontenttype", "application/msgpack"),
         ("Content-Type", "application/msgpack"),
     ];
-    assert_eq!(
-        message.headers,
-        expected.map(|(name, value)| (name, value.to_owned()))
-    );
+    assert_eq!(message.headers, expected.map(|(name, value)| (name, value.to_owned())));
 }
 
 #[test]
@@ -153,10 +135,7 @@ fn nothing_foreign_gets_into_a_header() {
     let event = event(EventBody::Rejected(Box::new(RejectedEvent { subject, reason })));
     for message in messages(&event, Encoding::Json) {
         for (name, value) in &message.headers {
-            assert!(
-                value.bytes().all(|byte| byte.is_ascii_graphic()),
-                "{name}: {value:?}"
-            );
+            assert!(value.bytes().all(|byte| byte.is_ascii_graphic()), "{name}: {value:?}");
         }
     }
 }
@@ -164,25 +143,13 @@ fn nothing_foreign_gets_into_a_header() {
 #[test]
 fn an_offline_event_is_followed_by_what_empties_its_key() {
     let offline = event(EventBody::Session(Box::new(session_event(State::Offline))));
-    let [_, gone] = messages(&offline, Encoding::Json)
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
-    assert_eq!(
-        gone.subject,
-        "presence.v1.gone.session.acme.carol=40x.tab-1"
-    );
-    assert_eq!(
-        gone.headers,
-        [("KV-Operation", "DEL".to_owned()), ("Nats-TTL", "5m".to_owned())]
-    );
+    let [_, gone] = messages(&offline, Encoding::Json).collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(gone.subject, "presence.v1.gone.session.acme.carol=40x.tab-1");
+    assert_eq!(gone.headers, [("KV-Operation", "DEL".to_owned()), ("Nats-TTL", "5m".to_owned())]);
     assert!(gone.payload.is_empty());
 
     let offline = event(EventBody::User(Box::new(user_event(State::Offline))));
-    let [_, gone] = messages(&offline, Encoding::Json)
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
+    let [_, gone] = messages(&offline, Encoding::Json).collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(gone.subject, "presence.v1.gone.user.acme.carol=40x");
 
     let stale = event(EventBody::Session(Box::new(session_event(State::Stale))));
@@ -203,9 +170,7 @@ fn the_runtime_tells_of_itself_outside_of_the_replay() {
     };
     let message = lost.message(Encoding::Json);
     assert_eq!(message.subject, "presence.v1.engine.7");
-    let ToldEvent::Engine(told) = ToldEvent::read(&message.payload).unwrap() else {
-        panic!("no engine event")
-    };
+    let ToldEvent::Engine(told) = ToldEvent::read(&message.payload).unwrap() else { panic!("no engine event") };
     assert_eq!((&*told.id, &*told.what, told.seq), ("7-e3-0", "log_lost", 41));
 }
 
@@ -223,25 +188,26 @@ fn readers_pass_over_fields_causes_and_kinds_that_they_do_not_know() {
     newer["mood"] = json!({"deep": [1]});
     newer["confidence"] = json!({"permille": 900, "model": "hazard", "rate": 3});
     newer["next"] = json!({"to": "away", "at_ms": 9, "sure": true});
-    let ToldEvent::Session(told) = ToldEvent::read(newer.to_string().as_bytes()).unwrap() else {
-        panic!("{newer}")
-    };
+    let ToldEvent::Session(told) = ToldEvent::read(newer.to_string().as_bytes()).unwrap() else { panic!("{newer}") };
     assert_eq!((&*told.cause, told.next.unwrap().to), ("bored", State::Away));
     assert_eq!(told.confidence.unwrap().permille, 900);
     newer["to"] = json!("asleep");
-    assert!(
-        ToldEvent::read(newer.to_string().as_bytes())
-            .unwrap_err()
-            .to_string()
-            .contains("unknown variant")
-    );
+    assert!(ToldEvent::read(newer.to_string().as_bytes()).unwrap_err().to_string().contains("unknown variant"));
     assert!(ToldEvent::read(b"").is_err());
-    assert!(
-        ToldEvent::read(br#"{"v":1}"#)
-            .unwrap_err()
-            .to_string()
-            .contains("missing field `kind`")
-    );
+    assert!(ToldEvent::read(br#"{"v":1}"#).unwrap_err().to_string().contains("missing field `kind`"));
+}
+
+#[test]
+fn any_event_is_one_line_of_json() {
+    let event = event(EventBody::Session(Box::new(session_event(State::Idle))));
+    let line = |encoding| json_line(&messages(&event, encoding).next().unwrap().payload).unwrap();
+    let json = messages(&event, Encoding::Json).next().unwrap().payload;
+    assert_eq!(line(Encoding::Json).as_bytes(), &*json);
+    let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(value(&line(Encoding::MessagePack)), value(&line(Encoding::Json)));
+    assert_eq!(&*json_line(b"{ \"new\" : [ 1 ] }\n").unwrap(), r#"{"new":[1]}"#);
+    assert_eq!(&*json_line(b"\x81\xa3new\x91\x01").unwrap(), r#"{"new":[1]}"#);
+    assert!(json_line(b"{").is_err() && json_line(b"\x81").is_err() && json_line(b"\x81\x01\x01").is_err());
 }
 
 fn named<T: Named + std::fmt::Debug>() -> impl Strategy<Value = T> {
@@ -257,14 +223,7 @@ fn any_session() -> impl Strategy<Value = SessionEvent> {
     let rooms = prop::collection::vec(name(), 0..4).prop_map(Into::into);
     let who = (name(), name(), name());
     let what = (named(), named(), named(), named(), named());
-    let rest = (
-        rooms,
-        meta,
-        prop::option::of(any::<u64>()),
-        prop::option::of(".{0,9}"),
-        any::<u64>(),
-        any::<u32>(),
-    );
+    let rest = (rooms, meta, prop::option::of(any::<u64>()), prop::option::of(".{0,9}"), any::<u64>(), any::<u32>());
     (who, what, rest).prop_map(
         |(
             (tenant, user, session),
@@ -319,7 +278,27 @@ proptest! {
     }
 
     #[test]
+    fn every_meta_that_is_taken_is_told_in_both_encodings(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"{}[],:\"\\ue1.-09d8Ea \xff"[..])), 0..4),
+    ) {
+        let mut payload = br#"{"meta":{"a":[1,-2.5e3,"x\ud83d\ude00\\",{"b":null,"c":{}}],"d":12345678901234567890,"e":0.1}}"#.to_vec();
+        for (at, byte) in edits {
+            let at = 8 + at.index(payload.len() - 9);
+            payload[at] = byte;
+        }
+        // Most edits leave nothing to take: that is no reason to draw again.
+        let meta = signal::decode(&payload, None).ok().and_then(|decoded| decoded.signal.meta);
+        let event = event(EventBody::Session(Box::new(SessionEvent { meta, ..session_event(State::Idle) })));
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let payload = messages(&event, encoding).next().unwrap().payload;
+            prop_assert!(matches!(ToldEvent::read(&payload), Ok(ToldEvent::Session(_))));
+            prop_assert!(serde_json::from_str::<Value>(&json_line(&payload).unwrap()).is_ok());
+        }
+    }
+
+    #[test]
     fn no_bytes_make_reading_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = ToldEvent::read(&payload);
+        let _ = json_line(&payload);
     }
 }

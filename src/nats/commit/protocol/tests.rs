@@ -54,7 +54,9 @@ fn an_unknown_outcome_that_landed_is_found_by_our_commit() {
 
 #[test]
 fn an_unknown_outcome_that_did_not_land_is_sent_again_under_another_batch_id() {
-    for outcome in [Outcome::Unknown, refused(10_164), refused(10_176), refused(10_210), Outcome::Acked { last_seq: 9, count: 1 }] {
+    for outcome in
+        [Outcome::Unknown, refused(10_164), refused(10_176), refused(10_210), Outcome::Acked { last_seq: 9, count: 1 }]
+    {
         let mut protocol = start();
         assert_eq!(protocol.next(outcome), read(0));
         waits(&protocol.next(found(10, "a.6", "a", 2)));
@@ -299,7 +301,9 @@ impl Rival {
 
     /// Commits one event; whether it was told.
     fn commit(&mut self, world: &mut World, event: u64) -> bool {
-        let Some(known) = self.known.clone() else { return false };
+        let Some(known) = self.known.clone() else {
+            return false;
+        };
         let attempt = self.attempt(known.into_iter().map(Some).collect(), Some(event));
         match world.run(&attempt) {
             Step::Done(known) => {
