@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use presence::fold::FOLD_VERSION;
 use presence::model::{State, partition_of};
-use presence::nats::{Batch, Checkpoints, CommitError, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names};
+use presence::nats::{
+    Batch, Checkpoints, CommitError, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names,
+};
 use serde_json::{Value, json};
 
 use common::client::{beat, signal};
@@ -70,12 +72,18 @@ async fn a_plain_subscriber_hears_what_was_committed_and_nothing_else() {
     let heard: Vec<_> = subscriber.events().into_iter().map(|told| told.subject).collect();
     let session = |key: &str| format!("presence.v1.session.main.{key}");
     let user = |key: &str| format!("presence.v1.user.main.{key}");
-    let wanted = [session("ada.tab"), user("ada"), session("ada.tab"), user("ada"), session("ghost.real"), user("ghost")];
-    assert_eq!(heard.iter().filter(|subject| !subject.contains(".engine.")).collect::<Vec<_>>(), wanted.iter().collect::<Vec<_>>());
+    let wanted =
+        [session("ada.tab"), user("ada"), session("ada.tab"), user("ada"), session("ghost.real"), user("ghost")];
+    assert_eq!(
+        heard.iter().filter(|subject| !subject.contains(".engine.")).collect::<Vec<_>>(),
+        wanted.iter().collect::<Vec<_>>()
+    );
     let everything = subscriber.heard();
     assert!(everything.iter().all(|told| !told.subject.contains("ghost.tab") && !told.subject.contains("abandoned")));
-    assert!(streams::read(&nats, names::EVENTS).await.iter().all(|stored| stored.header("Presence-Epoch") != Some("2")
-        || stored.subject.starts_with("presence.v1.progress.")));
+    assert!(
+        streams::read(&nats, names::EVENTS).await.iter().all(|stored| stored.header("Presence-Epoch") != Some("2")
+            || stored.subject.starts_with("presence.v1.progress."))
+    );
     engine.audit();
     oracle::check(&nats).await;
 }
@@ -113,7 +121,8 @@ async fn buckets_hold_the_latest_event_of_whoever_is_there() {
         signal(&nats, "ada", session, &json!({"kind": "leave"})).await;
     }
     eventually("who left is out of the buckets", async || {
-        let gone = sessions.get("main.ada.tab").await.ok()?.is_none() && sessions.get("main.ada.phone").await.ok()?.is_none();
+        let gone =
+            sessions.get("main.ada.tab").await.ok()?.is_none() && sessions.get("main.ada.phone").await.ok()?.is_none();
         let users = streams::bucket(&nats, names::USERS_BUCKET).await;
         (gone && users.keys().eq(["main.bob"])).then_some(())
     })
@@ -147,9 +156,12 @@ async fn the_history_is_what_a_plain_subscriber_heard() {
 
     let stored = streams::events(&nats).await;
     let key = |headers: &HeaderMap| headers.get("ce-id").map(ToString::to_string).unwrap_or_default();
-    let mut stored: Vec<_> = stored.into_iter().map(|event| (event.subject, key(&event.headers), event.payload)).collect();
+    let mut stored: Vec<_> =
+        stored.into_iter().map(|event| (event.subject, key(&event.headers), event.payload)).collect();
     let last = stored.last().cloned().expect("something was told");
-    subscriber.until("the last event", |heard| heard.iter().any(|told| key(&told.headers) == last.1).then_some(())).await;
+    subscriber
+        .until("the last event", |heard| heard.iter().any(|told| key(&told.headers) == last.1).then_some(()))
+        .await;
     let heard = subscriber.events();
     let heard: Vec<_> = heard.into_iter().map(|told| (told.subject, key(&told.headers), told.payload)).collect();
     assert!(heard.len() > 1_000, "{} events are hardly a test", heard.len());
@@ -161,9 +173,11 @@ async fn the_history_is_what_a_plain_subscriber_heard() {
     assert_eq!(stored.len(), heard.len());
     let replay = engine.presence(&["replay", "--since", "all", "--sessions", "-o", "json"]);
     assert!(replay.status.success());
-    let replayed: Vec<Value> = String::from_utf8(replay.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let replayed: Vec<Value> =
+        String::from_utf8(replay.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let replayed: Vec<_> = replayed.iter().map(|event| event["id"].clone()).collect();
-    let transitions: Vec<_> = stored.iter().filter(|(subject, ..)| !subject.contains(".rejected.")).map(|(_, id, _)| json!(id)).collect();
+    let transitions: Vec<_> =
+        stored.iter().filter(|(subject, ..)| !subject.contains(".rejected.")).map(|(_, id, _)| json!(id)).collect();
     assert!(replayed == transitions, "`presence replay` tells {} of {} transitions", replayed.len(), transitions.len());
     oracle::check(&nats).await;
 }
@@ -225,7 +239,11 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
     let stored = streams::events(&nats).await;
     let checkpoints = Checkpoints::open(&nats, Duration::from_secs(600)).await.unwrap();
     for (partition, progress) in &progress {
-        assert_eq!(checkpoints.positions(*partition).last(), Some(progress.input_seq), "partition {partition} is not drained");
+        assert_eq!(
+            checkpoints.positions(*partition).last(),
+            Some(progress.input_seq),
+            "partition {partition} is not drained"
+        );
     }
 
     engine.restart().await;
@@ -238,7 +256,9 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
     streams::told_up_to(&nats, last).await;
     assert_eq!(engine.terminate().await.status.code(), Some(0));
     let now = streams::events(&nats).await;
-    let ids = |events: &[streams::Stored]| events.iter().map(|event| event.header("ce-id").unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |events: &[streams::Stored]| {
+        events.iter().map(|event| event.header("ce-id").unwrap().to_owned()).collect::<Vec<_>>()
+    };
     let (before, now) = (ids(&stored), ids(&now));
     assert_eq!(now[..before.len()], before[..], "what was told stays as it was");
     let first_new = progress.values().map(|progress| progress.input_seq).min().unwrap();
@@ -296,7 +316,10 @@ async fn abandon(nats: &Nats, key: &str) {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Batch-Id", "abandoned");
         headers.insert("Nats-Batch-Sequence", sequence);
-        nats.client.publish_with_headers(format!("presence.commit.v1.session.{key}"), headers, "{}".into()).await.unwrap();
+        nats.client
+            .publish_with_headers(format!("presence.commit.v1.session.{key}"), headers, "{}".into())
+            .await
+            .unwrap();
     }
     nats.client.flush().await.unwrap();
 }
@@ -324,7 +347,12 @@ struct Flock {
 
 impl Flock {
     fn new(sessions: u64, seed: u64) -> Self {
-        Self { sessions, steps: 0, random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, seqs: vec![0; sessions as usize] }
+        Self {
+            sessions,
+            steps: 0,
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            seqs: vec![0; sessions as usize],
+        }
     }
 
     /// xorshift64.
@@ -388,7 +416,10 @@ impl Flock {
     }
 
     /// The keys that are there with their states: of sessions, and of users.
-    fn present(&self, state: impl Fn(&str, Option<&str>) -> State) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    fn present(
+        &self,
+        state: impl Fn(&str, Option<&str>) -> State,
+    ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
         let (mut sessions, mut users) = (BTreeMap::new(), BTreeMap::new());
         for n in 0..self.sessions {
             let (user, session) = Self::name(n);
@@ -396,7 +427,11 @@ impl Flock {
             users.insert(format!("main.{user}"), state(&user, None));
         }
         let there = |states: BTreeMap<String, State>| {
-            states.into_iter().filter(|(_, state)| *state != State::Offline).map(|(key, state)| (key, state.as_str().to_owned())).collect()
+            states
+                .into_iter()
+                .filter(|(_, state)| *state != State::Offline)
+                .map(|(key, state)| (key, state.as_str().to_owned()))
+                .collect()
         };
         (there(sessions), there(users))
     }

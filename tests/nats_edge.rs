@@ -88,6 +88,20 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_know_us_is_told_from_one_that_is_not_there() {
+    let server = TestServer::start_with(&["--user", "me", "--pass", "secret"]).await;
+    let with = |password: &str| ConnectOptions {
+        url: Some(server.url()),
+        user: Some("me".into()),
+        password: Some(password.into()),
+        ..ConnectOptions::default()
+    };
+    assert!(Nats::connect(&with("secret")).await.unwrap().is_connected());
+    let error = Nats::connect(&with("guessed")).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Denied { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn the_server_that_the_tests_run_on_will_do() {
     let server = TestServer::start().await;
     server.connect().await.check_server().unwrap();

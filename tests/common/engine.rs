@@ -145,7 +145,8 @@ impl Engine {
 
     /// The most memory that its process ever had, in kB.
     pub fn peak_memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("the engine runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("the engine runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
         peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }

@@ -39,6 +39,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 const CONNECTION_CHECK: Duration = Duration::from_millis(200);
 /// The server keeps a consumer for so long that nobody asks.
 const CONSUMER_KEPT: Duration = Duration::from_secs(30);
+/// A stream without a leader does not answer; the next one may.
+const OPEN_MAX: Duration = Duration::from_secs(2);
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// A log that is missing for so long is missing for good; a cluster may only be about to find it.
@@ -152,9 +154,11 @@ impl Reader {
     }
 
     async fn read_one_consumer(&mut self) -> End {
-        let mut pull = match self.open().await {
-            Ok(pull) => pull,
-            Err(end) => return end,
+        self.nats.connected().await;
+        let mut pull = match tokio::time::timeout(OPEN_MAX, self.open()).await {
+            Ok(Ok(pull)) => pull,
+            Ok(Err(end)) => return end,
+            Err(_) => return Retry::Unanswered(format!("no answer within {} s", OPEN_MAX.as_secs())).into(),
         };
         loop {
             if let Err(end) = self.read_chunk(&mut pull).await {
@@ -167,7 +171,6 @@ impl Reader {
     /// Makes sure that the log is the log, then creates a consumer that starts at the cursor.
     async fn open(&mut self) -> Result<Pull, End> {
         let unanswered = |error: &dyn std::fmt::Display| Retry::Unanswered(error.to_string());
-        self.nats.connected().await;
         self.check_identity().await?;
         let ears = self.nats.another().await.map_err(|error| unanswered(&error))?;
         let connects = ears.connects();
@@ -179,11 +182,8 @@ impl Reader {
             memory_storage: true,
             ..Config::default()
         };
-        let consumer = ears
-            .jetstream
-            .create_consumer_on_stream(config, names::LOG)
-            .await
-            .map_err(|error| unanswered(&error))?;
+        let consumer =
+            ears.jetstream.create_consumer_on_stream(config, names::LOG).await.map_err(|error| unanswered(&error))?;
         let inbox = ears.client.new_inbox();
         let subscriber = ears.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
         self.cursor.restart();
