@@ -127,7 +127,9 @@ fn wrong_arrows(source: &Source) -> Vec<Find> {
     let root = if room == "main" { "presence" } else { "crate" };
     let mut finds = Vec::new();
     for path in source.paths() {
-        let [first, other, ..] = &path.segments[..] else { continue };
+        let [first, other, ..] = &path.segments[..] else {
+            continue;
+        };
         let known = ARROWS.iter().any(|(name, _)| name == other);
         if first == root && (known || room == "main") && other != room && !allowed.contains(&other.as_str()) {
             let able = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{Nats, names};
 
@@ -41,12 +41,51 @@ pub struct InfoService {
 }
 
 impl InfoService {
-    /// Announces the service as the engine's `version`. While `info` holds nothing, it answers 503.
+    /// Announces the service as the engine's `version`, over a connection of its own, and again whenever that has ended.
+    /// While `info` holds nothing, it answers 503.
     ///
     /// # Errors
     /// [`InfoError`].
     pub async fn start(nats: &Nats, version: &str, info: watch::Receiver<Option<Info>>) -> Result<Self, InfoError> {
+        let (nats, version) = (nats.clone(), version.to_owned());
+        let mut announced = Announced::over(&nats, &version).await?;
+        let task = tokio::spawn(async move {
+            loop {
+                announced.serve(&info).await;
+                // Who asks may put anything into the headers of the question, even what ends the connection.
+                announced = loop {
+                    tokio::time::sleep(ANNOUNCE_AGAIN).await;
+                    match Announced::over(&nats, &version).await {
+                        Ok(announced) => break announced,
+                        Err(error) => warn!(%error, "trying again"),
+                    }
+                };
+            }
+        });
+        Ok(Self { task })
+    }
+}
+
+impl Drop for InfoService {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How long to wait before the service is announced again.
+const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
+
+/// The service as it stands for as long as its connection does.
+struct Announced {
+    _service: Service,
+    endpoint: Endpoint,
+    _nats: Nats,
+}
+
+impl Announced {
+    async fn over(nats: &Nats, version: &str) -> Result<Self, InfoError> {
         let failed = |error: &dyn std::fmt::Display| InfoError(error.to_string());
+        let nats = nats.another().await.map_err(|error| failed(&error))?;
         let service = nats
             .client
             .service_builder()
@@ -59,23 +98,16 @@ impl InfoService {
         // Who asks right after this has to be heard.
         let flushed = tokio::time::timeout(Duration::from_secs(5), nats.client.flush()).await;
         flushed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        Ok(Self { task: tokio::spawn(serve(service, endpoint, info)) })
+        Ok(Self { _service: service, endpoint, _nats: nats })
     }
-}
 
-impl Drop for InfoService {
-    fn drop(&mut self) {
-        self.task.abort();
+    /// Answers until the connection has ended.
+    async fn serve(&mut self, info: &watch::Receiver<Option<Info>>) {
+        while let Some(request) = self.endpoint.next().await {
+            let answer = info.borrow().clone();
+            answer_one(&request, answer).await;
+        }
     }
-}
-
-/// Holds the service for as long as it answers.
-async fn serve(service: Service, mut endpoint: Endpoint, info: watch::Receiver<Option<Info>>) {
-    while let Some(request) = endpoint.next().await {
-        let answer = info.borrow().clone();
-        answer_one(&request, answer).await;
-    }
-    drop(service);
 }
 
 async fn answer_one(request: &Request, info: Option<Info>) {

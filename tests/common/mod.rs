@@ -1,6 +1,17 @@
 //! A real nats-server for each test, and a wire to it that can be cut.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
+#![allow(
+    clippy::allow_attributes,
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of this, so none of these is so in all of them"
+)]
+
+pub mod client;
+pub mod engine;
+pub mod oracle;
+pub mod streams;
+pub mod told;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -20,7 +31,7 @@ use tokio::sync::watch;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` gives something; fails with `what` when patience ends.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition().await {

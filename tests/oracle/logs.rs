@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use presence::fold::{Body, Entry};
-use presence::model::policy::Limits;
+use presence::model::policy::{DURATION_MS_MAX, Limits};
 use presence::model::{
     Address, Claim, Intent, Kind, Millis, Policy, Profile, Promise, Rejection, Signal, Token, Visibility,
 };
@@ -249,7 +249,7 @@ fn write(
     Log(lines)
 }
 
-fn step(mood: Mood) -> impl Strategy<Value = Step> {
+fn step(mood: Mood) -> BoxedStrategy<Step> {
     let failed = prop_oneof![3 => Just(0), 1 => 1_u32..4];
     let rare = u32::from(!mood.forward);
     prop_oneof![
@@ -262,6 +262,7 @@ fn step(mood: Mood) -> impl Strategy<Value = Step> {
         1 => Just(Step::NewLog),
         rare => Just(Step::Again),
     ]
+    .boxed()
 }
 
 fn advance(mood: Mood) -> impl Strategy<Value = i64> {
@@ -271,7 +272,7 @@ fn advance(mood: Mood) -> impl Strategy<Value = i64> {
         3 => 1_i64..20,
         12 => select(vec![49_i64, 50, 51, 99, 100, 101, 150, 200, 250, 300, 400, 500, 700, 1_000]),
         5 => 1_i64..3_000,
-        2 => select(vec![1_000_i64, 1_001, 1_002, 3_000, 3_001, 20_000, 200_000]),
+        2 => select(vec![1_000_i64, 1_001, 1_002, 3_000, 3_001, 20_000, 200_000, 5_000_000, 400_000_000]),
         1 => 1_000_i64..100_000,
         1 => -500_i64..0,
         back => -30_000_i64..-900,
@@ -280,13 +281,16 @@ fn advance(mood: Mood) -> impl Strategy<Value = i64> {
 }
 
 /// From `least` on, and of a kind that likes to meet others.
-fn duration(least: u64) -> impl Strategy<Value = Millis> {
+fn duration(least: u64) -> BoxedStrategy<Millis> {
     prop_oneof![
         6 => select(vec![50_u64, 99, 100, 101, 150, 200, 300, 400, 500, 700, 1_000, 1_500, 2_000, 3_000]),
         2 => 1_u64..6_000,
         1 => 1_u64..100,
         2 => Just(least),
+        // Far up in the wheel.
+        1 => select(vec![7_000_u64, 420_000, 26_300_000, DURATION_MS_MAX / 2]),
     ]
+    .boxed()
 }
 
 fn who() -> impl Strategy<Value = Who> {
@@ -308,7 +312,7 @@ fn stamp() -> impl Strategy<Value = Stamp> {
     ]
 }
 
-fn signal() -> impl Strategy<Value = Signal> {
+fn signal() -> BoxedStrategy<Signal> {
     let kind = prop_oneof![
         14 => Just(Kind::Heartbeat), 3 => Just(Kind::Update), 2 => Just(Kind::Disconnect), 2 => Just(Kind::Leave)
     ];
@@ -330,32 +334,34 @@ fn signal() -> impl Strategy<Value = Signal> {
         weighted(0.1, names(&["hall", "attic"])),
         weighted(0.1, select(&["{}", r#"{"a":1}"#, r#"{"b":[]}"#][..]).prop_map(Box::from)),
     );
-    (kind, prop::bool::weighted(0.3), life, facts).prop_map(|(kind, plain, life, facts)| {
-        if plain {
-            return Signal { kind, ..Signal::default() };
-        }
-        let (state, input_age_ms, visibility, every_ms, profile) = life;
-        let (conn, intent, intent_for_ms, can, rooms, meta) = facts;
-        Signal {
-            kind,
-            conn,
-            state,
-            input_age_ms,
-            visibility,
-            every_ms,
-            epoch: None,
-            seq: None,
-            intent,
-            intent_for_ms,
-            can,
-            rooms,
-            profile,
-            meta,
-        }
-    })
+    (kind, prop::bool::weighted(0.3), life, facts)
+        .prop_map(|(kind, plain, life, facts)| {
+            if plain {
+                return Signal { kind, ..Signal::default() };
+            }
+            let (state, input_age_ms, visibility, every_ms, profile) = life;
+            let (conn, intent, intent_for_ms, can, rooms, meta) = facts;
+            Signal {
+                kind,
+                conn,
+                state,
+                input_age_ms,
+                visibility,
+                every_ms,
+                epoch: None,
+                seq: None,
+                intent,
+                intent_for_ms,
+                can,
+                rooms,
+                profile,
+                meta,
+            }
+        })
+        .boxed()
 }
 
-fn profile() -> impl Strategy<Value = Profile> {
+fn profile() -> BoxedStrategy<Profile> {
     let promise = (
         select(vec![1_000_u32, 1_333, 2_000, 3_000]),
         duration(0),
@@ -365,21 +371,23 @@ fn profile() -> impl Strategy<Value = Profile> {
         .prop_map(|(factor_permille, slack, cap, idle_beats)| Promise { factor_permille, slack, cap, idle_beats });
     let ladder = (duration(1), duration(0), duration(1), duration(0), duration(0));
     let ends = (duration(0), prop_oneof![1 => Just(0), 1 => duration(0)], duration(1), duration(0));
-    (ladder, ends, weighted(0.7, promise)).prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
-        idle_after: idle,
-        away_after: idle + away,
-        stale_after: stale,
-        offline_after: stale + offline,
-        hidden_after: hidden,
-        disconnect_grace: ends.0,
-        leave_linger: ends.1,
-        frozen_offline_after: ends.2,
-        tombstone: ends.3,
-        promise,
-    })
+    (ladder, ends, weighted(0.7, promise))
+        .prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
+            idle_after: idle,
+            away_after: idle + away,
+            stale_after: stale,
+            offline_after: stale + offline,
+            hidden_after: hidden,
+            disconnect_grace: ends.0,
+            leave_linger: ends.1,
+            frozen_offline_after: ends.2,
+            tombstone: ends.3,
+            promise,
+        })
+        .boxed()
 }
 
-fn policy(mood: Mood) -> impl Strategy<Value = Policy> {
+fn policy(mood: Mood) -> BoxedStrategy<Policy> {
     // Shrinks to the usual, which is both.
     let rarely = move |of: u32| (0..of).prop_map(move |which| !mood.roomy && which == of - 1);
     let small = (1_u32..4, 0_u32..4, 1_u32..6, 0_u32..4).prop_map(|(user, more, tenant, rejected_events)| Limits {
@@ -389,10 +397,11 @@ fn policy(mood: Mood) -> impl Strategy<Value = Policy> {
         rejected_events,
     });
     let limits = (rarely(3), small).prop_map(|(narrow, small)| if narrow { small } else { Limits::default() });
-    let engine = (select(vec![1_001_u64, 1_500, 3_000, 60_000]), prop_oneof![Just(0), duration(0), Just(15_000)]);
+    let engine =
+        (select(vec![1_001_u64, 1_500, 3_000, 60_000, 500_000_000]), prop_oneof![Just(0), duration(0), Just(15_000)]);
     let profiles = (profile(), weighted(0.8, profile()), weighted(0.8, profile()), 0_usize..3);
-    (profiles, engine, limits, rarely(20), prop::bool::weighted(0.2)).prop_map(
-        |((first, second, third, default), (blind_after, reconnect_grace), limits, silent, few)| {
+    (profiles, engine, limits, rarely(20), prop::bool::weighted(0.2))
+        .prop_map(|((first, second, third, default), (blind_after, reconnect_grace), limits, silent, few)| {
             let profiles: Vec<(Box<str>, Profile)> = (PROFILES.iter().zip([Some(first), second, third]))
                 .filter_map(|(name, profile)| profile.map(|profile| (Box::from(*name), profile)))
                 .collect();
@@ -408,6 +417,6 @@ fn policy(mood: Mood) -> impl Strategy<Value = Policy> {
             };
             policy.check().expect("a valid policy");
             policy
-        },
-    )
+        })
+        .boxed()
 }

@@ -144,7 +144,9 @@ impl Session {
         let (epoch, seq) = stamp(signal);
         if !self.is_next(signal) {
             // A device whose clock was set back is believed at the third signal in a row.
-            let (Some(epoch), Some(seq)) = (epoch.filter(|epoch| Some(*epoch) < self.epoch), seq) else { return false };
+            let (Some(epoch), Some(seq)) = (epoch.filter(|epoch| Some(*epoch) < self.epoch), seq) else {
+                return false;
+            };
             let (of, latest, count) = self.row.unwrap_or((epoch, seq, 0));
             self.row = match (of == epoch, seq > latest || count == 0) {
                 (false, _) => Some((epoch, seq, 1)),

@@ -3,6 +3,7 @@
 mod context;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ pub struct Nats {
     pub client: Client,
     /// JetStream over it.
     pub jetstream: jetstream::Context,
+    options: Arc<ConnectOptions>,
 }
 
 /// Why there is no connection. Nothing was changed anywhere.
@@ -155,7 +157,16 @@ impl Nats {
             Some(domain) => builder.domain(domain).build(client.clone()),
             None => builder.build(client.clone()),
         };
-        Ok(Self { client, jetstream })
+        Ok(Self { client, jetstream, options: Arc::new(options.clone()) })
+    }
+
+    /// Another connection to the same servers as the same user, for what strangers send: headers that can't be read end the
+    /// connection over which they come, and this one must not.
+    ///
+    /// # Errors
+    /// As [`Nats::connect`].
+    pub async fn another(&self) -> Result<Self, ConnectError> {
+        Self::connect(&self.options).await
     }
 
     /// Checks that the server is one that this engine was built on, and that it has JetStream.

@@ -2,11 +2,11 @@
 
 mod cursor;
 mod reader;
+mod walk;
 
 use std::collections::BTreeSet;
 
 use async_nats::Subject;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -101,19 +101,9 @@ struct InfoState {
 /// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there.
 ///
 /// # Errors
-/// [`LogError::Server`], which is worth another try.
+/// [`LogError::Missing`], and [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
-    let server = |error: &dyn std::fmt::Display| LogError::Server(error.to_string());
-    let stream = nats.jetstream.get_stream_no_info(names::LOG).await.map_err(|error| server(&error))?;
-    match stream.get_raw_message(seq).await {
-        Ok(message) => Ok(u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).ok()),
-        Err(error) => match error.kind() {
-            RawMessageErrorKind::NoMessageFound => Ok(None),
-            RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::JetStream(_) | RawMessageErrorKind::Other => {
-                Err(server(&error))
-            }
-        },
-    }
+    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
 }
 
 /// Which partitions a reader hands out. It reads all of them in any case.

@@ -10,12 +10,14 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull::{BatchConfig, Config};
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use async_nats::{Message, Subscriber};
+use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::cursor::{Cursor, Verdict};
+use super::walk::{self, Walked};
 use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
 use crate::nats::pull::{Credit, Notice};
 use crate::nats::{Nats, connect, names};
@@ -43,6 +45,12 @@ const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// A log that is missing for so long is missing for good; a cluster may only be about to find it.
 const MISSING_MAX: Duration = Duration::from_secs(5);
+/// So long after the last damaged entry the log is still read entry by entry: who sends one sends more.
+const WARY: Duration = Duration::from_secs(30);
+/// Entries that are asked for at a time.
+const WALK_STRIDE: usize = 64;
+/// How long the end of the log is left alone where it is read entry by entry.
+const WALK_PAUSE: Duration = Duration::from_millis(20);
 
 // The notices between the messages take room too.
 const _: () = assert!(2 * REQUEST_MESSAGES as usize * 3 / 2 <= connect::SUBSCRIPTION_CAPACITY);
@@ -110,8 +118,14 @@ impl Reader {
         let mut backoff = BACKOFF_MIN;
         let mut missing_since = None;
         loop {
-            let before = self.cursor.next_seq();
-            let retry = match self.read_one_consumer().await {
+            let (before, connects) = (self.cursor.next_seq(), self.nats.connects());
+            let mut end = self.read_one_consumer().await;
+            // Where only the ears were lost, and before they heard anything new, it may be by what they were to hear.
+            let deaf = matches!(end, End::Retry(Retry::Stale(_))) && self.cursor.next_seq() == before;
+            if deaf && self.nats.connects() == connects && self.nats.is_connected() {
+                end = self.walk().await;
+            }
+            let retry = match end {
                 End::Stop(stop) => return Err(stop),
                 End::Retry(retry) => retry,
             };
@@ -156,8 +170,10 @@ impl Reader {
 
     /// Makes sure that the log is the log, then creates a consumer that starts at the cursor.
     async fn open(&mut self) -> Result<Pull, End> {
-        let connects = self.nats.connects();
+        let unanswered = |error: &dyn std::fmt::Display| Retry::Unanswered(error.to_string());
         self.check_identity().await?;
+        let ears = self.nats.another().await.map_err(|error| unanswered(&error))?;
+        let connects = ears.connects();
         let config = Config {
             description: Some("presence: reads the log".into()),
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.cursor.next_seq() },
@@ -166,18 +182,13 @@ impl Reader {
             memory_storage: true,
             ..Config::default()
         };
-        let unanswered = |error: &dyn std::fmt::Display| Retry::Unanswered(error.to_string());
-        let consumer = self
-            .nats
-            .jetstream
-            .create_consumer_on_stream(config, names::LOG)
-            .await
-            .map_err(|error| unanswered(&error))?;
-        let inbox = self.nats.client.new_inbox();
-        let subscriber = self.nats.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
+        let consumer =
+            ears.jetstream.create_consumer_on_stream(config, names::LOG).await.map_err(|error| unanswered(&error))?;
+        let inbox = ears.client.new_inbox();
+        let subscriber = ears.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
         self.cursor.restart();
         debug!(consumer = consumer.cached_info().name, next_seq = self.cursor.next_seq(), "reading the log");
-        Ok(Pull { consumer, inbox, subscriber, credit: Credit::default(), connects })
+        Ok(Pull { ears, consumer, inbox, subscriber, credit: Credit::default(), connects })
     }
 
     async fn check_identity(&mut self) -> Result<(), LogError> {
@@ -205,7 +216,7 @@ impl Reader {
     /// Waits for a message, takes what else is there, and hands it on.
     async fn read_chunk(&mut self, pull: &mut Pull) -> Result<(), End> {
         pull.refill().await?;
-        let first = pull.wait(&self.nats).await?;
+        let first = pull.wait().await?;
         let before = self.cursor.clone();
         // Without tokio's budget, which would end every chunk after 128 messages.
         let taken = tokio::task::coop::unconstrained(async { self.take(pull, first) }).await;
@@ -275,8 +286,70 @@ fn entry(message: Message, seq: u64, ts_ms: u64) -> LogMessage {
     LogMessage { seq, ts_ms, subject: message.subject, payload: message.payload, content_type }
 }
 
+impl Reader {
+    /// Reads entry by entry, until nothing came for a while that the ears would not survive.
+    async fn walk(&mut self) -> End {
+        let mut wary_until = None;
+        loop {
+            match self.walk_on().await {
+                Ok(Pace::Sound) if wary_until.is_none_or(|until| Instant::now() > until) => {
+                    return Retry::Stale("the headers are sound again").into();
+                }
+                Ok(Pace::Sound) => {}
+                Ok(Pace::Damaged) => wary_until = Some(Instant::now() + WARY),
+                Ok(Pace::Waiting) => tokio::time::sleep(WALK_PAUSE).await,
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Takes the next entries, one request each.
+    async fn walk_on(&mut self) -> Result<Pace, End> {
+        self.check_identity().await?;
+        let (next_seq, log) = (self.cursor.next_seq(), LogIdentity::read(&self.nats).await?);
+        let seqs: Vec<_> = (next_seq..=log.last_seq).take(WALK_STRIDE).collect();
+        if seqs.is_empty() {
+            return Ok(Pace::Waiting);
+        }
+        let walked = join_all(seqs.iter().map(|seq| walk::entry(&self.nats, *seq))).await;
+        let (mut chunk, mut pace) = (Vec::new(), Pace::Sound);
+        for (seq, walked) in seqs.into_iter().zip(walked) {
+            match walked? {
+                Some(Walked { entry, damaged }) => {
+                    if damaged {
+                        warn!(seq, subject = %entry.subject, "an entry's headers can't be read, it is taken to have none");
+                        pace = Pace::Damaged;
+                    }
+                    if self.partitions.include(&entry.subject) {
+                        chunk.push(entry);
+                    }
+                }
+                None => self.check_jump(seq).await?,
+            }
+            self.cursor = Cursor::new(seq + 1);
+        }
+        if !chunk.is_empty() && self.chunks.send(Ok(chunk)).await.is_err() {
+            return Err(End::Stop(Stop::Unwanted));
+        }
+        Ok(pace)
+    }
+}
+
+/// What was found on a stretch of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Entries that any client can read.
+    Sound,
+    /// Entries that end the connection which they come over.
+    Damaged,
+    /// Nothing yet.
+    Waiting,
+}
+
 /// One consumer and what comes of it.
 struct Pull {
+    /// A connection of its own: what strangers have put into headers may end it.
+    ears: Nats,
     consumer: Consumer<Config>,
     inbox: String,
     subscriber: Subscriber,
@@ -302,16 +375,16 @@ impl Pull {
     }
 
     /// The next message or notice.
-    async fn wait(&mut self, nats: &Nats) -> Result<Message, Retry> {
+    async fn wait(&mut self) -> Result<Message, Retry> {
         let silent_since = Instant::now();
         loop {
-            if nats.connects() != self.connects {
+            if self.ears.connects() != self.connects {
                 return Err(Retry::Stale("there is a new connection"));
             }
             match tokio::time::timeout(CONNECTION_CHECK, self.subscriber.next()).await {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => return Err(Retry::Stale("the subscription ended")),
-                Err(_) if silent_since.elapsed() > SILENCE_MAX && nats.is_connected() => {
+                Err(_) if silent_since.elapsed() > SILENCE_MAX && self.ears.is_connected() => {
                     return Err(Retry::Stale("the consumer is silent"));
                 }
                 Err(_) => {}

@@ -1,0 +1,97 @@
+//! Clients of presence, as anybody could write them: they publish, and know nothing else of the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use presence::nats::Nats;
+use presence::nats::log::entry_ts_ms;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::{eventually, soon};
+
+/// Publishes to a subject that the log takes, and returns the sequence under which the log has it.
+pub async fn publish(nats: &Nats, subject: &str, payload: impl Into<Bytes>) -> u64 {
+    publish_with(nats, subject, HeaderMap::new(), payload).await
+}
+
+/// As [`publish`], with headers.
+pub async fn publish_with(nats: &Nats, subject: &str, headers: HeaderMap, payload: impl Into<Bytes>) -> u64 {
+    let (subject, payload) = (subject.to_owned(), payload.into());
+    let ack = nats.jetstream.publish_with_headers(subject, headers, payload).await.expect("it can be sent");
+    soon("the log takes it", ack.into_future()).await.expect("the log takes it").sequence
+}
+
+/// Publishes a signal of `main`'s as JSON.
+pub async fn signal(nats: &Nats, user: &str, session: &str, signal: &Value) -> u64 {
+    publish(nats, &format!("presence.v1.signal.main.{user}.{session}"), signal.to_string()).await
+}
+
+/// Publishes the plainest heartbeat there is.
+pub async fn beat(nats: &Nats, user: &str, session: &str) -> u64 {
+    publish(nats, &format!("presence.v1.signal.main.{user}.{session}"), "").await
+}
+
+/// The log's time of one of its entries.
+pub async fn log_time(nats: &Nats, seq: u64) -> u64 {
+    eventually("the log tells an entry's time", async || entry_ts_ms(nats, seq).await.ok().flatten()).await
+}
+
+/// Sessions that go on beating until they are told to stop.
+pub struct Beating {
+    stop: Arc<AtomicBool>,
+    beats: Arc<AtomicU64>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Beating {
+    /// Each of `sessions` (`<user>.<session>` of `main`) beats every `every`, unacknowledged, by (epoch, seq).
+    pub fn start(nats: &Nats, sessions: Vec<String>, every: Duration) -> Self {
+        let (stop, beats) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (nats, stopped, counted) = (nats.clone(), stop.clone(), beats.clone());
+        let task = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(every);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut seq = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                interval.tick().await;
+                seq += 1;
+                for session in &sessions {
+                    let payload = format!(r#"{{"epoch":1,"seq":{seq}}}"#);
+                    // While there is no connection it waits in the client, or is lost, as anybody's would.
+                    nats.client.publish(format!("presence.v1.signal.main.{session}"), payload.into()).await.ok();
+                }
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { stop, beats, task: Some(task) }
+    }
+
+    /// How often all have beaten.
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all have beaten `n` times more.
+    pub async fn more(&self, n: u64) {
+        let until = self.beats() + n;
+        eventually("the sessions beat", async || (self.beats() >= until).then_some(())).await;
+    }
+
+    /// Stops beating; nothing is under way afterwards but what the client holds.
+    pub async fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(task) = self.task.take() {
+            task.await.expect("the sessions beat until they are stopped");
+        }
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

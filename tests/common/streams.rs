@@ -1,0 +1,131 @@
+//! What the streams and buckets hold.
+
+use std::collections::BTreeMap;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::kv;
+use bytes::Bytes;
+use futures::StreamExt;
+use presence::nats::{Nats, names};
+use presence::wire::Progress;
+use serde_json::Value;
+
+use super::{eventually, soon};
+
+/// A stored message.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub seq: u64,
+    pub ts_ms: u64,
+    pub subject: String,
+    pub headers: HeaderMap,
+    pub payload: Bytes,
+}
+
+impl Stored {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(async_nats::HeaderValue::as_str)
+    }
+
+    /// The payload as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.payload).unwrap_or_else(|error| panic!("{}: {error}", self.subject))
+    }
+}
+
+/// Everything that a stream holds, in its order.
+pub async fn read(nats: &Nats, name: &str) -> Vec<Stored> {
+    let stream = nats.jetstream.get_stream(name).await.expect("the stream is there");
+    let config = pull::Config { ack_policy: AckPolicy::None, memory_storage: true, ..pull::Config::default() };
+    let consumer = stream.create_consumer(config).await.expect("the stream can be read");
+    let mut left = consumer.cached_info().num_pending;
+    let mut stored = Vec::new();
+    while left > 0 {
+        let mut batch = consumer.fetch().max_messages(2_000).messages().await.expect("messages can be asked for");
+        while let Some(message) = soon("a stored message comes", batch.next()).await {
+            let message = message.expect("a stored message can be read");
+            let info = message.info().expect("a stored message says where it is");
+            left = info.pending;
+            stored.push(Stored {
+                seq: info.stream_sequence,
+                ts_ms: u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).expect("after 1970"),
+                subject: message.subject.to_string(),
+                headers: message.headers.clone().unwrap_or_default(),
+                payload: message.payload.clone(),
+            });
+        }
+    }
+    stored
+}
+
+/// The log.
+pub async fn log(nats: &Nats) -> Vec<Stored> {
+    read(nats, names::LOG).await
+}
+
+/// Whether log time was observed time throughout: then a deadline is told as the signal's time and the threshold, to the
+/// millisecond. A tick that failed on a busy machine excuses time, and what falls due falls later.
+pub fn is_calm(log: &[Stored]) -> bool {
+    log.windows(2).all(|pair| pair[1].ts_ms.saturating_sub(pair[0].ts_ms) <= 3_000)
+        && log.iter().filter(|entry| entry.subject.ends_with(".tick")).all(|tick| tick.json()["failed"] == 0)
+}
+
+/// What is stored of events: no progress, and no deletions for the buckets.
+pub async fn events(nats: &Nats) -> Vec<Stored> {
+    let mut stored = read(nats, names::EVENTS).await;
+    stored.retain(|stored| is_event(&stored.subject));
+    stored
+}
+
+/// The stored events of the subjects that begin so.
+pub async fn events_of(nats: &Nats, prefix: &str) -> Vec<Value> {
+    let of = events(nats).await;
+    of.iter().filter(|stored| stored.subject.starts_with(prefix)).map(Stored::json).collect()
+}
+
+pub fn is_event(subject: &str) -> bool {
+    ["session", "user", "engine", "rejected"].iter().any(|kind| {
+        subject
+            .strip_prefix("presence.v1.")
+            .and_then(|rest| rest.strip_prefix(kind))
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// Each partition's progress.
+pub async fn progress(nats: &Nats) -> BTreeMap<u16, Progress> {
+    let stored = read(nats, names::EVENTS).await;
+    let progress = stored.iter().filter_map(|stored| {
+        let partition = stored.subject.strip_prefix("presence.v1.progress.")?.parse().ok()?;
+        Some((partition, Progress::from_json(&stored.payload).expect("a progress can be read")))
+    });
+    progress.collect()
+}
+
+/// Waits until every partition has told all that the log says up to `seq`.
+pub async fn told_up_to(nats: &Nats, seq: u64) {
+    eventually(&format!("everything up to log entry {seq} is told"), async || {
+        let progress = progress(nats).await;
+        (!progress.is_empty() && progress.values().all(|progress| progress.input_seq >= seq)).then_some(())
+    })
+    .await;
+}
+
+/// The bucket as a client of the key-value store sees it: the JSON of each key that is there.
+pub async fn bucket(nats: &Nats, name: &str) -> BTreeMap<String, Value> {
+    let store = store(nats, name).await;
+    let mut values = BTreeMap::new();
+    let mut keys = store.keys().await.expect("the keys can be listed");
+    while let Some(key) = soon("a key comes", keys.next()).await {
+        let key = key.expect("a key can be read");
+        if let Some(value) = store.get(key.as_str()).await.expect("a value can be read") {
+            values.insert(key, serde_json::from_slice(&value).expect("a value is JSON"));
+        }
+    }
+    values
+}
+
+pub async fn store(nats: &Nats, name: &str) -> kv::Store {
+    nats.jetstream.get_key_value(name).await.expect("the bucket is there")
+}
