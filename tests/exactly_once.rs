@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use common::client::{beat, signal};
 use common::engine::{Engine, STILL, info};
 use common::told::Subscriber;
-use common::{TestServer, eventually, oracle, soon, streams};
+use common::oracle::{self, Oracle};
+use common::{TestServer, eventually, soon, streams};
 
 /// Everything happens within a second, so that sessions flap. Four partitions share eight hundred milliseconds of it.
 const FLAPPING: &str = r#"
@@ -208,20 +209,82 @@ async fn kills_in_the_middle_of_two_thousand_flapping_sessions_change_nothing() 
     let counts = engine.audit();
     assert!(counts["session_events"].as_u64().unwrap() > 4_000, "{counts}");
     let oracle = oracle::check(&nats).await;
-    let wanted = flock.present(|user, session| match session {
+    assert!(is_shown(&nats, &flock, &oracle).await > 200, "hardly anybody is there in the end");
+}
+
+#[tokio::test]
+async fn kills_of_the_server_in_the_middle_of_flapping_sessions_change_nothing() {
+    let mut server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), FLAPPING).await;
+    let mut flock = Flock::new(500, 3);
+    for kill_at in [10, 20, 22] {
+        while flock.steps < kill_at {
+            flock.step(&nats).await;
+        }
+        engine.must_run();
+        server.kill();
+        server.restart().await;
+        eventually("the client is connected again", async || nats.client.flush().await.ok()).await;
+    }
+    for _ in 0..10 {
+        flock.step(&nats).await;
+    }
+    flock.settle(&nats).await;
+    let last = LogIdentity::read(&nats).await.unwrap().last_seq;
+    streams::told_up_to(&nats, last).await;
+    let end = engine.terminate().await;
+    assert_eq!(end.status.code(), Some(0), "{}", end.stderr);
+    engine.audit();
+    let oracle = oracle::check(&nats).await;
+    assert!(is_shown(&nats, &flock, &oracle).await > 50, "hardly anybody is there in the end");
+}
+
+#[tokio::test]
+async fn an_edited_configuration_comes_into_force_at_its_entry_and_not_before() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), FLAPPING).await;
+    let mut flock = Flock::new(200, 13);
+    for edited in [FLAPPING.replace("idle_after = \"300ms\"", "idle_after = \"120ms\""), FLAPPING.replace("1200ms", "5s"), FLAPPING.into()] {
+        for _ in 0..10 {
+            flock.step(&nats).await;
+        }
+        // What was not told yet when it was killed is told by the policy that was in force then.
+        engine.kill();
+        flock.step(&nats).await;
+        engine.configure(&edited);
+        engine.restart().await;
+    }
+    flock.settle(&nats).await;
+    let last = LogIdentity::read(&nats).await.unwrap().last_seq;
+    streams::told_up_to(&nats, last).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    let policies = streams::events_of(&nats, "presence.v1.engine.").await.into_iter().filter(|event| event["what"] == "policy").count();
+    assert_eq!(policies, 4 * 8, "the first one and three edited ones, in each partition");
+    engine.audit();
+    let oracle = oracle::check(&nats).await;
+    is_shown(&nats, &flock, &oracle).await;
+}
+
+/// Waits until the buckets show what the oracle says, and nothing else; returns how many sessions that are.
+async fn is_shown(nats: &Nats, flock: &Flock, oracle: &Oracle) -> usize {
+    let (sessions, users) = flock.present(|user, session| match session {
         Some(session) => oracle.session(user, session),
         None => oracle.user(user),
     });
-    assert!(wanted.0.len() > 200, "only {} sessions are there in the end", wanted.0.len());
-    for (bucket, wanted) in [(names::SESSIONS_BUCKET, wanted.0), (names::USERS_BUCKET, wanted.1)] {
-        let mut found = BTreeMap::new();
-        let equal = async || {
-            let values = streams::bucket(&nats, bucket).await;
-            found = values.into_iter().map(|(key, event)| (key, event["to"].as_str().unwrap().to_owned())).collect();
-            (found == wanted).then_some(())
-        };
-        eventually(&format!("{bucket} shows what the oracle says"), equal).await;
+    let count = sessions.len();
+    for (bucket, wanted) in [(names::SESSIONS_BUCKET, sessions), (names::USERS_BUCKET, users)] {
+        eventually(&format!("{bucket} shows what the oracle says"), async || {
+            let values = streams::bucket(nats, bucket).await.into_iter();
+            let states = values.map(|(key, event)| (key, event["to"].as_str().unwrap().to_owned()));
+            // A value that says so is to be taken as absent.
+            let there: BTreeMap<_, _> = states.filter(|(_, state)| state != "offline").collect();
+            (there == wanted).then_some(())
+        })
+        .await;
     }
+    count
 }
 
 #[tokio::test]
@@ -266,6 +329,29 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
         let seq: u64 = id.split('-').nth(2).unwrap().parse().unwrap();
         assert!(seq > first_new, "{id} was told again");
     }
+    engine.audit();
+    oracle::check(&nats).await;
+}
+
+#[tokio::test]
+async fn a_second_sigterm_ends_an_engine_that_waits_for_its_server() {
+    let mut server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), STILL).await;
+    let last = beat(&nats, "ada", "tab").await;
+    streams::told_up_to(&nats, last).await;
+    server.kill();
+    engine.signal_to_end();
+    eventually("it drains", async || engine.stderr().contains("draining").then_some(())).await;
+    assert!(!engine.has_ended(), "it waits for its server");
+    let end = engine.terminate().await;
+    assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
+    assert!(end.stderr.contains("presence: interrupted twice"), "{}", end.stderr);
+    server.restart().await;
+    engine.restart().await;
+    let last = signal(&nats, "ada", "tab", &json!({"kind": "leave"})).await;
+    streams::told_up_to(&nats, last).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
     engine.audit();
     oracle::check(&nats).await;
 }

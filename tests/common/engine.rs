@@ -113,9 +113,14 @@ impl Engine {
 
     /// Asks it to end by SIGTERM and waits until it has.
     pub async fn terminate(&mut self) -> End {
+        self.signal_to_end();
+        self.ended().await
+    }
+
+    /// Asks it to end by SIGTERM.
+    pub fn signal_to_end(&mut self) {
         self.must_run();
         kill_process(Pid::from_child(&self.process.child), Signal::TERM).expect("the engine runs");
-        self.ended().await
     }
 
     /// Waits until it has ended by itself.
