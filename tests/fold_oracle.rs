@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use oracle::Oracle;
 use oracle::logs::{Line, Log, Mood, What, Who, address, everybody, logs};
 use presence::fold::{AHEAD, IndexKey, ObservedTime, Partition, Passage, look_ahead};
-use presence::model::{Cause, Event, EventBody, Millis, Policy, SessionEvent, Signal, State, UserEvent};
+use presence::model::{
+    Cause, Claim, Event, EventBody, Kind, Millis, Policy, Profile, SessionEvent, Signal, State, UserEvent, Visibility,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
@@ -196,10 +198,13 @@ fn wheel_geometry_changes_nothing() {
 
 // ── I12: duplicates ──
 
+/// Tenant, user, session; empty where there is none.
+type Subject<'a> = (&'a str, &'a str, &'a str);
+
 /// What was told of each subject, without the positions, and without when an intent ends: that is told with the mercy of
 /// the moment it is told at.
-fn by_subject(told: &[Vec<Event>]) -> BTreeMap<(&str, &str, &str), Vec<(Millis, EventBody)>> {
-    let mut subjects = BTreeMap::<_, Vec<_>>::new();
+fn by_subject(told: &[Vec<Event>]) -> BTreeMap<Subject<'_>, Vec<(Millis, EventBody)>> {
+    let mut subjects = BTreeMap::<Subject<'_>, Vec<_>>::new();
     for event in told.iter().flatten() {
         let mut body = event.body.clone();
         let subject = match &event.body {
@@ -443,7 +448,7 @@ fn follows(before: Option<(Millis, u64, u32, State)>, now: (Millis, u64, u32, St
     let (at, incarnation, ordinal, from) = now;
     match before {
         Some((_, before, last, to)) if before == incarnation => {
-            prop_assert_eq!((ordinal, from), (last + 1, to))
+            prop_assert_eq!((ordinal, from), (last + 1, to));
         }
         Some((_, before, _, to)) => {
             prop_assert!(incarnation > before, "incarnation {} after {}", incarnation, before);
@@ -589,5 +594,60 @@ fn random_logs_reach_every_transition_cause_and_limit() {
     });
     for (what, count) in reached.borrow().iter() {
         println!("{count:>8} {what}");
+    }
+}
+
+// ── logs that once failed ──
+
+const SOMEBODY: Who = ("a", "b", "s");
+
+/// The entries of a log, each with its time in milliseconds after the start.
+fn story(entries: Vec<(Millis, What)>) -> Log {
+    Log(entries.into_iter().map(|(after, what)| Line { seq: 0, ts: 1_000_000 + after, what }).collect()).renumbered()
+}
+
+fn heard(signal: Signal) -> What {
+    What::Signal(SOMEBODY, signal)
+}
+
+fn ruled(change: impl Fn(&mut Profile)) -> What {
+    let mut policy = Policy::default();
+    policy.profiles.iter_mut().for_each(|(_, profile)| change(profile));
+    What::Policy(policy.into())
+}
+
+#[test]
+fn an_update_that_hides_its_session_is_told_as_hidden_whatever_it_claims() {
+    let (state, visibility) = (Some(Claim::Active), Some(Visibility::Hidden));
+    let run = Run::new().through(
+        &story(vec![
+            (0, ruled(|profile| profile.hidden_after = 0)),
+            (0, heard(Signal::default())),
+            (0, heard(Signal { kind: Kind::Update, state, visibility, ..Signal::default() })),
+        ])
+        .0,
+    );
+    let EventBody::Session(event) = &run.told[2][0].body else { panic!("{:?}", run.told) };
+    assert_eq!((event.to, event.cause), (State::Away, Cause::Hidden));
+}
+
+#[test]
+fn a_device_that_was_set_back_is_believed_though_every_signal_comes_twice() {
+    let at = |epoch, seq| heard(Signal { epoch: Some(epoch), seq: Some(seq), ..Signal::default() });
+    let run = Run::new()
+        .through(&story([at(9, 1), at(2, 3), at(2, 3), at(2, 4), at(2, 4), at(2, 5)].map(|what| (0, what)).into()).0);
+    assert_eq!(run.partition.dropped(), 4, "the third of epoch 2 is taken");
+}
+
+#[test]
+fn a_policy_that_shortens_tombstones_forgets_who_is_due_at_once() {
+    let log = story(vec![
+        (0, heard(Signal::default())),
+        (0, heard(Signal { kind: Kind::Leave, ..Signal::default() })),
+        (101, ruled(|profile| profile.tombstone = 99)),
+    ]);
+    for tick in WHEEL_TICKS {
+        let run = Run::of(Partition::with_wheel_tick(NUMBER, KEY, tick)).through(&log.0);
+        assert_eq!(run.partition.sessions(), 0, "with a wheel of {tick} ms");
     }
 }

@@ -189,7 +189,7 @@ fn write(
     let mut counters = std::collections::BTreeMap::<Who, (u64, u64)>::new();
     let mut add = |ts: Millis, what| {
         // The sequence may leap, since other partitions' entries are in between.
-        seq = if matches!(what, What::NewLog) { 1 } else { seq + 1 + 6 * u64::from(ts % 5 == 0) };
+        seq = if matches!(what, What::NewLog) { 1 } else { seq + 1 + 6 * u64::from(ts.is_multiple_of(5)) };
         lines.push(Line { seq, ts, what });
     };
     add(ts, if ruled { What::Policy(policies[0].clone()) } else { What::Tick { failed: 0 } });

@@ -1,12 +1,14 @@
 //! The contract of one partition, the slow way: no wheel, no slab, no index, no packing. Everything is recomputed from
 //! the facts, so that it can be read beside the contract and judge the fold.
 
+mod clock;
 pub(crate) mod logs;
 mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use clock::Clock;
 use presence::fold::{Body, Entry};
 use presence::model::{
     Address, Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Kind, Millis, Policy, RejectedEvent, Rejection,
@@ -16,8 +18,6 @@ use session::{Facts, Session, User, by_signal};
 
 /// Deadlines of those whom nothing touches are settled on this grid of observed time.
 const GRID: Millis = 100;
-/// Ten of it buy one of hold.
-const EARNED_MAX: Millis = 300_000;
 
 /// One partition.
 pub(crate) struct Oracle {
@@ -34,30 +34,6 @@ pub(crate) struct Oracle {
     rejections: (u64, u32),
     /// What the entry at hand tells, before it is put in order.
     told: Vec<(Millis, EventBody)>,
-}
-
-/// Decision 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Clock {
-    pub(crate) hi: Millis,
-    pub(crate) w: Millis,
-    pub(crate) hold: Millis,
-    earned: Millis,
-    last_tick: Option<Millis>,
-}
-
-impl Clock {
-    /// Ten observed seconds buy one of mercy.
-    fn grant(&mut self, wanted: Millis) {
-        let granted = wanted.min(self.earned / 10);
-        self.hold += granted;
-        self.earned -= 10 * granted;
-    }
-
-    /// How an instant of observed time is told.
-    fn told(&self, w: Millis) -> Millis {
-        (w + self.hi).saturating_sub(self.w)
-    }
 }
 
 impl Oracle {
@@ -123,8 +99,7 @@ impl Oracle {
 
     fn pass(&mut self, ts: Millis, failed: Option<u32>) {
         let Some(mut time) = self.clock else {
-            let last_tick = failed.map(|_| ts);
-            self.clock = Some(Clock { hi: ts, w: ts, hold: 0, earned: EARNED_MAX, last_tick });
+            self.clock = Some(Clock::starting_at(ts, failed.map(|_| ts)));
             return;
         };
         let forward = ts.saturating_sub(time.hi);
@@ -146,9 +121,7 @@ impl Oracle {
         if blind {
             time.grant(self.policy.reconnect_grace.saturating_sub(time.hold));
         } else if !set_back {
-            time.hold -= used;
-            time.w += forward - used;
-            time.earned = (time.earned + forward - used).min(EARNED_MAX);
+            time.observe(forward, used);
         }
         time.hi = if set_back { ts } else { time.hi.max(ts) };
         self.clock = Some(time);
