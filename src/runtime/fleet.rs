@@ -1,4 +1,5 @@
-//! All partitions that this engine owns, fed from one log.
+//! All partitions that this engine owns, fed from one log. Pure, and public so that `tests/simulation.rs` drives the very
+//! thing.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::wire::{self, Encoding, Route};
 
 /// The partitions, and where each of them is.
 #[derive(Debug)]
-pub(crate) struct Fleet {
+pub struct Fleet {
     partitions: Vec<Partition>,
     /// Per partition, what it has derived: the position of its latest entry and how many events that told.
     derived: Vec<Reached>,
@@ -28,7 +29,8 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// `partitions` in the order of their numbers, from 0.
-    pub(crate) fn new(partitions: Vec<Partition>, encoding: Encoding) -> Self {
+    #[must_use]
+    pub fn new(partitions: Vec<Partition>, encoding: Encoding) -> Self {
         let derived = partitions
             .iter()
             .map(|partition| Reached {
@@ -44,7 +46,7 @@ impl Fleet {
     }
 
     /// Folds one entry of the log; what it tells and was not told before goes to the outbox.
-    pub(crate) fn apply(&mut self, message: &LogMessage, outbox: &mut Outbox) {
+    pub fn apply(&mut self, message: &LogMessage, outbox: &mut Outbox) {
         let count = self.partitions.len() as u16;
         let read = wire::LogMessage {
             seq: message.seq,
@@ -85,30 +87,39 @@ impl Fleet {
     }
 
     /// A partition as it is now.
-    pub(crate) fn snapshot(&self, number: u16) -> Snapshot {
+    #[must_use]
+    pub fn snapshot(&self, number: u16) -> Snapshot {
         let at = usize::from(number);
         Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
     }
 
     /// The log time at which an entry would first have something to settle.
-    pub(crate) fn next_due(&self) -> Option<u64> {
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
         self.partitions.iter().filter_map(Partition::next_due).min()
     }
 
     /// Whether `policy` is in force in every partition.
-    pub(crate) fn is_under(&self, policy: &Policy) -> bool {
+    #[must_use]
+    pub fn is_under(&self, policy: &Policy) -> bool {
         self.partitions.iter().all(|partition| **partition.policy() == *policy)
     }
 
-    pub(crate) fn partitions(&self) -> &[Partition] {
+    /// The partitions in the order of their numbers.
+    #[must_use]
+    pub fn partitions(&self) -> &[Partition] {
         &self.partitions
     }
 
-    pub(crate) fn position(&self) -> u64 {
+    /// The sequence of the last entry that was read, 0 before the first.
+    #[must_use]
+    pub fn position(&self) -> u64 {
         self.position
     }
 
-    pub(crate) fn log_time(&self) -> u64 {
+    /// That entry's timestamp in milliseconds.
+    #[must_use]
+    pub fn log_time(&self) -> u64 {
         self.log_time
     }
 }

@@ -8,12 +8,13 @@
 
 mod around;
 mod error;
-mod fleet;
+pub mod fleet;
 mod keeper;
 mod live;
-mod outbox;
+pub mod outbox;
 mod restore;
-mod snapshot;
+pub mod restored;
+pub mod snapshot;
 mod told;
 
 use std::sync::Arc;
@@ -35,7 +36,8 @@ use fleet::Fleet;
 use keeper::Keeper;
 use live::{Lane, Live};
 use outbox::Outbox;
-use restore::{Restore, Restored};
+use restore::Restore;
+use restored::Restored;
 
 /// Chunks of aborted checkpoint writes are collected when they are this old: nobody writes them any more.
 const ORPHAN_AGE: Duration = Duration::from_secs(600);
@@ -146,8 +148,9 @@ async fn take_over(
     Ok(Takeover { live, next_due })
 }
 
-/// Puts the restored partitions to work; tells where their log was lost.
-fn stand_up(
+/// Puts the restored partitions to work; tells where their log was lost. Pure.
+#[must_use]
+pub fn stand_up(
     restored: Vec<Restored>,
     fences: &[Fence],
     encoding: wire::Encoding,

@@ -1,0 +1,130 @@
+//! What recovery decides: where a partition stands, judged by its progress, its checkpoints and its log. Pure, and public so
+//! that `tests/simulation.rs` drives the very thing; [`restore`](super::restore) asks NATS for what is judged here.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::error::RuntimeError;
+use super::outbox::Reached;
+use super::snapshot::Stored;
+use crate::fold::{FOLD_VERSION, IndexKey, Partition};
+use crate::model::{Event, Policy};
+use crate::nats::LogIdentity;
+use crate::wire::Progress;
+
+/// A partition, ready to read its log on.
+#[derive(Debug)]
+pub struct Restored {
+    /// The partition.
+    pub partition: Partition,
+    /// What was told before; events up to there are suppressed.
+    pub reached: Reached,
+    /// The log before is gone; holds the log time up to which it was told.
+    pub lost_since: Option<u64>,
+}
+
+/// What a partition that was fenced is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The log as it is behind the fence.
+    pub log: &'a LogIdentity,
+    /// The progress that the fence found.
+    pub progress: &'a Progress,
+    /// The timestamp in milliseconds of the log's entry at the progress' position; `None` if it is not there.
+    pub ts_there: Option<u64>,
+    /// The secret of the partition's index.
+    pub key: IndexKey,
+}
+
+impl Restored {
+    /// A partition that has told nothing yet.
+    #[must_use]
+    pub fn fresh(number: u16, key: IndexKey) -> Self {
+        Self { partition: Partition::new(number, key), reached: Reached::nothing(0), lost_since: None }
+    }
+}
+
+impl Evidence<'_> {
+    /// Whether this log is the one in which the progress is a position, as far as it can still be seen.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        let Self { log, progress, .. } = self;
+        if progress.log_created != log.created || progress.input_seq > log.last_seq {
+            return false;
+        }
+        progress.input_seq < log.first_seq || self.ts_there.is_none_or(|ts| ts == progress.input_ts)
+    }
+
+    /// The partition from the checkpoint that is stored as `number` and `seq`, if that is of use.
+    ///
+    /// # Errors
+    /// [`RuntimeError::FoldVersion`].
+    pub fn from_checkpoint(&self, number: u16, seq: u64, bytes: &[u8]) -> Result<Option<Restored>, RuntimeError> {
+        let progress = self.progress;
+        let stored = match Stored::decode(bytes) {
+            Ok(stored) => stored,
+            Err(error) => {
+                warn!(partition = number, seq, %error, "passing over a checkpoint that can't be read");
+                return Ok(None);
+            }
+        };
+        if stored.log_created != progress.log_created {
+            return Ok(None);
+        }
+        let drained = stored.input_seq == progress.input_seq && stored.k == progress.k;
+        if progress.fold_version != FOLD_VERSION && !drained {
+            return Err(fold_version(number, progress));
+        }
+        let mut partition = match Partition::restore(&stored.bytes, self.key) {
+            Ok(partition) => partition,
+            Err(error) => {
+                warn!(partition = number, seq, %error, "passing over a checkpoint that can't be restored");
+                return Ok(None);
+            }
+        };
+        if partition.generation() != progress.generation {
+            return Ok(None);
+        }
+        if self.goes_on() && self.log.first_seq <= seq + 1 {
+            info!(partition = number, seq, sessions = partition.sessions(), "restored");
+            return Ok(Some(Restored { partition, reached: Reached::of(progress), lost_since: None }));
+        }
+        if !drained {
+            return Ok(None);
+        }
+        // The log behind the checkpoint is gone, but everything up to it was told: nobody's state is missing.
+        let generation = progress.generation + 1;
+        partition.lose_log(generation);
+        Ok(Some(Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }))
+    }
+
+    /// The partition before the log's first entry, where there is no checkpoint of use; `None` if that is not where it began.
+    ///
+    /// # Errors
+    /// [`RuntimeError::FoldVersion`].
+    pub fn from_the_beginning(&self, number: u16) -> Result<Option<Restored>, RuntimeError> {
+        let progress = self.progress;
+        if progress.fold_version != FOLD_VERSION {
+            return Err(fold_version(number, progress));
+        }
+        // Nothing was ever lost and the log is whole: it can be folded from its beginning.
+        let whole = self.goes_on() && progress.generation == 0 && self.log.first_seq <= 1;
+        Ok(whole.then(|| Restored { reached: Reached::of(progress), ..Restored::fresh(number, self.key) }))
+    }
+
+    /// The partition from what was told of it last: the log is another one, or was cut.
+    #[must_use]
+    pub fn rebuilt(&self, number: u16, policy: &Arc<Policy>, told: &[Event]) -> Restored {
+        let progress = self.progress;
+        let now = told.iter().map(|event| event.at_ms).max().unwrap_or(0).max(progress.input_ts);
+        let mut partition = Partition::rebuild(number, self.key, Arc::clone(policy), now, told);
+        let generation = progress.generation + 1;
+        partition.lose_log(generation);
+        Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }
+    }
+}
+
+fn fold_version(partition: u16, progress: &Progress) -> RuntimeError {
+    RuntimeError::FoldVersion { partition, found: progress.fold_version, own: FOLD_VERSION, seq: progress.input_seq }
+}
