@@ -11,7 +11,7 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 
-//pub mod cli;
+pub mod cli;
 pub mod config;
 pub mod fold;
 pub mod model;

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyError;
 
+/// Deepest nesting of lists and maps in a MessagePack payload; JSON's readers have the same limit of their own, and skip
+/// deeper unknown fields without recursion.
+pub const MESSAGE_PACK_DEPTH_MAX: usize = 128;
+
 /// How a payload is encoded: `events.encoding` in the configuration.
 ///
 /// ```
@@ -79,7 +83,11 @@ impl Encoding {
     pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ReadError> {
         match Self::of_payload(payload) {
             Self::Json => serde_json::from_slice(payload).map_err(ReadError::Json),
-            Self::MessagePack => rmp_serde::from_slice(payload).map_err(ReadError::MessagePack),
+            Self::MessagePack => {
+                let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
+                reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
+                T::deserialize(&mut reader).map_err(ReadError::MessagePack)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::subject::{self, Form};
 use super::{CONTRACT_VERSION, Encoding, Named, told};
-use crate::model::{Event, EventBody, Millis, SessionEvent, State, UserEvent};
+use crate::model::{Event, EventBody, Millis, State};
 
 /// How long a bucket remembers that a key was deleted.
 pub const GONE_TTL: &str = "5m";
@@ -38,29 +38,52 @@ pub struct Message {
 /// assert!(message.headers.contains(&("ce-id", "3-1-42-0".to_owned())));
 /// ```
 pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Message> + use<> {
-    let (told, gone) = match &event.body {
-        EventBody::Session(of) => session(event, of, encoding),
-        EventBody::User(of) => user(event, of, encoding),
-        EventBody::Engine(of) => (engine(&told::Engine::of(event, of), encoding), None),
-        EventBody::Rejected(of) => {
-            let payload = encoding.write(&told::Rejected::of(event, of));
-            let attributes = Attributes {
-                id: event.id(),
-                kind: "rejected",
-                partition: event.partition,
-                at_ms: event.at_ms,
-                subject: event.partition.to_string(),
-            };
+    let (kind, about, subject, payload, gone) = match &event.body {
+        EventBody::Session(of) => {
+            let key = subject::session_key(&of.tenant, &of.user, &of.session);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Commit, &key)));
+            let subject = subject::session(Form::Commit, &key);
             (
+<<<<<<< HEAD
                 attributes.message(
                     subject::rejected(Form::Told, event.partition),
                     payload,
                     encoding,
                 ),
                 None,
+=======
+                "session",
+                key,
+                subject,
+                encoding.write(&told::Session::of(event, of)),
+                gone,
+>>>>>>> wire
             )
         }
+        EventBody::User(of) => {
+            let key = subject::user_key(&of.tenant, &of.user);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Commit, &key)));
+            let subject = subject::user(Form::Commit, &key);
+            (
+                "user",
+                key,
+                subject,
+                encoding.write(&told::User::of(event, of)),
+                gone,
+            )
+        }
+        EventBody::Engine(of) => {
+            let subject = subject::engine(Form::Commit, event.partition);
+            let payload = encoding.write(&told::Engine::of(event, of));
+            ("engine", event.partition.to_string(), subject, payload, None)
+        }
+        EventBody::Rejected(of) => {
+            let subject = subject::rejected(Form::Commit, event.partition);
+            let payload = encoding.write(&told::Rejected::of(event, of));
+            ("rejected", event.partition.to_string(), subject, payload, None)
+        }
     };
+<<<<<<< HEAD
     [Some(told), gone].into_iter().flatten()
 }
 
@@ -71,13 +94,16 @@ fn session(event: &Event, of: &SessionEvent, encoding: Encoding) -> (Message, Op
     let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
     let to = subject::session(Form::Told, &key);
     let id = told.id.into_owned();
+=======
+>>>>>>> wire
     let attributes = Attributes {
-        id,
-        kind: "session",
+        id: event.id(),
+        kind,
         partition: event.partition,
         at_ms: event.at_ms,
-        subject: key,
+        about,
     };
+<<<<<<< HEAD
     (attributes.message(to, payload, encoding), gone)
 }
 
@@ -111,6 +137,11 @@ fn engine(told: &told::Engine<'_>, encoding: Encoding) -> Message {
         encoding.write(told),
         encoding,
     )
+=======
+    [Some(attributes.message(subject, payload, encoding)), gone]
+        .into_iter()
+        .flatten()
+>>>>>>> wire
 }
 
 /// What takes a key out of its bucket: the bucket sources it onto the key, and forgets it after [`GONE_TTL`].
@@ -184,7 +215,18 @@ impl RuntimeEvent {
             from_ms: self.from_ms,
             to_ms: self.to_ms,
         };
-        engine(&told, encoding)
+        let attributes = Attributes {
+            id: self.id(),
+            kind: "engine",
+            partition: self.partition,
+            at_ms: self.at_ms,
+            about: self.partition.to_string(),
+        };
+        attributes.message(
+            subject::engine(Form::Commit, self.partition),
+            encoding.write(&told),
+            encoding,
+        )
     }
 }
 
@@ -194,7 +236,8 @@ struct Attributes {
     kind: &'static str,
     partition: u16,
     at_ms: Millis,
-    subject: String,
+    /// What the event is about, within its source.
+    about: String,
 }
 
 impl Attributes {
@@ -206,7 +249,7 @@ impl Attributes {
             ("ce-type", format!("presence.{}.v1", self.kind)),
             ("ce-source", format!("/presence/{}", self.partition)),
             ("ce-time", rfc3339(self.at_ms)),
-            ("ce-subject", self.subject),
+            ("ce-subject", self.about),
             ("ce-datacontenttype", content_type.to_owned()),
             ("Content-Type", content_type.to_owned()),
         ];

@@ -2,7 +2,7 @@
 //!
 //! Inside the engine it is compact JSON text. What came as JSON keeps its spelling, numbers included; what came as
 //! MessagePack is written as JSON. Only what every JSON reader reads is taken: text keys, no lone surrogates, numbers
-//! that a double holds, at most [`DEPTH_MAX`] levels.
+//! that a double holds, at most [`META_DEPTH_MAX`] levels.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Deepest nesting of objects and lists in `meta`, itself included.
-pub const DEPTH_MAX: u32 = 32;
+pub const META_DEPTH_MAX: u32 = 32;
 
 /// The text of `raw` JSON, which is known to be valid, without white space between its tokens.
 pub(crate) fn compact(raw: &str) -> Box<str> {
@@ -32,21 +32,22 @@ pub(crate) fn compact(raw: &str) -> Box<str> {
     text.into()
 }
 
-/// Writes a value of any encoding as compact JSON. What JSON can't say, or only deeper than [`DEPTH_MAX`], makes it
+/// Writes a value of any encoding as compact JSON. What JSON can't say, or nests deeper than its limit, makes it
 /// unsound, and is read to its end all the same.
 #[derive(Debug)]
 pub(crate) struct JsonWriter {
     out: Vec<u8>,
     sound: bool,
-    depth: u32,
+    depth_left: u32,
 }
 
 impl JsonWriter {
-    pub(crate) fn new() -> Self {
+    /// A writer for so many levels of lists and maps.
+    pub(crate) fn new(depth_max: u32) -> Self {
         Self {
             out: Vec::new(),
             sound: true,
-            depth: 0,
+            depth_left: depth_max,
         }
     }
 
@@ -127,11 +128,11 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.depth == DEPTH_MAX {
+        if self.depth_left == 0 {
             while list.next_element::<IgnoredAny>()?.is_some() {}
             return self.unsound();
         }
-        self.depth += 1;
+        self.depth_left -= 1;
         self.out.push(b'[');
         let mut first = true;
         loop {
@@ -146,16 +147,16 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
             first = false;
         }
         self.out.push(b']');
-        self.depth -= 1;
+        self.depth_left += 1;
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.depth == DEPTH_MAX {
+        if self.depth_left == 0 {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return self.unsound();
         }
-        self.depth += 1;
+        self.depth_left -= 1;
         self.out.push(b'{');
         let mut first = true;
         loop {
@@ -174,7 +175,7 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
             map.next_value_seed(&mut *self)?;
         }
         self.out.push(b'}');
-        self.depth -= 1;
+        self.depth_left += 1;
         Ok(())
     }
 
@@ -187,7 +188,7 @@ impl<'de> Visitor<'de> for &mut JsonWriter {
 
 /// Whether every JSON reader reads `raw`, which is known to be grammatical.
 pub(crate) fn is_readable(raw: &str) -> bool {
-    let mut writer = JsonWriter::new();
+    let mut writer = JsonWriter::new(META_DEPTH_MAX);
     let mut reader = serde_json::Deserializer::from_str(raw);
     (&mut writer).deserialize(&mut reader).is_ok() && writer.sound
 }
@@ -228,7 +229,7 @@ impl<'de> Deserialize<'de> for Meta<'_> {
         let text = if deserializer.is_human_readable() {
             compact(Box::<RawValue>::deserialize(deserializer)?.get())
         } else {
-            let mut writer = JsonWriter::new();
+            let mut writer = JsonWriter::new(META_DEPTH_MAX);
             writer.deserialize(deserializer)?;
             writer
                 .text()
@@ -274,7 +275,7 @@ mod tests {
 
     fn from_message_pack(value: &impl Serialize) -> Option<Box<str>> {
         let bytes = rmp_serde::to_vec_named(value).unwrap();
-        let mut writer = JsonWriter::new();
+        let mut writer = JsonWriter::new(META_DEPTH_MAX);
         (&mut writer)
             .deserialize(&mut rmp_serde::Deserializer::from_read_ref(&bytes))
             .unwrap();

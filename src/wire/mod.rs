@@ -1,9 +1,10 @@
 //! Bytes ↔ model: subjects, payloads, headers, schemas. Knows the contract, and neither sockets nor clocks.
 //!
-//! In: [`entry`] turns a message of the log into an entry of the fold, by way of [`subject`], [`signal`], [`tick`] and
+//! In: [`entry`] turns a message of the log into an entry of the fold, by way of [`subject`], [`signal`], [`Tick`] and
 //! [`policy`]. Out: [`event`] turns an event into the messages to commit, whose payloads are those of [`told`], which
 //! readers use as well. [`schema`] describes all of them from the same types.
 
+mod asyncapi;
 pub mod audit;
 pub mod encoding;
 pub mod entry;
@@ -31,6 +32,10 @@ pub use told::ToldEvent;
 
 /// The version of the contract, additions included, as `presence.v1.info` tells it.
 pub const CONTRACT: &str = "1.0";
+<<<<<<< HEAD
+=======
+
+>>>>>>> wire
 /// The version of the contract that payloads name.
 pub const CONTRACT_VERSION: u8 = 1;
 

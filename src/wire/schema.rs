@@ -1,9 +1,73 @@
-//! JSON Schemas.
-use schemars::{Schema, SchemaGenerator, json_schema};
+//! JSON Schemas (2020-12) of every payload, and an AsyncAPI document that says where each goes. All of them come from the
+//! types that read and write the payloads; `schemas/` holds them, and a test keeps it fresh.
 
-use super::Named;
+use schemars::generate::{Contract, SchemaSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+
+use super::asyncapi::asyncapi;
+use super::policy::PolicyText;
+use super::signal::SignalText;
+use super::{Named, Progress, Tick, told};
 use crate::model::Cause;
 use crate::model::signal::{EVERY_MS_MAX, EVERY_MS_MIN};
+
+/// Every file of `schemas/`: its name, and its text.
+///
+/// ```
+/// let names: Vec<_> = presence::wire::schema::all().into_iter().map(|(name, _)| name).collect();
+/// assert!(names.contains(&"signal.schema.json"));
+/// ```
+#[must_use]
+pub fn all() -> Vec<(&'static str, String)> {
+    use Contract::{Deserialize, Serialize};
+    vec![
+        ("asyncapi.json", text(asyncapi())),
+        ("engine.schema.json", of::<told::Engine<'_>>(Serialize)),
+        ("policy.schema.json", of::<PolicyText>(Serialize)),
+        ("progress.schema.json", of::<Progress>(Serialize)),
+        ("rejected.schema.json", of::<told::Rejected<'_>>(Serialize)),
+        ("session.schema.json", of::<told::Session<'_>>(Serialize)),
+        ("signal.schema.json", of::<SignalText<'_>>(Deserialize)),
+        ("tick.schema.json", of::<Tick>(Serialize)),
+        ("user.schema.json", of::<told::User<'_>>(Serialize)),
+    ]
+}
+
+/// What is written always has all of its fields; what is read may lack the optional ones.
+fn of<T: JsonSchema>(contract: Contract) -> String {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.contract = contract;
+        settings.inline_subschemas = true;
+    });
+    text(settings.into_generator().into_root_schema_for::<T>().to_value())
+}
+
+fn text(value: Value) -> String {
+    let mut text = serde_json::to_string_pretty(&sorted(value)).expect("a value is JSON");
+    text.push('\n');
+    text
+}
+
+/// The same value with its keys in order, whichever map `serde_json` was built with, and each description on one line.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().map(entry).collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(entries.into_iter().collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+fn entry((key, value): (String, Value)) -> (String, Value) {
+    match value {
+        Value::String(text) if key == "description" => (key, Value::String(text.replace('\n', " "))),
+        value => (key, sorted(value)),
+    }
+}
 
 fn listed<T: Named>() -> Vec<&'static str> {
     T::NAMES.iter().map(|(name, _)| *name).collect()
@@ -24,16 +88,99 @@ pub(super) fn names_or_null<T: Named>(_: &mut SchemaGenerator) -> Schema {
 /// A promise: 0 or within its range, or `null`.
 pub(super) fn every_ms(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "anyOf": [{ "const": 0 }, { "type": "integer", "minimum": EVERY_MS_MIN, "maximum": EVERY_MS_MAX }, { "type": "null" }],
+        "anyOf": [
+            { "const": 0 },
+            { "type": "integer", "minimum": EVERY_MS_MIN, "maximum": EVERY_MS_MAX },
+            { "type": "null" },
+        ],
     })
 }
 
 /// The kind of an event, by its place among the kinds.
 pub(super) fn kind<const AT: usize>(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "const": super::told::KINDS[AT] })
+    json_schema!({ "const": told::KINDS[AT] })
 }
 
 /// Why an event was told. Not closed: readers ignore causes that they don't know.
 pub(super) fn cause(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "examples": listed::<Cause>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn schema(name: &str) -> Value {
+        let (_, text) = all().into_iter().find(|(file, _)| *file == name).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_signals_schema_names_the_fields_that_are_read() {
+        let signal = schema("signal.schema.json");
+        let fields: BTreeSet<_> = signal["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(fields, super::super::signal::field_names().collect());
+        assert_eq!(signal.get("required"), None, "every field is optional");
+        assert_eq!(
+            signal.get("additionalProperties"),
+            None,
+            "unknown fields are ignored"
+        );
+    }
+
+    #[test]
+    fn an_events_schema_requires_all_that_is_always_there() {
+        for name in [
+            "session.schema.json",
+            "user.schema.json",
+            "engine.schema.json",
+            "rejected.schema.json",
+        ] {
+            let schema = schema(name);
+            let properties = schema["properties"].as_object().unwrap().len();
+            assert_eq!(schema["required"].as_array().unwrap().len(), properties, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_schema_that_the_asyncapi_document_refers_to_is_there() {
+        let document = schema("asyncapi.json");
+        let messages = document["components"]["messages"].as_object().unwrap();
+        let files: BTreeSet<_> = all().into_iter().map(|(name, _)| format!("./{name}")).collect();
+        assert_eq!(messages.len(), 5);
+        for (name, message) in messages {
+            let file = message["payload"]["schema"]["$ref"].as_str().unwrap();
+            assert!(files.contains(file), "{name}: {file}");
+        }
+        for (name, operation) in document["operations"].as_object().unwrap() {
+            let channel = operation["channel"]["$ref"]
+                .as_str()
+                .unwrap()
+                .strip_prefix("#/channels/")
+                .unwrap();
+            let channel = &document["channels"][channel];
+            for message in channel["messages"].as_object().unwrap().values() {
+                let message = message["$ref"]
+                    .as_str()
+                    .unwrap()
+                    .strip_prefix("#/components/messages/")
+                    .unwrap();
+                assert!(messages.contains_key(message), "{name}: {message}");
+            }
+            let address = channel["address"].as_str().unwrap();
+            for parameter in channel["parameters"].as_object().unwrap().keys() {
+                assert!(
+                    address.contains(&format!("{{{parameter}}}")),
+                    "{name}: {parameter}"
+                );
+            }
+        }
+    }
 }

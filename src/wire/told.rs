@@ -6,9 +6,12 @@
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::meta::Meta;
+use super::encoding::MESSAGE_PACK_DEPTH_MAX;
+use super::meta::{self, JsonWriter, Meta};
 use super::schema::{cause, kind, names};
 use super::{CONTRACT_VERSION, Encoding, Named, ReadError, plain};
 use crate::model::{
@@ -376,5 +379,26 @@ impl ToldEvent {
             "rejected" => Self::Rejected(Encoding::read(payload)?),
             _ => Self::Other { kind },
         })
+    }
+}
+
+/// Any event's payload as one line of JSON, with the fields that this version doesn't know.
+///
+/// # Errors
+/// A [`ReadError`] if it can't be read in the encoding that its first byte tells of.
+pub fn json_line(payload: &[u8]) -> Result<Box<str>, ReadError> {
+    match Encoding::of_payload(payload) {
+        Encoding::Json => {
+            let raw: &RawValue = serde_json::from_slice(payload).map_err(ReadError::Json)?;
+            Ok(meta::compact(raw.get()))
+        }
+        Encoding::MessagePack => {
+            let mut writer = JsonWriter::new(MESSAGE_PACK_DEPTH_MAX as u32);
+            let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
+            reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
+            writer.deserialize(&mut reader).map_err(ReadError::MessagePack)?;
+            let unsound = || ReadError::MessagePack(serde::de::Error::custom("it holds what JSON can't say"));
+            writer.text().ok_or_else(unsound)
+        }
     }
 }

@@ -2,8 +2,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, Transport, Visibility};
-use crate::wire::ToldEvent;
+use crate::model::{
+    Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, SessionEvent, Transport, UserEvent,
+    Visibility,
+};
+use crate::wire::told::json_line;
+use crate::wire::{ToldEvent, signal};
 
 const AT: Millis = 1_700_000_000_123;
 
@@ -244,6 +248,19 @@ fn readers_pass_over_fields_causes_and_kinds_that_they_do_not_know() {
     );
 }
 
+#[test]
+fn any_event_is_one_line_of_json() {
+    let event = event(EventBody::Session(Box::new(session_event(State::Idle))));
+    let line = |encoding| json_line(&messages(&event, encoding).next().unwrap().payload).unwrap();
+    let json = messages(&event, Encoding::Json).next().unwrap().payload;
+    assert_eq!(line(Encoding::Json).as_bytes(), &*json);
+    let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(value(&line(Encoding::MessagePack)), value(&line(Encoding::Json)));
+    assert_eq!(&*json_line(b"{ \"new\" : [ 1 ] }\n").unwrap(), r#"{"new":[1]}"#);
+    assert_eq!(&*json_line(b"\x81\xa3new\x91\x01").unwrap(), r#"{"new":[1]}"#);
+    assert!(json_line(b"{").is_err() && json_line(b"\x81").is_err() && json_line(b"\x81\x01\x01").is_err());
+}
+
 fn named<T: Named + std::fmt::Debug>() -> impl Strategy<Value = T> {
     prop::sample::select(T::NAMES.iter().map(|(_, value)| *value).collect::<Vec<_>>())
 }
@@ -319,7 +336,27 @@ proptest! {
     }
 
     #[test]
+    fn every_meta_that_is_taken_is_told_in_both_encodings(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"{}[],:\"\\ue1.-09d8Ea \xff"[..])), 0..4),
+    ) {
+        let mut payload = br#"{"meta":{"a":[1,-2.5e3,"x\ud83d\ude00\\",{"b":null,"c":{}}],"d":12345678901234567890,"e":0.1}}"#.to_vec();
+        for (at, byte) in edits {
+            let at = 8 + at.index(payload.len() - 9);
+            payload[at] = byte;
+        }
+        let meta = signal::decode(&payload, None).ok().and_then(|decoded| decoded.signal.meta);
+        prop_assume!(meta.is_some());
+        let event = event(EventBody::Session(Box::new(SessionEvent { meta, ..session_event(State::Idle) })));
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let payload = messages(&event, encoding).next().unwrap().payload;
+            prop_assert!(matches!(ToldEvent::read(&payload), Ok(ToldEvent::Session(_))));
+            prop_assert!(serde_json::from_str::<Value>(&json_line(&payload).unwrap()).is_ok());
+        }
+    }
+
+    #[test]
     fn no_bytes_make_reading_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = ToldEvent::read(&payload);
+        let _ = json_line(&payload);
     }
 }

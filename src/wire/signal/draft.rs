@@ -15,8 +15,8 @@ use crate::model::signal::{
     ROOMS_MAX, SEQ_MAX,
 };
 use crate::model::{Kind, Rejection, Signal};
+use crate::wire::meta::{self, JsonWriter, META_DEPTH_MAX};
 use crate::wire::{Encoding, Named};
-use crate::wire::meta::{self, JsonWriter};
 
 /// What a payload gives for a field. A key that stands twice counts by its last value.
 enum Given<T> {
@@ -99,7 +99,7 @@ impl Draft {
                 self.signal.rooms = self.settle(field, rooms);
             }
             Field::Profile => {
-                self.signal.profile = self.settle(field, text(reader.value(map)?, PAYLOAD_BYTES_MAX))
+                self.signal.profile = self.settle(field, text(reader.value(map)?, PAYLOAD_BYTES_MAX));
             }
             Field::Meta => self.signal.meta = self.settle(field, reader.meta(map)?),
         }
@@ -244,7 +244,7 @@ impl Reader {
                 Ok(meta_of(meta::is_readable(raw).then(|| meta::compact(raw))))
             }
             Encoding::MessagePack => {
-                let mut writer = JsonWriter::new();
+                let mut writer = JsonWriter::new(META_DEPTH_MAX);
                 map.next_value_seed(&mut writer)?;
                 Ok(meta_of(writer.text()))
             }

@@ -41,6 +41,12 @@ named! {
     }
 }
 
+/// The names of all fields.
+#[cfg(test)]
+pub(crate) fn field_names() -> impl Iterator<Item = &'static str> {
+    Field::NAMES.iter().map(|(name, _)| *name)
+}
+
 /// The fields of a signal that were dropped: of the wrong type, an unknown name, or out of their range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ignored(u16);

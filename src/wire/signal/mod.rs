@@ -10,15 +10,14 @@ use serde::{Deserialize, Deserializer};
 
 use self::draft::{Draft, Reader};
 pub use self::field::Ignored;
-pub(crate) use self::text::SignalText;
+#[cfg(test)]
+pub(super) use self::field::field_names;
+pub(super) use self::text::SignalText;
 pub use self::text::encode;
 use super::Encoding;
+use super::encoding::MESSAGE_PACK_DEPTH_MAX;
 use crate::model::signal::PAYLOAD_BYTES_MAX;
 use crate::model::{Rejection, Signal};
-
-/// Deepest nesting of lists and maps in a MessagePack payload; JSON's unknown fields may nest deeper, they are skipped
-/// without recursion.
-pub const MESSAGE_PACK_DEPTH_MAX: usize = 128;
 
 /// A signal, and what of its payload was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -490,7 +490,7 @@ pub(crate) fn any_signal() -> impl Strategy<Value = Signal> {
         ],
         0..8,
     )
-    .prop_map(|meta| Box::from(json!(meta).to_string()));
+    .prop_map(|meta| json!(meta).to_string().into_boxed_str());
     let first = (
         named(),
         prop::option::of(".{0,16}"),
@@ -525,7 +525,7 @@ pub(crate) fn any_signal() -> impl Strategy<Value = Signal> {
             can,
             rooms,
             profile: profile.map(Into::into),
-            meta: meta.filter(|meta: &Box<str>| meta.len() <= 1024),
+            meta: meta.filter(|meta| meta.len() <= 1024),
         },
     )
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::model::signal::{CAPABILITIES_MAX, CONN_BYTES_MAX, META_BYTES_MAX, ROOMS_MAX, SEQ_MAX};
 use crate::model::{Claim, Intent, Kind, Signal, Visibility};
 use crate::wire::meta::Meta;
-use crate::wire::{Encoding, Named, plain};
 use crate::wire::schema::{every_ms, names_or_null};
+use crate::wire::{Encoding, Named, plain};
 
 /// What a client says about one session. Every field is optional: an absent field, or `null`, leaves what was known; lists
 /// and `meta` are replaced whole. Unknown fields are ignored.

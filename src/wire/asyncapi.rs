@@ -1,0 +1,110 @@
+//! The AsyncAPI 3.0 document: which subject carries which payload.
+
+use serde_json::{Value, json};
+
+use super::{CONTRACT, Encoding, Form, subject};
+
+/// The document. Operations are the engine's: it receives signals and sends events.
+pub(super) fn asyncapi() -> Value {
+    let signal = subject::SIGNAL;
+    let session = subject::session(Form::Told, "{tenant}.{user}.{session}");
+    let user = subject::user(Form::Told, "{tenant}.{user}");
+    let partitioned = |of_0: String| format!("{}{{partition}}", of_0.trim_end_matches('0'));
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "presence",
+            "version": CONTRACT,
+            "description": "Heartbeats in, transitions out, on NATS JetStream. Within version 1 only additions: readers \
+                ignore unknown fields, causes and kinds; the five states are closed. Names in subjects are tokens: bytes \
+                other than A-Z a-z 0-9 - _ are written =XX (upper-case hexadecimal).",
+        },
+        "defaultContentType": Encoding::Json.content_type(),
+        "channels": {
+            "signal": channel(&format!("{signal}.{{tenant}}.{{user}}.{{session}}"), "signal"),
+            "session": channel(&session, "session"),
+            "user": channel(&user, "user"),
+            "engine": channel(&partitioned(subject::engine(Form::Told, 0)), "engine"),
+            "rejected": channel(&partitioned(subject::rejected(Form::Told, 0)), "rejected"),
+        },
+        "operations": {
+            "receiveSignal": operation("receive", "signal"),
+            "sendSession": operation("send", "session"),
+            "sendUser": operation("send", "user"),
+            "sendEngine": operation("send", "engine"),
+            "sendRejected": operation("send", "rejected"),
+        },
+        "components": {
+            "messages": {
+                "signal": message("signal", "What a client says about one session; may be empty, JSON or MessagePack."),
+                "session": event("session", "A session's transition, told once it is committed."),
+                "user": event("user", "A user's transition, told once it is committed."),
+                "engine": event("engine", "What an engine knows about itself."),
+                "rejected": event("rejected", "A signal that was refused."),
+            },
+            "parameters": {
+                "tenant": { "description": "The tenant, as a token." },
+                "user": { "description": "The user within the tenant, as a token." },
+                "session": { "description": "The session within the user, as a token: a tab, a device." },
+                "partition": { "description": "The partition: FNV-1a (32 bits) over tenant and user token, modulo their number." },
+            },
+            "schemas": { "cloudEvents": cloud_events() },
+        },
+    })
+}
+
+fn channel(address: &str, message: &str) -> Value {
+    let parameters = ["tenant", "user", "session", "partition"]
+        .into_iter()
+        .filter(|name| address.contains(&format!("{{{name}}}")))
+        .map(|name| {
+            (
+                name.to_owned(),
+                json!({ "$ref": format!("#/components/parameters/{name}") }),
+            )
+        });
+    json!({
+        "address": address,
+        "messages": { message: { "$ref": format!("#/components/messages/{message}") } },
+        "parameters": parameters.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn operation(action: &str, channel: &str) -> Value {
+    json!({ "action": action, "channel": { "$ref": format!("#/channels/{channel}") } })
+}
+
+fn message(name: &str, summary: &str) -> Value {
+    json!({
+        "name": name,
+        "summary": summary,
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": { "$ref": format!("./{name}.schema.json") },
+        },
+    })
+}
+
+fn event(name: &str, summary: &str) -> Value {
+    let mut event = message(name, summary);
+    event["headers"] = json!({ "$ref": "#/components/schemas/cloudEvents" });
+    event
+}
+
+/// The headers that [`messages`](super::event::messages) writes.
+fn cloud_events() -> Value {
+    json!({
+        "type": "object",
+        "description": "CloudEvents 1.0 attributes in binary mode.",
+        "properties": {
+            "ce-specversion": { "const": "1.0" },
+            "ce-id": { "type": "string", "description": "The event's `id`." },
+            "ce-type": { "type": "string", "description": "`presence.<kind>.v1`." },
+            "ce-source": { "type": "string", "description": "`/presence/<partition>`." },
+            "ce-time": { "type": "string", "format": "date-time", "description": "The event's `at_ms`." },
+            "ce-subject": { "type": "string", "description": "The bucket's key, or the partition." },
+            "ce-datacontenttype": { "type": "string" },
+            "Content-Type": { "type": "string" },
+        },
+    })
+}
