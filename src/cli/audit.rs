@@ -23,7 +23,9 @@ pub(super) async fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
         for stored in &chunk {
             match observe(&mut auditor, stored) {
                 Ok(()) => {}
-                Err(Trouble::Breach(breach)) => return Err(tell_breach(global.output, &history, &breach).await),
+                Err(Trouble::Breach(breach)) => {
+                    return Err(tell_breach(global.output, &history, &breach).await);
+                }
                 Err(Trouble::Unreadable(why)) => {
                     return Err(CliError::No(format!(
                         "stream sequence {} ({}) is no event: {why}",
@@ -42,10 +44,19 @@ enum Trouble {
 }
 
 fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
-    let epoch = stored.headers.as_ref().and_then(|headers| headers.get("Presence-Epoch")?.as_str().parse().ok());
-    let place = Place { subject: &stored.subject, epoch, stream_seq: stored.seq };
+    let epoch = stored
+        .headers
+        .as_ref()
+        .and_then(|headers| headers.get("Presence-Epoch")?.as_str().parse().ok());
+    let place = Place {
+        subject: &stored.subject,
+        epoch,
+        stream_seq: stored.seq,
+    };
     match EventSubject::parse(&stored.subject) {
-        EventSubject::Progress(partition) => auditor.observe_progress(partition, place).map_err(Trouble::Breach),
+        EventSubject::Progress(partition) => auditor
+            .observe_progress(partition, place)
+            .map_err(Trouble::Breach),
         EventSubject::GoneSession(_) | EventSubject::GoneUser(_) => Ok(()),
         EventSubject::Session(_)
         | EventSubject::User(_)
@@ -56,7 +67,9 @@ fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
             auditor.observe(&told, place).map_err(Trouble::Breach)
         }
         EventSubject::Other => {
-            let told = ToldEvent::Other { kind: stored.subject.to_string() };
+            let told = ToldEvent::Other {
+                kind: stored.subject.to_string(),
+            };
             auditor.observe(&told, place).map_err(Trouble::Breach)
         }
     }
@@ -75,7 +88,11 @@ fn tell_counts(format: Output, counts: Counts, cut: bool) -> Result<(), CliError
                 incarnations,
                 partitions,
             } = counts;
-            let beginning = if cut { "; the oldest events are gone by the stream's limits" } else { "" };
+            let beginning = if cut {
+                "; the oldest events are gone by the stream's limits"
+            } else {
+                ""
+            };
             output::line(&format!(
                 "whole: {session_events} session and {user_events} user transitions of {subjects} subjects in \
                  {incarnations} incarnations, {engine_events} engine, {rejected_events} rejected and {other_events} other \
@@ -111,10 +128,17 @@ async fn tell_breach(format: Output, history: &History, breach: &Breach) -> CliE
 
 fn text(breach: &Breach, before: Option<&Bytes>, at: Option<&Bytes>) -> String {
     let shown = |label: &str, seq: u64, payload: Option<&Bytes>| {
-        let payload = payload.map_or(Ok("no longer there".to_owned()), |payload| output::payload_line(payload));
-        format!("\n  {label} {seq}: {}", output::printable(&payload.unwrap_or_else(|error| error.to_string())))
+        let payload = payload.map_or(Ok("no longer there".to_owned()), |payload| {
+            output::payload_line(payload)
+        });
+        format!(
+            "\n  {label} {seq}: {}",
+            output::printable(&payload.unwrap_or_else(|error| error.to_string()))
+        )
     };
-    let before = breach.before.map_or_else(String::new, |seq| shown("before", seq, before));
+    let before = breach
+        .before
+        .map_or_else(String::new, |seq| shown("before", seq, before));
     format!("{breach}{before}{}", shown("here", breach.at, at))
 }
 

@@ -29,7 +29,13 @@ use global::Global;
 
 /// Presence as a signal that decays: heartbeats in, transitions out, exactly once, on NATS JetStream.
 #[derive(Parser)]
-#[command(name = "presence", version, disable_help_subcommand = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "presence",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -84,7 +90,12 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Check(args) => return check::run(global, args),
         Verb::Schema(args) => return schema::run(global, args),
         Verb::Up(_) | Verb::Run(_) => start_logging("info"),
-        Verb::Setup(_) | Verb::Signal(_) | Verb::Watch(_) | Verb::Get(_) | Verb::Replay(_) | Verb::Audit(_) => {
+        Verb::Setup(_)
+        | Verb::Signal(_)
+        | Verb::Watch(_)
+        | Verb::Get(_)
+        | Verb::Replay(_)
+        | Verb::Audit(_) => {
             start_logging("warn");
         }
     }

@@ -20,7 +20,9 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let nats = global.connect().await?;
     let (differences, refused) = if args.dry_run {
         let differences = topology::plan(&nats, &parameters).await?;
-        let refused = differences.iter().any(|difference| matches!(difference.remedy, Remedy::Refuse(_)));
+        let refused = differences
+            .iter()
+            .any(|difference| matches!(difference.remedy, Remedy::Refuse(_)));
         (differences, refused)
     } else {
         match topology::setup(&nats, &parameters).await {
@@ -37,7 +39,8 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     }
     if refused {
         return Err(CliError::No(
-            "what is there differs in something that can't be changed without losing it; nothing was done".into(),
+            "what is there differs in something that can't be changed without losing it; nothing was done"
+                .into(),
         ));
     }
     if global.output == Output::Text {
@@ -51,7 +54,13 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
 }
 
 fn value(difference: &Difference) -> Value {
-    let Difference { stream, field, found, wanted, remedy } = difference;
+    let Difference {
+        stream,
+        field,
+        found,
+        wanted,
+        remedy,
+    } = difference;
     let (remedy, why) = match remedy {
         Remedy::Create => ("create", None),
         Remedy::Update => ("update", None),

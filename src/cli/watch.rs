@@ -29,10 +29,14 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let mut subscriptions = Vec::new();
     for subject in &subjects {
         let subscription = nats.client.subscribe(subject.clone()).await;
-        subscriptions.push(subscription.map_err(|error| CliError::Unreachable(format!("{subject}: {error}")))?);
+        subscriptions
+            .push(subscription.map_err(|error| CliError::Unreachable(format!("{subject}: {error}")))?);
     }
     // What the server has not seen yet would be told to nobody.
-    nats.client.flush().await.map_err(|error| CliError::Unreachable(error.to_string()))?;
+    nats.client
+        .flush()
+        .await
+        .map_err(|error| CliError::Unreachable(error.to_string()))?;
     if std::io::stderr().is_terminal() {
         tracing::info!("watching {}, Ctrl-C ends it", subjects.join(" and "));
     }

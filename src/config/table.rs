@@ -69,7 +69,12 @@ type Value<'t> = Spanned<DeValue<'t>>;
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, errors: Vec::new(), unknown: Vec::new(), asked: Vec::new() }
+        Self {
+            text,
+            errors: Vec::new(),
+            unknown: Vec::new(),
+            asked: Vec::new(),
+        }
     }
 
     /// Everything that was found wrong, unknown keys included: their hints need all that was asked for.
@@ -115,7 +120,12 @@ pub(super) struct Section<'r, 't> {
 impl<'r, 't> Section<'r, 't> {
     /// The table at `path`; without a table all keys are absent.
     pub(super) fn new(reader: &'r mut Reader<'t>, path: &str, table: Option<&'r DeTable<'t>>) -> Self {
-        Self { reader, path: path.to_owned(), table, known: Vec::new() }
+        Self {
+            reader,
+            path: path.to_owned(),
+            table,
+            known: Vec::new(),
+        }
     }
 
     /// Asks for a section inside of this one and has `read` read it.
@@ -129,23 +139,37 @@ impl<'r, 't> Section<'r, 't> {
             },
         };
         let path = self.path_of(key);
-        let mut section = Section { reader: self.reader, path, table, known: Vec::new() };
+        let mut section = Section {
+            reader: self.reader,
+            path,
+            table,
+            known: Vec::new(),
+        };
         read(&mut section);
         section.end();
     }
 
     /// The names of the sections in this one, in order.
     pub(super) fn names(&self) -> Vec<String> {
-        self.table.map_or_else(Vec::new, |table| table.keys().map(|key| key.get_ref().to_string()).collect())
+        self.table.map_or_else(Vec::new, |table| {
+            table.keys().map(|key| key.get_ref().to_string()).collect()
+        })
     }
 
     /// Refuses the section `key` for its name.
     pub(super) fn refuse_name(&mut self, key: &str) {
         self.known.push(key.to_owned());
         let value = format!("[{}]", self.path_of(&shortened(key)));
-        let line = self.find(key).map_or(0, |found| self.reader.line(found.span().start));
+        let line = self
+            .find(key)
+            .map_or(0, |found| self.reader.line(found.span().start));
         let expected = format!("[{}.NAME] with {NAME}", self.path);
-        self.reader.errors.push(ConfigError::Type { line, path: "the section".to_owned(), value, expected });
+        self.reader.errors.push(ConfigError::Type {
+            line,
+            path: "the section".to_owned(),
+            value,
+            expected,
+        });
     }
 
     /// A number of things.
@@ -176,7 +200,11 @@ impl<'r, 't> Section<'r, 't> {
         };
         match thousandths(value.get_ref()) {
             Some(number) => self.ranged(key, value, Unit::Permille, number, 0..=u64::from(u32::MAX), to),
-            None => self.wrong_type(key, value, "a number of 0 or more with at most three decimals, as 2.0"),
+            None => self.wrong_type(
+                key,
+                value,
+                "a number of 0 or more with at most three decimals, as 2.0",
+            ),
         }
     }
 
@@ -297,7 +325,11 @@ impl<'r, 't> Section<'r, 't> {
                 Given::False
             }
             None | Some(DeValue::Table(_)) => {
-                let given = if self.find(key).is_some() { Given::Section } else { Given::Nothing };
+                let given = if self.find(key).is_some() {
+                    Given::Section
+                } else {
+                    Given::Nothing
+                };
                 self.section(key, read);
                 given
             }
@@ -316,10 +348,18 @@ impl<'r, 't> Section<'r, 't> {
     /// Notes every key that nobody asked for.
     pub(super) fn end(self) {
         let Some(table) = self.table else { return };
-        for key in table.keys().filter(|key| !self.known.iter().any(|known| *known == **key.get_ref())) {
+        for key in table
+            .keys()
+            .filter(|key| !self.known.iter().any(|known| *known == **key.get_ref()))
+        {
             let line = self.reader.line(key.span().start);
             let (key, section, known) = (key.get_ref().to_string(), self.path.clone(), self.known.clone());
-            self.reader.unknown.push(Unknown { line, section, key, known });
+            self.reader.unknown.push(Unknown {
+                line,
+                section,
+                key,
+                known,
+            });
         }
     }
 
@@ -334,9 +374,17 @@ impl<'r, 't> Section<'r, 't> {
     fn ask(&mut self, key: &str, unit: Unit) -> Option<&'r Value<'t>> {
         self.known.push(key.to_owned());
         let value = self.find(key);
-        let found =
-            value.map(|value| (self.reader.line(value.span().start), &self.reader.text[value.span()]));
-        self.reader.asked.push(Asked { path: self.path_of(key), unit, found });
+        let found = value.map(|value| {
+            (
+                self.reader.line(value.span().start),
+                &self.reader.text[value.span()],
+            )
+        });
+        self.reader.asked.push(Asked {
+            path: self.path_of(key),
+            unit,
+            found,
+        });
         value
     }
 
@@ -375,5 +423,9 @@ impl<'r, 't> Section<'r, 't> {
 }
 
 fn joined(section: &str, key: &str) -> String {
-    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+    if section.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{section}.{key}")
+    }
 }

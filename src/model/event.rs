@@ -180,7 +180,9 @@ impl std::fmt::Display for Rejection {
         match self {
             Self::Subject(what) => write!(f, "misaddressed: {what}"),
             Self::Payload(what) => write!(f, "undecodable: {what}"),
-            Self::TooLarge { what, size, limit } => write!(f, "too large: {what} is {size}, the limit is {limit}"),
+            Self::TooLarge { what, size, limit } => {
+                write!(f, "too large: {what} is {size}, the limit is {limit}")
+            }
             Self::Limit { limit, max } => write!(f, "limit reached: {limit} is {max}"),
             Self::Policy(what) => write!(f, "policy refused: {what}"),
         }

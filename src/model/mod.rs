@@ -7,7 +7,9 @@ pub mod session;
 pub mod signal;
 pub mod state;
 
-pub use event::{EngineEvent, EngineWhat, Event, EventBody, Rejection, RejectedEvent, SessionEvent, UserEvent};
+pub use event::{
+    EngineEvent, EngineWhat, Event, EventBody, RejectedEvent, Rejection, SessionEvent, UserEvent,
+};
 pub use id::{Address, Token, TokenError};
 pub use policy::{Policy, PolicyError, Profile, Promise};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
@@ -26,8 +28,11 @@ pub type Millis = u64;
 /// ```
 #[must_use]
 pub fn partition_of(tenant: &str, user: &str, partitions: u16) -> u16 {
-    let hash = tenant.bytes().chain(user.bytes()).fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = tenant
+        .bytes()
+        .chain(user.bytes())
+        .fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
     (hash % u32::from(partitions)) as u16
 }

@@ -41,8 +41,20 @@ impl Fleet {
                 policy_hash: wire::policy::hash(partition.policy()).into(),
             })
             .collect();
-        let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
-        Self { partitions, derived, policies, encoding, position: 0, log_time: 0, events: Vec::new(), ignored_fields: 0 }
+        let policies = partitions
+            .iter()
+            .map(|partition| Arc::clone(partition.policy()))
+            .collect();
+        Self {
+            partitions,
+            derived,
+            policies,
+            encoding,
+            position: 0,
+            log_time: 0,
+            events: Vec::new(),
+            ignored_fields: 0,
+        }
     }
 
     /// Folds one entry of the log; what it tells and was not told before goes to the outbox.
@@ -80,7 +92,10 @@ impl Fleet {
         (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
         for event in self.events.drain(..) {
             if !outbox.was_told(number, event.seq, event.k) {
-                let reached = Reached { k: event.k + 1, ..derived.clone() };
+                let reached = Reached {
+                    k: event.k + 1,
+                    ..derived.clone()
+                };
                 outbox.tell(number, reached, super::told::messages(&event, self.encoding));
             }
         }
@@ -90,7 +105,11 @@ impl Fleet {
     #[must_use]
     pub fn snapshot(&self, number: u16) -> Snapshot {
         let at = usize::from(number);
-        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
+        Snapshot {
+            partition: number,
+            reached: self.derived[at].clone(),
+            bytes: self.partitions[at].checkpoint(),
+        }
     }
 
     /// The log time at which an entry would first have something to settle.
@@ -102,7 +121,9 @@ impl Fleet {
     /// Whether `policy` is in force in every partition.
     #[must_use]
     pub fn is_under(&self, policy: &Policy) -> bool {
-        self.partitions.iter().all(|partition| **partition.policy() == *policy)
+        self.partitions
+            .iter()
+            .all(|partition| **partition.policy() == *policy)
     }
 
     /// The partitions in the order of their numbers.

@@ -57,7 +57,9 @@ impl Lane {
 
     /// Starts a commit; the one before has to be confirmed.
     fn start_commit(&self, batch: Batch) {
-        self.batches.try_send(batch).expect("one commit at a time, and the lane ends only with its outcome");
+        self.batches
+            .try_send(batch)
+            .expect("one commit at a time, and the lane ends only with its outcome");
     }
 
     async fn outcome(&mut self) -> Result<(), CommitError> {
@@ -116,7 +118,10 @@ impl Live {
         }
         // The local clock decides only when the next tick is published. A millisecond more, since log times are truncated.
         let log_time = self.fleet.log_time();
-        let due = self.fleet.next_due().map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
+        let due = self
+            .fleet
+            .next_due()
+            .map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
         self.due.send_replace(due);
     }
 
@@ -144,12 +149,18 @@ impl Live {
             Ok::<(), CommitError>(())
         });
         let Ok(drained) = drained.await else {
-            return Err(RuntimeError::Shutdown { pending: self.outbox.len(), seconds: SHUTDOWN_PATIENCE.as_secs() });
+            return Err(RuntimeError::Shutdown {
+                pending: self.outbox.len(),
+                seconds: SHUTDOWN_PATIENCE.as_secs(),
+            });
         };
         drained?;
         match timeout(SHUTDOWN_PATIENCE, self.keeper.finish()).await {
             Ok(0) => info!(position = self.fleet.position(), "drained"),
-            Ok(failed) => warn!(failed, "drained, but some checkpoints were not stored: the next start replays more"),
+            Ok(failed) => warn!(
+                failed,
+                "drained, but some checkpoints were not stored: the next start replays more"
+            ),
             Err(_) => warn!("drained, but checkpoints were not stored in time: the next start replays more"),
         }
         Ok(())

@@ -41,29 +41,20 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
     let (kind, about, subject, payload, gone) = match &event.body {
         EventBody::Session(of) => {
             let key = subject::session_key(&of.tenant, &of.user, &of.session);
-            let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Commit, &key)));
-            let subject = subject::session(Form::Commit, &key);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
+            let subject = subject::session(Form::Told, &key);
             (
-<<<<<<< HEAD
-                attributes.message(
-                    subject::rejected(Form::Told, event.partition),
-                    payload,
-                    encoding,
-                ),
-                None,
-=======
                 "session",
                 key,
                 subject,
                 encoding.write(&told::Session::of(event, of)),
                 gone,
->>>>>>> wire
             )
         }
         EventBody::User(of) => {
             let key = subject::user_key(&of.tenant, &of.user);
-            let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Commit, &key)));
-            let subject = subject::user(Form::Commit, &key);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
+            let subject = subject::user(Form::Told, &key);
             (
                 "user",
                 key,
@@ -73,29 +64,16 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
             )
         }
         EventBody::Engine(of) => {
-            let subject = subject::engine(Form::Commit, event.partition);
+            let subject = subject::engine(Form::Told, event.partition);
             let payload = encoding.write(&told::Engine::of(event, of));
             ("engine", event.partition.to_string(), subject, payload, None)
         }
         EventBody::Rejected(of) => {
-            let subject = subject::rejected(Form::Commit, event.partition);
+            let subject = subject::rejected(Form::Told, event.partition);
             let payload = encoding.write(&told::Rejected::of(event, of));
             ("rejected", event.partition.to_string(), subject, payload, None)
         }
     };
-<<<<<<< HEAD
-    [Some(told), gone].into_iter().flatten()
-}
-
-fn session(event: &Event, of: &SessionEvent, encoding: Encoding) -> (Message, Option<Message>) {
-    let told = told::Session::of(event, of);
-    let payload = encoding.write(&told);
-    let key = subject::session_key(&of.tenant, &of.user, &of.session);
-    let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
-    let to = subject::session(Form::Told, &key);
-    let id = told.id.into_owned();
-=======
->>>>>>> wire
     let attributes = Attributes {
         id: event.id(),
         kind,
@@ -103,45 +81,9 @@ fn session(event: &Event, of: &SessionEvent, encoding: Encoding) -> (Message, Op
         at_ms: event.at_ms,
         about,
     };
-<<<<<<< HEAD
-    (attributes.message(to, payload, encoding), gone)
-}
-
-fn user(event: &Event, of: &UserEvent, encoding: Encoding) -> (Message, Option<Message>) {
-    let told = told::User::of(event, of);
-    let payload = encoding.write(&told);
-    let key = subject::user_key(&of.tenant, &of.user);
-    let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
-    let to = subject::user(Form::Told, &key);
-    let id = told.id.into_owned();
-    let attributes = Attributes {
-        id,
-        kind: "user",
-        partition: event.partition,
-        at_ms: event.at_ms,
-        subject: key,
-    };
-    (attributes.message(to, payload, encoding), gone)
-}
-
-fn engine(told: &told::Engine<'_>, encoding: Encoding) -> Message {
-    let attributes = Attributes {
-        id: told.id.to_string(),
-        kind: "engine",
-        partition: told.partition,
-        at_ms: told.at_ms,
-        subject: told.partition.to_string(),
-    };
-    attributes.message(
-        subject::engine(Form::Told, told.partition),
-        encoding.write(told),
-        encoding,
-    )
-=======
     [Some(attributes.message(subject, payload, encoding)), gone]
         .into_iter()
         .flatten()
->>>>>>> wire
 }
 
 /// What takes a key out of its bucket: the bucket sources it onto the key, and forgets it after [`GONE_TTL`].
@@ -223,7 +165,7 @@ impl RuntimeEvent {
             about: self.partition.to_string(),
         };
         attributes.message(
-            subject::engine(Form::Commit, self.partition),
+            subject::engine(Form::Told, self.partition),
             encoding.write(&told),
             encoding,
         )

@@ -32,10 +32,7 @@ pub use told::ToldEvent;
 
 /// The version of the contract, additions included, as `presence.v1.info` tells it.
 pub const CONTRACT: &str = "1.0";
-<<<<<<< HEAD
-=======
 
->>>>>>> wire
 /// The version of the contract that payloads name.
 pub const CONTRACT_VERSION: u8 = 1;
 

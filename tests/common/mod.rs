@@ -33,7 +33,9 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condit
 
 /// What `future` gives; fails with `what` when patience ends.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else { panic!("waited {PATIENCE:?} in vain: {what}") };
+    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else {
+        panic!("waited {PATIENCE:?} in vain: {what}")
+    };
     value
 }
 
@@ -41,7 +43,11 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub fn binary() -> PathBuf {
     let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/bin/nats-server"));
     let binary = std::env::var_os("NATS_SERVER").map_or(fetched, PathBuf::from);
-    assert!(binary.is_file(), "{} is missing: `make tools` fetches it", binary.display());
+    assert!(
+        binary.is_file(),
+        "{} is missing: `make tools` fetches it",
+        binary.display()
+    );
     binary
 }
 
@@ -58,7 +64,10 @@ impl TestServer {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let child = Self::spawn(&dir, "-1");
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", || async { std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in) }).await;
+        let port = eventually("the server tells its port", || async {
+            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
+        })
+        .await;
         let server = Self { dir, port, child };
         server.answers().await;
         server
@@ -68,14 +77,27 @@ impl TestServer {
     pub async fn with_topology() -> (Self, Nats) {
         let server = Self::start().await;
         let nats = server.connect().await;
-        topology::setup(&nats, &Parameters::default()).await.expect("an empty server takes the topology");
+        topology::setup(&nats, &Parameters::default())
+            .await
+            .expect("an empty server takes the topology");
         (server, nats)
     }
 
     fn spawn(dir: &TempDir, port: &str) -> Child {
-        let log = std::fs::File::options().create(true).append(true).open(dir.path().join("log")).expect("a log file");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(dir.path().join("log"))
+            .expect("a log file");
         Command::new(binary())
-            .args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"])
+            .args([
+                "--addr",
+                "127.0.0.1",
+                "--port",
+                port,
+                "--jetstream",
+                "--store_dir",
+            ])
             .arg(dir.path())
             .arg("--ports_file_dir")
             .arg(dir.path())
@@ -141,7 +163,11 @@ impl Drop for TestServer {
         self.child.wait().ok();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            let warnings = log.lines().filter(|line| !line.contains("[INF]")).collect::<Vec<_>>().join("\n");
+            let warnings = log
+                .lines()
+                .filter(|line| !line.contains("[INF]"))
+                .collect::<Vec<_>>()
+                .join("\n");
             eprintln!("the server's log but for information:\n{warnings}");
         }
     }
@@ -154,7 +180,10 @@ fn port_in(ports: &str) -> Option<u16> {
 }
 
 pub async fn connect(url: &str) -> Nats {
-    let options = ConnectOptions { url: Some(url.into()), ..ConnectOptions::default() };
+    let options = ConnectOptions {
+        url: Some(url.into()),
+        ..ConnectOptions::default()
+    };
     Nats::connect(&options).await.expect("the server lets us in")
 }
 
@@ -198,12 +227,19 @@ impl Wire {
 
     /// Cuts every connection; new ones are whole.
     pub fn cut(&self) {
-        self.state.send_modify(|state| *state = WireState { deaf: false, generation: state.generation + 1 });
+        self.state.send_modify(|state| {
+            *state = WireState {
+                deaf: false,
+                generation: state.generation + 1,
+            }
+        });
     }
 }
 
 async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireState>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let generation = state.borrow_and_update().generation;
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();

@@ -96,7 +96,9 @@ pub struct Fence {
 pub enum CommitError {
     /// The partition is somebody else's now. Of this partition the batch will never be stored, unless it was before the
     /// fence was taken; the new owner knows.
-    #[error("partition {partition} was taken over by {owner} (epoch {epoch}): one engine owns a partition, so this one stops; if that one was started by mistake, stop it and start this one again")]
+    #[error(
+        "partition {partition} was taken over by {owner} (epoch {epoch}): one engine owns a partition, so this one stops; if that one was started by mistake, stop it and start this one again"
+    )]
     FenceLost {
         /// The partition.
         partition: u16,
@@ -106,14 +108,18 @@ pub enum CommitError {
         epoch: u64,
     },
     /// The partition's progress is gone. The batch was not stored.
-    #[error("the progress of partition {partition} is gone from PRESENCE_EVENTS, it was deleted or the stream was made anew: start the engine again to take a new fence")]
+    #[error(
+        "the progress of partition {partition} is gone from PRESENCE_EVENTS, it was deleted or the stream was made anew: start the engine again to take a new fence"
+    )]
     ProgressVanished {
         /// The partition.
         partition: u16,
     },
     /// The partition's progress is older than what was acknowledged: the stream lost its end. The batch was not stored,
     /// and some before it neither.
-    #[error("the progress of partition {partition} went back from sequence {expected} of PRESENCE_EVENTS to {found}, the server lost what it had acknowledged: start the engine again to tell it anew")]
+    #[error(
+        "the progress of partition {partition} went back from sequence {expected} of PRESENCE_EVENTS to {found}, the server lost what it had acknowledged: start the engine again to tell it anew"
+    )]
     ProgressRewound {
         /// The partition.
         partition: u16,
@@ -123,7 +129,9 @@ pub enum CommitError {
         expected: u64,
     },
     /// A progress that can't be read. Nothing was stored.
-    #[error("the progress of partition {partition} can't be read ({cause}): `nats stream get PRESENCE_EVENTS -S presence.v1.progress.{partition}` shows it")]
+    #[error(
+        "the progress of partition {partition} can't be read ({cause}): `nats stream get PRESENCE_EVENTS -S presence.v1.progress.{partition}` shows it"
+    )]
     ProgressUnreadable {
         /// The partition.
         partition: u16,
@@ -131,7 +139,9 @@ pub enum CommitError {
         cause: String,
     },
     /// The server refuses this batch for good. It was not stored.
-    #[error("PRESENCE_EVENTS refuses a commit for good: {description} (error {code}); `presence setup --dry-run` shows whether the stream is as it has to be")]
+    #[error(
+        "PRESENCE_EVENTS refuses a commit for good: {description} (error {code}); `presence setup --dry-run` shows whether the stream is as it has to be"
+    )]
     Refused {
         /// The server's error code.
         code: u64,
@@ -166,7 +176,15 @@ impl CommitLane {
     #[must_use]
     pub fn new(nats: &Nats, owner: Owner, log_created: &str, fold_version: u32) -> Self {
         let (nats, log_created) = (nats.clone(), log_created.to_owned());
-        Self { nats, owner, log_created, fold_version, commits: 0, held: BTreeMap::new(), open: false }
+        Self {
+            nats,
+            owner,
+            log_created,
+            fold_version,
+            commits: 0,
+            held: BTreeMap::new(),
+            open: false,
+        }
     }
 
     /// Our epoch of a partition; `None` if we don't have its fence.
@@ -185,13 +203,24 @@ impl CommitLane {
     /// # Panics
     /// If there are no partitions, more than a batch takes, or one comes twice.
     pub async fn take_fences(&mut self, partitions: &[u16]) -> Result<Vec<Fence>, CommitError> {
-        assert!(!self.open, "a commit was dropped in this lane, its outcome is not known");
+        assert!(
+            !self.open,
+            "a commit was dropped in this lane, its outcome is not known"
+        );
         self.open = true;
         let fences = loop {
             let found = self.read_all(partitions).await?;
             let commit = self.next_commit();
-            let fences: Vec<_> = partitions.iter().zip(&found).map(|(p, found)| fence(*p, found.as_ref())).collect();
-            let (parts, progress) = fences.iter().zip(found).map(|(fence, found)| self.taking(fence, found, &commit)).unzip();
+            let fences: Vec<_> = partitions
+                .iter()
+                .zip(&found)
+                .map(|(p, found)| fence(*p, found.as_ref()))
+                .collect();
+            let (parts, progress) = fences
+                .iter()
+                .zip(found)
+                .map(|(fence, found)| self.taking(fence, found, &commit))
+                .unzip();
             match self.drive(&commit, Vec::new(), parts, progress).await {
                 Ok(()) => break fences,
                 Err(CommitError::Refused { code, description }) => {
@@ -201,7 +230,11 @@ impl CommitLane {
             }
         };
         self.open = false;
-        info!(owner = self.owner.as_str(), partitions = partitions.len(), "took the fences");
+        info!(
+            owner = self.owner.as_str(),
+            partitions = partitions.len(),
+            "took the fences"
+        );
         Ok(fences)
     }
 
@@ -214,15 +247,28 @@ impl CommitLane {
     /// If the batch has no progress or more messages than [`BATCH_MESSAGES_MAX`], if a partition's fence was not taken,
     /// and if an earlier commit was dropped or failed.
     pub async fn commit(&mut self, batch: Batch) -> Result<(), CommitError> {
-        assert!(!self.open, "a commit failed or was dropped in this lane, its outcome is not known");
-        assert!(batch.messages.len() + batch.progress.len() <= BATCH_MESSAGES_MAX, "a batch is within its limit");
+        assert!(
+            !self.open,
+            "a commit failed or was dropped in this lane, its outcome is not known"
+        );
+        assert!(
+            batch.messages.len() + batch.progress.len() <= BATCH_MESSAGES_MAX,
+            "a batch is within its limit"
+        );
         self.open = true;
         let commit = self.next_commit();
         let mut parts = Vec::with_capacity(batch.progress.len());
         let mut progress = Vec::with_capacity(batch.progress.len());
         for (partition, position) in batch.progress {
-            let held = self.held.get(&partition).expect("only partitions whose fence we have are committed");
-            parts.push(Part { partition, epoch: held.epoch, expected: Some(held.known.clone()) });
+            let held = self
+                .held
+                .get(&partition)
+                .expect("only partitions whose fence we have are committed");
+            parts.push(Part {
+                partition,
+                epoch: held.epoch,
+                expected: Some(held.known.clone()),
+            });
             progress.push(self.progress(held.epoch, &commit, position));
         }
         self.drive(&commit, batch.messages, parts, progress).await?;
@@ -250,13 +296,28 @@ impl CommitLane {
                     Outcome::Waited
                 }
                 Step::Done(known) => {
-                    debug!(commit, attempts = protocol.attempts(), messages = outbound.count(), "committed");
+                    debug!(
+                        commit,
+                        attempts = protocol.attempts(),
+                        messages = outbound.count(),
+                        "committed"
+                    );
                     let held = parts.iter().zip(known);
-                    self.held.extend(held.map(|(part, known)| (part.partition, Held { epoch: part.epoch, known })));
+                    self.held.extend(held.map(|(part, known)| {
+                        (
+                            part.partition,
+                            Held {
+                                epoch: part.epoch,
+                                known,
+                            },
+                        )
+                    }));
                     return Ok(());
                 }
                 Step::Lost(loss) => return Err(loss.into()),
-                Step::Refused { code, description } => return Err(CommitError::Refused { code, description }),
+                Step::Refused { code, description } => {
+                    return Err(CommitError::Refused { code, description });
+                }
             };
             tell(commit, &outcome);
             step = protocol.next(outcome);
@@ -265,7 +326,10 @@ impl CommitLane {
 
     async fn read_all(&self, partitions: &[u16]) -> Result<Vec<Option<StoredProgress>>, CommitError> {
         // Collected first: a stream over the borrowing iterator would keep this future from being `Send`.
-        let reads: Vec<_> = partitions.iter().map(|partition| read_until_answered(&self.nats, *partition)).collect();
+        let reads: Vec<_> = partitions
+            .iter()
+            .map(|partition| read_until_answered(&self.nats, *partition))
+            .collect();
         let mut found = Vec::with_capacity(partitions.len());
         let mut reads = stream::iter(reads).buffered(READS_AT_ONCE);
         while let Some(progress) = reads.next().await {
@@ -282,7 +346,10 @@ impl CommitLane {
     /// What takes a fence: the progress that was found, with us as its owner.
     fn taking(&self, fence: &Fence, found: Option<StoredProgress>, commit: &str) -> (Part, Progress) {
         let epoch = fence.epoch;
-        let expected = found.as_ref().map(|found| Known { seq: found.seq, commit: found.progress.commit.as_str().into() });
+        let expected = found.as_ref().map(|found| Known {
+            seq: found.seq,
+            commit: found.progress.commit.as_str().into(),
+        });
         let progress = match found {
             Some(found) => Progress {
                 owner: self.owner.as_str().to_owned(),
@@ -291,12 +358,24 @@ impl CommitLane {
                 ..found.progress
             },
             None => {
-                let start =
-                    Position { input_seq: 0, input_ts: 0, k: 0, policy_hash: String::new(), generation: 0 };
+                let start = Position {
+                    input_seq: 0,
+                    input_ts: 0,
+                    k: 0,
+                    policy_hash: String::new(),
+                    generation: 0,
+                };
                 self.progress(epoch, commit, start)
             }
         };
-        (Part { partition: fence.partition, epoch, expected }, progress)
+        (
+            Part {
+                partition: fence.partition,
+                epoch,
+                expected,
+            },
+            progress,
+        )
     }
 
     fn progress(&self, epoch: u64, commit: &str, position: Position) -> Progress {
@@ -318,7 +397,11 @@ impl CommitLane {
 
 fn fence(partition: u16, found: Option<&StoredProgress>) -> Fence {
     let epoch = found.map_or(0, |found| found.progress.epoch) + 1;
-    Fence { partition, epoch, found: found.map(|found| found.progress.clone()) }
+    Fence {
+        partition,
+        epoch,
+        found: found.map(|found| found.progress.clone()),
+    }
 }
 
 /// Reads a progress, over and over until somebody answers.
@@ -355,7 +438,12 @@ async fn read_found(nats: &Nats, partition: u16) -> Outcome {
         // Nothing that we have written, so whoever wrote it owns the partition, whatever that means to him.
         Err(ReadError::Unreadable(cause)) => {
             let owner = format!("somebody who writes no progress ({cause})").into();
-            Outcome::Progress(Some(Found { seq: 0, commit: "".into(), owner, epoch: u64::MAX }))
+            Outcome::Progress(Some(Found {
+                seq: 0,
+                commit: "".into(),
+                owner,
+                epoch: u64::MAX,
+            }))
         }
     }
 }
@@ -364,7 +452,10 @@ fn tell(commit: &str, outcome: &Outcome) {
     match outcome {
         Outcome::Unknown => warn!(commit, "the outcome of a commit is unknown, reading the progress"),
         Outcome::Refused { code, description } => {
-            warn!(commit, code, description, "a commit was refused, reading the progress");
+            warn!(
+                commit,
+                code, description, "a commit was refused, reading the progress"
+            );
         }
         Outcome::Acked { .. } | Outcome::Progress(_) | Outcome::ReadFailed | Outcome::Waited => {}
     }
@@ -373,13 +464,30 @@ fn tell(commit: &str, outcome: &Outcome) {
 impl From<Loss> for CommitError {
     fn from(loss: Loss) -> Self {
         match loss {
-            Loss::TakenOver { partition, owner, epoch } => {
-                Self::FenceLost { partition, owner: owner.into(), epoch }
-            }
+            Loss::TakenOver {
+                partition,
+                owner,
+                epoch,
+            } => Self::FenceLost {
+                partition,
+                owner: owner.into(),
+                epoch,
+            },
             Loss::Vanished { partition } => Self::ProgressVanished { partition },
-            Loss::Rewound { partition, found, expected } => Self::ProgressRewound { partition, found, expected },
+            Loss::Rewound {
+                partition,
+                found,
+                expected,
+            } => Self::ProgressRewound {
+                partition,
+                found,
+                expected,
+            },
         }
     }
 }
 
-const _: () = assert!(names::PARTITIONS_MAX as usize <= BATCH_MESSAGES_MAX, "all fences are taken in one batch");
+const _: () = assert!(
+    names::PARTITIONS_MAX as usize <= BATCH_MESSAGES_MAX,
+    "all fences are taken in one batch"
+);

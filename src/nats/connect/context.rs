@@ -30,7 +30,9 @@ impl ConnectOptions {
     /// # Errors
     /// [`ConnectError::Options`] if there is no such context or it can't be read; names the file and what to do.
     pub fn with_context(mut self, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConnectError> {
-        let Some(name) = &self.context else { return Ok(self) };
+        let Some(name) = &self.context else {
+            return Ok(self);
+        };
         let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let path = file(name, env("XDG_CONFIG_HOME"), home.as_deref())?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -39,8 +41,12 @@ impl ConnectOptions {
                 path.display()
             ))
         })?;
-        let context: Context = serde_json::from_str(&text)
-            .map_err(|error| ConnectError::Options(format!("{} is not a context of the nats tool: {error}", path.display())))?;
+        let context: Context = serde_json::from_str(&text).map_err(|error| {
+            ConnectError::Options(format!(
+                "{} is not a context of the nats tool: {error}",
+                path.display()
+            ))
+        })?;
         self.fill(context, home.as_deref());
         Ok(self)
     }
@@ -71,14 +77,18 @@ impl ConnectOptions {
 /// Where the tool keeps the context `name`.
 fn file(name: &str, config_home: Option<OsString>, home: Option<&Path>) -> Result<PathBuf, ConnectError> {
     if name.is_empty() || name.contains(['/', '\\']) || name.contains("..") {
-        return Err(ConnectError::Options(format!("`{name}` is not the name of a context, `nats context ls` shows them")));
+        return Err(ConnectError::Options(format!(
+            "`{name}` is not the name of a context, `nats context ls` shows them"
+        )));
     }
     let base = config_home
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
         .or_else(|| home.map(|home| home.join(".config")))
         .ok_or_else(|| {
-            ConnectError::Options("neither XDG_CONFIG_HOME nor HOME is set, so no context can be found; set one".into())
+            ConnectError::Options(
+                "neither XDG_CONFIG_HOME nor HOME is set, so no context can be found; set one".into(),
+            )
         })?;
     Ok(base.join("nats").join("context").join(format!("{name}.json")))
 }
@@ -109,7 +119,11 @@ mod tests {
             "HOME" => Some("/home/me".into()),
             _ => None,
         };
-        ConnectOptions { context: Some("ops".into()), ..options }.with_context(env)
+        ConnectOptions {
+            context: Some("ops".into()),
+            ..options
+        }
+        .with_context(env)
     }
 
     const OPS: &str = r#"{"description":"", "url":"nats://ops:4222", "user":"", "creds":"~/ops.creds", "ca":"/etc/ca.pem",
@@ -126,17 +140,37 @@ mod tests {
 
     #[test]
     fn what_is_given_wins_over_the_context() {
-        let given = ConnectOptions { url: Some("nats://here".into()), user: Some("me".into()), ..ConnectOptions::default() };
+        let given = ConnectOptions {
+            url: Some("nats://here".into()),
+            user: Some("me".into()),
+            ..ConnectOptions::default()
+        };
         let options = load(OPS, given).unwrap();
-        assert_eq!((options.url.as_deref(), options.user.as_deref()), (Some("nats://here"), Some("me")));
-        assert_eq!(options.creds, None, "credentials of somebody else would be somebody else");
+        assert_eq!(
+            (options.url.as_deref(), options.user.as_deref()),
+            (Some("nats://here"), Some("me"))
+        );
+        assert_eq!(
+            options.creds, None,
+            "credentials of somebody else would be somebody else"
+        );
     }
 
     #[test]
     fn a_missing_context_is_named_with_its_file() {
-        let options = ConnectOptions { context: Some("nope".into()), ..ConnectOptions::default() };
-        let error = options.with_context(|name| (name == "HOME").then(|| "/nowhere".into())).unwrap_err();
-        assert!(error.to_string().contains("/nowhere/.config/nats/context/nope.json"), "{error}");
+        let options = ConnectOptions {
+            context: Some("nope".into()),
+            ..ConnectOptions::default()
+        };
+        let error = options
+            .with_context(|name| (name == "HOME").then(|| "/nowhere".into()))
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("/nowhere/.config/nats/context/nope.json"),
+            "{error}"
+        );
     }
 
     #[test]

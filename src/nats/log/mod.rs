@@ -27,10 +27,14 @@ pub struct LogIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The log is another one, or ends before what was read of it.
-    #[error("PRESENCE_LOG is not the log that was read until now: {0}; start the engine again, it excuses what was lost")]
+    #[error(
+        "PRESENCE_LOG is not the log that was read until now: {0}; start the engine again, it excuses what was lost"
+    )]
     Replaced(String),
     /// Entries that were not read are gone.
-    #[error("PRESENCE_LOG lost entries before they were read: {next_seq} was next, {first_seq} is the first that is there; start the engine again, it excuses what was lost, and consider a longer engine.log_retention")]
+    #[error(
+        "PRESENCE_LOG lost entries before they were read: {next_seq} was next, {first_seq} is the first that is there; start the engine again, it excuses what was lost, and consider a longer engine.log_retention"
+    )]
     Cut {
         /// The sequence that was to be read next.
         next_seq: u64,
@@ -58,11 +62,21 @@ impl LogIdentity {
             .await
             .map_err(|error| LogError::Server(error.to_string()))?;
         match info {
-            Info { error: Some(error), .. } if error.err_code == STREAM_NOT_FOUND => Err(LogError::Missing),
-            Info { error: Some(error), .. } => Err(LogError::Server(error.description)),
-            Info { error: None, created, state } => {
-                Ok(Self { created, first_seq: state.first_seq.max(1), last_seq: state.last_seq })
-            }
+            Info {
+                error: Some(error), ..
+            } if error.err_code == STREAM_NOT_FOUND => Err(LogError::Missing),
+            Info {
+                error: Some(error), ..
+            } => Err(LogError::Server(error.description)),
+            Info {
+                error: None,
+                created,
+                state,
+            } => Ok(Self {
+                created,
+                first_seq: state.first_seq.max(1),
+                last_seq: state.last_seq,
+            }),
         }
     }
 }
@@ -98,7 +112,11 @@ struct InfoState {
 /// [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
     let server = |error: &dyn std::fmt::Display| LogError::Server(error.to_string());
-    let stream = nats.jetstream.get_stream_no_info(names::LOG).await.map_err(|error| server(&error))?;
+    let stream = nats
+        .jetstream
+        .get_stream_no_info(names::LOG)
+        .await
+        .map_err(|error| server(&error))?;
     match stream.get_raw_message(seq).await {
         Ok(message) => Ok(u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).ok()),
         Err(error) => match error.kind() {
@@ -153,8 +171,18 @@ impl LogReader {
     #[must_use]
     pub fn start(nats: &Nats, created: &str, partitions: Partitions, next_seq: u64) -> Self {
         let (sender, chunks) = mpsc::channel(reader::CHUNKS_AHEAD);
-        let task = tokio::spawn(reader::run(nats.clone(), created.to_owned(), partitions, next_seq, sender));
-        Self { chunks, failed: None, task }
+        let task = tokio::spawn(reader::run(
+            nats.clone(),
+            created.to_owned(),
+            partitions,
+            next_seq,
+            sender,
+        ));
+        Self {
+            chunks,
+            failed: None,
+            task,
+        }
     }
 
     /// What is there: at least one entry and at most [`CHUNK_MAX`](Self::CHUNK_MAX). Waits for it, for ever if need be.

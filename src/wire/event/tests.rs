@@ -172,10 +172,7 @@ fn an_offline_event_is_followed_by_what_empties_its_key() {
         .collect::<Vec<_>>()
         .try_into()
         .unwrap();
-    assert_eq!(
-        gone.subject,
-        "presence.v1.gone.session.acme.carol=40x.tab-1"
-    );
+    assert_eq!(gone.subject, "presence.v1.gone.session.acme.carol=40x.tab-1");
     assert_eq!(
         gone.headers,
         [("KV-Operation", "DEL".to_owned()), ("Nats-TTL", "5m".to_owned())]

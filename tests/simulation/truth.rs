@@ -1,0 +1,249 @@
+//! What has to be told: one undisturbed fold of the whole log, without outbox, commits or checkpoints; and the invariants that
+//! can be seen in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use presence::fold::{Body, IndexKey, Partition};
+use presence::model::{Cause, EngineWhat, Event, EventBody, Millis, Policy, SessionEvent, State};
+use presence::nats::LogMessage;
+use presence::wire::{self, Encoding, Route};
+
+use crate::events::Published;
+use crate::logs::{PARTITIONS, Said};
+
+/// A message, as it has to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) subject: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) payload: Bytes,
+}
+
+/// Per partition, what it tells and what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    pub(crate) told: Vec<Told>,
+    /// Behind each of its entries, its checkpoint.
+    pub(crate) states: BTreeMap<u64, Vec<u8>>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Told {
+    pub(crate) fn of(published: &Published) -> Self {
+        let is_its_own = |(name, _): &&(&str, String)| *name != "Presence-Epoch";
+        let headers = published.headers.iter().filter(is_its_own).cloned().collect();
+        Self {
+            subject: published.subject.clone(),
+            headers,
+            payload: published.payload.clone(),
+        }
+    }
+}
+
+/// Folds a story, partition by partition; with another width of the wheel than the engine's, if wanted.
+pub(crate) fn of(story: &[Said], wheel_tick: Millis) -> Vec<Truth> {
+    (0..PARTITIONS)
+        .map(|number| Truth::of(number, story, wheel_tick))
+        .collect()
+}
+
+impl Truth {
+    fn of(number: u16, story: &[Said], wheel_tick: Millis) -> Self {
+        let mut truth = Self::default();
+        let mut partition = Partition::with_wheel_tick(number, IndexKey(3, 4), wheel_tick);
+        let mut witness = Witness::default();
+        for (seq, said) in (1..).zip(story) {
+            let message = wire::LogMessage {
+                seq,
+                ts: said.ts_ms,
+                subject: &said.subject,
+                payload: &said.payload,
+                content_type: said.content_type.as_deref(),
+            };
+            let read = message.read(PARTITIONS);
+            match read.route {
+                Route::Partition(other) if other != number => continue,
+                Route::Nobody => continue,
+                Route::Partition(_) | Route::All => {}
+            }
+            let before = Arc::clone(partition.policy());
+            let first = truth.events.len();
+            let entry = read.entry();
+            let adopts = matches!(entry.body, Body::Policy(_));
+            partition.apply(&entry, &mut truth.events);
+            let state = partition.checkpoint();
+            witness.observe(said.ts_ms, &state, &partition);
+            let policies: &[&Policy] = if adopts {
+                &[&before, partition.policy()]
+            } else {
+                &[&before]
+            };
+            truth.events[first..]
+                .iter()
+                .for_each(|event| witness.hear(event, policies));
+            truth.states.insert(seq, state);
+        }
+        for event in &truth.events {
+            truth
+                .told
+                .extend(wire::event::messages(event, Encoding::Json).map(|message| Told {
+                    subject: message.subject,
+                    headers: message.headers,
+                    payload: message.payload,
+                }));
+        }
+        truth
+    }
+}
+
+/// Watches one partition's fold and holds it against I1 to I3, I9 and I10.
+#[derive(Debug, Default)]
+struct Witness {
+    started: bool,
+    hi: Millis,
+    w: Millis,
+    was_set_back: bool,
+    /// What nobody watched.
+    blind: Vec<(Millis, Millis)>,
+    /// Per session, what was told last.
+    sessions: BTreeMap<[Box<str>; 3], (State, Millis)>,
+}
+
+impl Witness {
+    fn observe(&mut self, ts: Millis, state: &[u8], partition: &Partition) {
+        let [hi, w] = observed(state);
+        if self.started {
+            let step = ts.saturating_sub(self.hi);
+            assert!(w >= self.w, "I1: observed time went back from {} to {w}", self.w);
+            assert!(
+                w - self.w <= step,
+                "I1: observed time grew by {} in a step of {step}",
+                w - self.w
+            );
+            self.was_set_back |= hi < self.hi;
+        }
+        (self.started, self.hi, self.w) = (true, hi, w);
+        let due = partition.next_due();
+        assert!(
+            due.is_none_or(|due| due > hi),
+            "I3: a deadline at {due:?} is unsettled at {hi}"
+        );
+    }
+
+    fn hear(&mut self, event: &Event, policies: &[&Policy]) {
+        match &event.body {
+            EventBody::Session(session) => self.hear_session(event.at_ms, session, policies),
+            EventBody::User(user) => {
+                let of_user = self
+                    .sessions
+                    .iter()
+                    .filter(|(key, _)| key[0] == user.tenant && key[1] == user.user);
+                let mut counts = [0; 4];
+                for (_, (state, _)) in of_user {
+                    if let Some(count) = counts.get_mut(*state as usize) {
+                        *count += 1;
+                    }
+                }
+                let best = State::ALL.into_iter().zip(counts).find(|(_, count)| *count > 0);
+                // Several of a user's transitions in one entry are told in the order of their times, but each user event
+                // counts what was so when it was made.
+                assert_eq!(user.sessions, counts, "I10: {event:?}");
+                assert_eq!(
+                    user.to,
+                    best.map_or(State::Offline, |(state, _)| state),
+                    "I10: {event:?}"
+                );
+            }
+            EventBody::Engine(engine) => {
+                if engine.what == EngineWhat::Blind {
+                    self.blind.push((engine.from_ms, engine.to_ms));
+                }
+            }
+            EventBody::Rejected(_) => {}
+        }
+    }
+
+    fn hear_session(&mut self, at_ms: Millis, session: &SessionEvent, policies: &[&Policy]) {
+        let key = [
+            session.tenant.clone(),
+            session.user.clone(),
+            session.session.clone(),
+        ];
+        let before = self.sessions.insert(key, (session.to, at_ms));
+        let by_time = match session.cause {
+            Cause::Quiet | Cause::Silent => true,
+            Cause::Hidden | Cause::Frozen | Cause::Disconnected | Cause::Left => false,
+            Cause::Joined | Cause::Input | Cause::Visible | Cause::Resumed | Cause::Claimed => return,
+            Cause::Intent | Cause::Policy => return,
+        };
+        assert!(
+            session.to > session.from,
+            "I9: time moved somebody up: {session:?}"
+        );
+        let clamped = before.is_some_and(|(_, before)| before == at_ms);
+        if !by_time || clamped {
+            return;
+        }
+        let fits = policies.iter().any(|policy| is_exact(at_ms, session, policy));
+        assert!(fits, "I2: at {at_ms} {session:?} falls at no deadline of its own");
+        let in_the_dark = self.blind.iter().find(|(from, to)| *from < at_ms && at_ms < *to);
+        if !self.was_set_back {
+            assert!(
+                in_the_dark.is_none(),
+                "I9: at {at_ms} {session:?} falls into {in_the_dark:?}"
+            );
+        }
+    }
+}
+
+/// Whether the session's silence or quiet is exactly what its profile gives it.
+fn is_exact(at_ms: Millis, session: &SessionEvent, policy: &Policy) -> bool {
+    let Some((_, profile)) = policy.profiles.iter().find(|(name, _)| *name == session.profile) else {
+        return false;
+    };
+    let mut stale_after = profile.stale_after;
+    let mut idle_afters = vec![profile.idle_after];
+    if let (Some(promise), 1..) = (&profile.promise, session.every_ms) {
+        let every = Millis::from(session.every_ms).min(promise.cap);
+        stale_after = every * Millis::from(promise.factor_permille) / 1_000 + promise.slack;
+        idle_afters.push(profile.idle_after.max(every * Millis::from(promise.idle_beats)));
+    }
+    let (silence, quiet) = (
+        at_ms.wrapping_sub(session.last_seen_ms),
+        at_ms.wrapping_sub(session.last_input_ms),
+    );
+    match session.to {
+        State::Active => false,
+        State::Idle => idle_afters.contains(&quiet),
+        State::Away => idle_afters
+            .iter()
+            .any(|idle| quiet == idle + (profile.away_after - profile.idle_after)),
+        State::Stale => silence == stale_after,
+        State::Offline => silence == stale_after + (profile.offline_after - profile.stale_after),
+    }
+}
+
+/// `hi` and `W`, as a checkpoint says them behind its magic, version, number, generation, position and whether it started.
+fn observed(checkpoint: &[u8]) -> [Millis; 2] {
+    let mut rest = checkpoint
+        .strip_prefix(b"presence checkpoint\n".as_slice())
+        .expect("a checkpoint");
+    let mut number = || {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, after) = rest.split_first().expect("a whole checkpoint");
+            rest = after;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    };
+    for _ in 0..5 {
+        number();
+    }
+    [number(), number()]
+}
