@@ -156,7 +156,7 @@ impl Owner {
         match &self.phase {
             Phase::Over(_) => true,
             Phase::Live(live) => {
-                let read = live.next_seq > log.last_seq() || live.duty != Duty::Fold;
+                let read = live.duty == Duty::Fold && live.next_seq > log.last_seq();
                 read && live.outbox.is_empty() && self.lane.is_idle() && live.keeper.is_idle()
             }
             _ => false,
