@@ -47,6 +47,10 @@ impl Reached {
         }
     }
 
+    fn place(&self) -> (u32, u64, u32) {
+        (self.generation, self.seq, self.k)
+    }
+
     fn position(&self) -> Position {
         Position {
             input_seq: self.seq,
@@ -184,9 +188,12 @@ impl Outbox {
         });
     }
 
-    /// Takes a snapshot, to be stored once everything before it is committed.
+    /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
+    /// in the midst of a replay, is passed over: its commit would take the progress back, and events would be told again.
     pub fn keep(&mut self, snapshot: Snapshot) {
-        self.items.push_back(Item::Snapshot(snapshot));
+        if snapshot.reached.place() >= self.confirmed[usize::from(snapshot.partition)].place() {
+            self.items.push_back(Item::Snapshot(snapshot));
+        }
     }
 
     /// The next commit: as much from the front as one batch holds. `None` if there is nothing, or one is under way.
@@ -287,6 +294,17 @@ mod tests {
         );
         outbox.confirm();
         assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
+    }
+
+    #[test]
+    fn a_snapshot_in_the_midst_of_a_replay_takes_no_progress_back() {
+        let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
+        for behind in [reached(3, 9), reached(7, 2)] {
+            outbox.keep(Snapshot { partition: 0, reached: behind, bytes: vec![1] });
+            assert!(outbox.next_batch().is_none());
+        }
+        outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), bytes: vec![1] });
+        assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
     }
 
     #[test]

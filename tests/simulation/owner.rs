@@ -154,7 +154,6 @@ impl Owner {
     /// Whether nothing is left to do for it until something comes.
     pub(crate) fn rests(&self, log: &Log) -> bool {
         match &self.phase {
-            Phase::Over(_) => true,
             Phase::Live(live) => {
                 let read = live.duty == Duty::Fold && live.next_seq > log.last_seq();
                 read && live.outbox.is_empty() && self.lane.is_idle() && live.keeper.is_idle()

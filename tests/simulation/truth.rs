@@ -165,18 +165,14 @@ impl Witness {
             session.session.clone(),
         ];
         let before = self.sessions.insert(key, (session.to, at_ms));
-        let by_time = match session.cause {
-            Cause::Quiet | Cause::Silent => true,
-            Cause::Hidden | Cause::Frozen | Cause::Disconnected | Cause::Left => false,
+        match session.cause {
+            Cause::Quiet | Cause::Silent => {}
             Cause::Joined | Cause::Input | Cause::Visible | Cause::Resumed | Cause::Claimed => return,
+            Cause::Hidden | Cause::Frozen | Cause::Disconnected | Cause::Left => return,
             Cause::Intent | Cause::Policy => return,
-        };
-        assert!(
-            session.to > session.from,
-            "I9: time moved somebody up: {session:?}"
-        );
-        let clamped = before.is_some_and(|(_, before)| before == at_ms);
-        if !by_time || clamped {
+        }
+        assert!(session.to > session.from, "I9: time moved somebody up: {session:?}");
+        if before.is_some_and(|(_, before)| before == at_ms) {
             return;
         }
         let fits = policies.iter().any(|policy| is_exact(at_ms, session, policy));
