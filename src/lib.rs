@@ -11,6 +11,8 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 
+#![warn(unreachable_pub)]
+
 pub mod cli;
 pub mod config;
 pub mod fold;

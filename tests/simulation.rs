@@ -37,16 +37,11 @@ use run::{Blow, Fate, Plan, Run, Seen};
 
 /// Random runs of each test.
 fn runs() -> u64 {
-    std::env::var("PRESENCE_SIM_RUNS")
-        .ok()
-        .and_then(|runs| runs.parse().ok())
-        .unwrap_or(300)
+    std::env::var("PRESENCE_SIM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(300)
 }
 
 fn the_seed() -> Option<u64> {
-    std::env::var("PRESENCE_SIM_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
+    std::env::var("PRESENCE_SIM_SEED").ok().and_then(|seed| seed.parse().ok())
 }
 
 /// The seeds from `first` on, or the one that was asked for.
@@ -56,15 +51,9 @@ fn seeds(first: u64, count: u64) -> Vec<u64> {
 
 /// Runs `plan` by `run`; if that fails, tells how to see it again.
 fn told<T>(plan: Plan, run: impl FnOnce(Plan) -> T) -> T {
-    let plan = Plan {
-        tells: the_seed().is_some() && plan.blow.is_none(),
-        ..plan
-    };
+    let plan = Plan { tells: the_seed().is_some() && plan.blow.is_none(), ..plan };
     catch_unwind(AssertUnwindSafe(|| run(plan))).unwrap_or_else(|panic| {
-        eprintln!(
-            "seed {}, blow {:?}: see it again with PRESENCE_SIM_SEED={}",
-            plan.seed, plan.blow, plan.seed
-        );
+        eprintln!("seed {}, blow {:?}: see it again with PRESENCE_SIM_SEED={}", plan.seed, plan.blow, plan.seed);
         resume_unwind(panic)
     })
 }
@@ -85,20 +74,8 @@ fn exactly_once(plan: Plan) -> Seen {
 #[test]
 fn crashes_and_rivals_at_random_change_no_event() {
     for seed in seeds(1, runs()) {
-        let fate = Fate {
-            crash: 8,
-            rival: 5,
-            shutdown: 3,
-            ..Fate::default()
-        };
-        let plan = Plan {
-            seed,
-            entries: 120,
-            faults: Faults::many(),
-            fate,
-            blow: None,
-            tells: false,
-        };
+        let fate = Fate { crash: 8, rival: 5, shutdown: 3, ..Fate::default() };
+        let plan = Plan { seed, entries: 120, faults: Faults::many(), fate, blow: None, tells: false };
         told(plan, exactly_once);
     }
 }

@@ -8,6 +8,7 @@ use super::global::{Global, Output};
 use super::history::{History, Since, Stored};
 use super::output;
 use crate::wire::audit::{Auditor, Breach, Counts, Place};
+use crate::wire::told::json_line;
 use crate::wire::{EventSubject, ToldEvent};
 
 #[derive(clap::Args)]
@@ -128,12 +129,10 @@ async fn tell_breach(format: Output, history: &History, breach: &Breach) -> CliE
 
 fn text(breach: &Breach, before: Option<&Bytes>, at: Option<&Bytes>) -> String {
     let shown = |label: &str, seq: u64, payload: Option<&Bytes>| {
-        let payload = payload.map_or(Ok("no longer there".to_owned()), |payload| {
-            output::payload_line(payload)
-        });
+        let payload = payload.map_or(Ok("no longer there".into()), |payload| json_line(payload));
         format!(
             "\n  {label} {seq}: {}",
-            output::printable(&payload.unwrap_or_else(|error| error.to_string()))
+            output::printable(&payload.unwrap_or_else(|error| error.to_string().into()))
         )
     };
     let before = breach
@@ -143,6 +142,6 @@ fn text(breach: &Breach, before: Option<&Bytes>, at: Option<&Bytes>) -> String {
 }
 
 fn value(payload: &[u8]) -> Value {
-    let line = output::payload_line(payload).unwrap_or_default();
+    let line = json_line(payload).unwrap_or_default();
     serde_json::from_str(&line).unwrap_or(Value::Null)
 }

@@ -52,7 +52,12 @@ fn table(policy: &Policy) -> String {
     }
     let columns = rows[0].len();
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or_default()
+        })
         .collect();
     let aligned = |row: &Vec<String>| {
         let cells: Vec<_> = row

@@ -3,6 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+
 use crate::nats::ConnectError;
 use crate::nats::topology::TopologyError;
 use crate::wire::subject::NameError;
@@ -21,6 +24,23 @@ pub(super) enum CliError {
 }
 
 impl CliError {
+    /// A stream that can't be had; `what` it holds.
+    pub(super) fn no_stream(what: &str, error: &GetStreamError) -> Self {
+        let missing = match error.kind() {
+            GetStreamErrorKind::JetStream(answer) => answer.error_code() == ErrorCode::STREAM_NOT_FOUND,
+            GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::InvalidStreamName
+            | GetStreamErrorKind::Request => false,
+        };
+        if missing {
+            Self::No(format!(
+                "there is no stream of {what} yet: `presence setup` or an engine creates it"
+            ))
+        } else {
+            Self::Unreachable(format!("the stream of {what} can't be read: {error}; try again"))
+        }
+    }
+
     /// What to tell; nothing where nobody asks any more.
     pub(super) fn message(&self) -> Option<&str> {
         match self {

@@ -11,6 +11,7 @@ use crate::model::State;
 use crate::nats::{Nats, latest, names};
 use crate::wire::ToldEvent;
 use crate::wire::subject::{session_key, token, user_key};
+use crate::wire::told::json_line;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -59,7 +60,12 @@ fn both((payload, told): (Bytes, Option<ToldEvent>)) -> Option<(Bytes, ToldEvent
 
 /// All users of a tenant who are present, by name.
 async fn everybody(global: &Global, nats: &Nats, tenant: &str) -> Result<(), CliError> {
-    let failed = |error: latest::LatestError| CliError::No(format!("{error}; {SET_UP}"));
+    let stream = nats
+        .jetstream
+        .get_stream(names::bucket_stream(names::USERS_BUCKET))
+        .await;
+    stream.map_err(|error| CliError::no_stream(names::USERS_BUCKET, &error))?;
+    let failed = |error: latest::LatestError| CliError::Unreachable(format!("{error}; try again"));
     let mut values = latest::bucket_values(nats, names::USERS_BUCKET)
         .await
         .map_err(failed)?;
@@ -85,18 +91,10 @@ async fn everybody(global: &Global, nats: &Nats, tenant: &str) -> Result<(), Cli
     Ok(())
 }
 
-const SET_UP: &str = "if the bucket is missing, `presence setup` or an engine creates it";
-
 /// The value of a key, from the bucket's leader; `None` if there is none.
 async fn value(nats: &Nats, bucket: &str, key: &str) -> Result<Option<Bytes>, CliError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::No(format!("the bucket {bucket} can't be read: {error}; {SET_UP}"))
-    };
-    let stream = nats
-        .jetstream
-        .get_stream(names::bucket_stream(bucket))
-        .await
-        .map_err(|error| failed(&error))?;
+    let stream = nats.jetstream.get_stream(names::bucket_stream(bucket)).await;
+    let stream = stream.map_err(|error| CliError::no_stream(bucket, &error))?;
     match stream
         .get_last_raw_message_by_subject(&format!("$KV.{bucket}.{key}"))
         .await
@@ -107,7 +105,9 @@ async fn value(nats: &Nats, bucket: &str, key: &str) -> Result<Option<Bytes>, Cl
             LastRawMessageErrorKind::NoMessageFound => Ok(None),
             LastRawMessageErrorKind::InvalidSubject
             | LastRawMessageErrorKind::JetStream(_)
-            | LastRawMessageErrorKind::Other => Err(failed(&error)),
+            | LastRawMessageErrorKind::Other => Err(CliError::Unreachable(format!(
+                "the bucket {bucket} can't be read: {error}; try again"
+            ))),
         },
     }
 }
@@ -127,7 +127,8 @@ fn present(payload: &[u8]) -> Result<Option<ToldEvent>, CliError> {
 fn tell(format: Output, payload: &[u8], told: &ToldEvent) -> Result<(), CliError> {
     let line = match format {
         Output::Text => show::standing(told),
-        Output::Json => output::payload_line(payload)
+        Output::Json => json_line(payload)
+            .map(Into::into)
             .map_err(|error| CliError::No(format!("the bucket holds something that is no event: {error}")))?,
     };
     Ok(output::line(&line)?)

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::nats::{ConnectOptions, Nats};
 use crate::wire::subject::token;
 
+/// The options. Without `Debug`, since a password is among them.
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
@@ -69,9 +70,10 @@ pub(super) const TENANT_DEFAULT: &str = "main";
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// For people.
+    // Comments and not documentation: these would make every page of help twice as long.
+    // For people.
     Text,
-    /// For programs: a JSON value a line.
+    // For programs: a JSON value a line.
     Json,
 }
 
@@ -85,7 +87,7 @@ impl Global {
 
     fn connect_options(&self) -> Result<ConnectOptions, CliError> {
         let options = ConnectOptions {
-            url: self.server.clone(),
+            url: self.server.clone().filter(|url| !url.is_empty()),
             creds: self.creds.clone(),
             nkey: self.nkey.clone(),
             user: self.nats_user.clone(),

@@ -56,12 +56,8 @@ pub(super) struct History {
 impl History {
     /// Opens the history of the subjects that match `filters`; no filter is all.
     pub(super) async fn open(nats: &Nats, filters: Vec<String>, since: Since) -> Result<Self, CliError> {
-        let stream = nats.jetstream.get_stream(names::EVENTS).await.map_err(|error| {
-            CliError::No(format!(
-                "there is no history: {error}; if the stream {} is missing, `presence setup` or an engine creates it",
-                names::EVENTS
-            ))
-        })?;
+        let stream = nats.jetstream.get_stream(names::EVENTS).await;
+        let stream = stream.map_err(|error| CliError::no_stream("events", &error))?;
         let end = stream.cached_info().state.last_sequence;
         let consumer = consumer(&stream, &filters, start(since)).await?;
         let done = consumer.cached_info().num_pending == 0;

@@ -87,34 +87,25 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), CliError> {
     let global = &cli.global;
     match &cli.verb {
-        Verb::Check(args) => return check::run(global, args),
-        Verb::Schema(args) => return schema::run(global, args),
-        Verb::Up(_) | Verb::Run(_) => start_logging("info"),
-        Verb::Setup(_)
-        | Verb::Signal(_)
-        | Verb::Watch(_)
-        | Verb::Get(_)
-        | Verb::Replay(_)
-        | Verb::Audit(_) => {
-            start_logging("warn");
-        }
+        Verb::Up(args) => wait("info", up::run(global, args)),
+        Verb::Run(args) => wait("info", run::run(global, args)),
+        Verb::Setup(args) => wait("warn", setup::run(global, args)),
+        Verb::Check(args) => check::run(global, args),
+        Verb::Signal(args) => wait("warn", signal::run(global, args)),
+        Verb::Watch(args) => wait("warn", watch::run(global, args)),
+        Verb::Get(args) => wait("warn", get::run(global, args)),
+        Verb::Replay(args) => wait("warn", replay::run(global, args)),
+        Verb::Audit(args) => wait("warn", audit::run(global, args)),
+        Verb::Schema(args) => schema::run(global, args),
     }
+}
+
+/// Runs a verb that talks to NATS, with logs from `level` up.
+fn wait(level: &str, verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    start_logging(level);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| CliError::No(format!("the asynchronous runtime does not start: {error}")))?;
-    runtime.block_on(async {
-        match &cli.verb {
-            Verb::Up(args) => up::run(global, args).await,
-            Verb::Run(args) => run::run(global, args).await,
-            Verb::Setup(args) => setup::run(global, args).await,
-            Verb::Check(args) => check::run(global, args),
-            Verb::Signal(args) => signal::run(global, args).await,
-            Verb::Watch(args) => watch::run(global, args).await,
-            Verb::Get(args) => get::run(global, args).await,
-            Verb::Replay(args) => replay::run(global, args).await,
-            Verb::Audit(args) => audit::run(global, args).await,
-            Verb::Schema(args) => schema::run(global, args),
-        }
-    })
+    runtime.block_on(verb)
 }
 
 /// Logs to standard error; `RUST_LOG` goes before `level`.

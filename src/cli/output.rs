@@ -1,10 +1,8 @@
 //! Standard output: lines of text or JSON, and an end without a word where nobody reads any more.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
-
-use crate::wire::{Encoding, ReadError};
 
 /// Writes a line, at once.
 pub(super) fn line(text: &str) -> io::Result<()> {
@@ -17,6 +15,15 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 /// Writes `value` as a line of JSON, at once.
 pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     line(&serde_json::to_string(value).map_err(io::Error::other)?)
+}
+
+/// Says something beside the result to a person who is looking.
+pub(super) fn note(text: &str) {
+    let mut err = io::stderr();
+    if err.is_terminal() {
+        // Where it can't be said, nobody is looking.
+        _ = writeln!(err, "{text}");
+    }
 }
 
 /// Standard output for many lines, written when it is full and when it is flushed.
@@ -43,15 +50,4 @@ pub(super) fn time(ms: u64) -> String {
     let ms = ms.min(253_402_300_799_999);
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
     humantime::format_rfc3339_millis(at).to_string()
-}
-
-/// A told payload as a line of JSON: as it is where it is JSON, otherwise translated.
-pub(super) fn payload_line(payload: &[u8]) -> Result<String, ReadError> {
-    let translated = || Encoding::read::<serde_json::Value>(payload).map(|value| value.to_string());
-    match std::str::from_utf8(payload) {
-        Ok(text) if Encoding::of_payload(payload) == Encoding::Json && !text.contains(['\n', '\r']) => {
-            Ok(text.to_owned())
-        }
-        Ok(_) | Err(_) => translated(),
-    }
 }

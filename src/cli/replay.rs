@@ -27,6 +27,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let nats = global.connect().await?;
     let mut history = History::open(&nats, subjects, args.since).await?;
     let mut out = output::buffered();
+    let mut nothing = true;
     while let Some(chunk) = history.next().await? {
         for stored in chunk {
             match show::payload(&stored.payload, global.output) {
@@ -35,6 +36,10 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
             }
         }
         out.flush()?;
+        nothing = false;
+    }
+    if nothing {
+        output::note("nothing was told in that time; --since all goes back to the beginning");
     }
     Ok(())
 }

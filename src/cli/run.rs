@@ -40,13 +40,18 @@ pub(super) async fn serve(
         }
         () = interrupts.first() => return Ok(()),
     }
-    tokio::select! {
+    let ended = tokio::select! {
         ended = runtime::run(&nats, config, interrupts.first(), || announcement.tell()) => {
             ended.map_err(|error| CliError::No(error.to_string()))
         }
-        () = interrupts.second() => Err(CliError::No(
+        () = interrupts.second() => return Err(CliError::No(
             "interrupted twice: ended without a last commit and checkpoint; the next start takes up what they would have held"
                 .into(),
         )),
+    };
+    // So that a server of our own, which is stopped next, is not taken for lost.
+    if let Err(error) = nats.client.drain().await {
+        tracing::debug!(%error, "the connection to NATS is closed already");
     }
+    ended
 }

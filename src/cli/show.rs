@@ -1,7 +1,7 @@
 //! Told events as lines for people.
 
 use super::global::Output;
-use super::output::{self, printable, time};
+use super::output::{printable, time};
 use crate::model::{Intent, State, Transport, Visibility};
 use crate::wire::{Named, ReadError, ToldEvent, told};
 
@@ -12,7 +12,7 @@ use crate::wire::{Named, ReadError, ToldEvent, told};
 pub(super) fn payload(payload: &[u8], format: Output) -> Result<String, ReadError> {
     match format {
         Output::Text => ToldEvent::read(payload).map(|told| transition(&told)),
-        Output::Json => output::payload_line(payload),
+        Output::Json => told::json_line(payload).map(Into::into),
     }
 }
 

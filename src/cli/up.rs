@@ -15,8 +15,8 @@ pub(super) struct Args {
     /// Profile of sessions that name none; goes before `engine.profile` of the configuration
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Port of the NATS server, on 127.0.0.1
-    #[arg(long, default_value_t = 4222, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Port of the NATS server, on 127.0.0.1; 0: any that is free
+    #[arg(long, default_value_t = 4222, value_name = "PORT")]
     port: u16,
     /// Where the NATS server keeps its data
     #[arg(long, default_value = "data", value_name = "DIR")]

@@ -4,6 +4,7 @@
 
 mod error;
 mod read;
+mod reader;
 mod similar;
 mod table;
 mod value;

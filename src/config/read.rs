@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::table::{Given, Reader, Section};
+use super::reader::Reader;
+use super::table::{Given, Section};
 use super::value::{Unit, is_name};
 use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, PARTITIONS_MAX, Storage};
 use crate::model::policy::{DURATION_MS_MAX, Limits};
@@ -41,7 +42,7 @@ pub(super) fn keys() -> Vec<String> {
 /// Reads what can be read; what can't is in the reader's errors.
 fn read(reader: &mut Reader<'_>) -> Config {
     let mut config = Config::default();
-    let document = match DeTable::parse(reader.text()) {
+    let document = match DeTable::parse(reader.text) {
         Ok(document) => document,
         Err(error) => {
             let line = reader.line(error.span().map_or(0, |span| span.start));

@@ -31,14 +31,8 @@ pub(crate) struct Around<F> {
 impl<F: FnOnce()> Around<F> {
     /// The log was read up to where it ended when the engine started, but the policy in force is another one.
     pub(crate) fn policy_differs(&self) {
-        info!(
-            hash = wire::policy::hash(&self.policy),
-            "the configured policy is not the one in force: publishing it"
-        );
-        tokio::spawn(publish_policy(
-            self.nats.clone(),
-            wire::policy::encode(&self.policy),
-        ));
+        info!(hash = wire::policy::hash(&self.policy), "the configured policy is not the one in force: publishing it");
+        tokio::spawn(publish_policy(self.nats.clone(), wire::policy::encode(&self.policy)));
     }
 
     /// Every partition is live under the configured policy.
@@ -60,11 +54,7 @@ impl<F: FnOnce()> Around<F> {
 async fn publish_policy(nats: Nats, payload: Vec<u8>) {
     let payload = Bytes::from(payload);
     loop {
-        let stored = match nats
-            .jetstream
-            .publish(wire::subject::POLICY, payload.clone())
-            .await
-        {
+        let stored = match nats.jetstream.publish(wire::subject::POLICY, payload.clone()).await {
             Ok(stored) => stored.await.map(drop),
             Err(error) => Err(error),
         };

@@ -41,10 +41,7 @@ impl Fleet {
                 policy_hash: wire::policy::hash(partition.policy()).into(),
             })
             .collect();
-        let policies = partitions
-            .iter()
-            .map(|partition| Arc::clone(partition.policy()))
-            .collect();
+        let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
         Self {
             partitions,
             derived,
@@ -92,10 +89,7 @@ impl Fleet {
         (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
         for event in self.events.drain(..) {
             if !outbox.was_told(number, event.seq, event.k) {
-                let reached = Reached {
-                    k: event.k + 1,
-                    ..derived.clone()
-                };
+                let reached = Reached { k: event.k + 1, ..derived.clone() };
                 outbox.tell(number, reached, super::told::messages(&event, self.encoding));
             }
         }
@@ -105,11 +99,7 @@ impl Fleet {
     #[must_use]
     pub fn snapshot(&self, number: u16) -> Snapshot {
         let at = usize::from(number);
-        Snapshot {
-            partition: number,
-            reached: self.derived[at].clone(),
-            bytes: self.partitions[at].checkpoint(),
-        }
+        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
     }
 
     /// The log time at which an entry would first have something to settle.
@@ -121,9 +111,7 @@ impl Fleet {
     /// Whether `policy` is in force in every partition.
     #[must_use]
     pub fn is_under(&self, policy: &Policy) -> bool {
-        self.partitions
-            .iter()
-            .all(|partition| **partition.policy() == *policy)
+        self.partitions.iter().all(|partition| **partition.policy() == *policy)
     }
 
     /// The partitions in the order of their numbers.

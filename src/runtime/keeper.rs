@@ -24,12 +24,7 @@ impl Keeper {
         let (queue, mut waiting) = mpsc::channel::<Snapshot>(WAITING_MAX);
         let task = tokio::spawn(async move {
             let mut failed = 0;
-            while let Some(Snapshot {
-                partition,
-                reached,
-                bytes,
-            }) = waiting.recv().await
-            {
+            while let Some(Snapshot { partition, reached, bytes }) = waiting.recv().await {
                 let stored = Stored::new(&log, &reached, bytes).encode();
                 let size = stored.len();
                 match checkpoints.put(partition, reached.seq, Bytes::from(stored)).await {

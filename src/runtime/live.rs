@@ -57,9 +57,7 @@ impl Lane {
 
     /// Starts a commit; the one before has to be confirmed.
     fn start_commit(&self, batch: Batch) {
-        self.batches
-            .try_send(batch)
-            .expect("one commit at a time, and the lane ends only with its outcome");
+        self.batches.try_send(batch).expect("one commit at a time, and the lane ends only with its outcome");
     }
 
     async fn outcome(&mut self) -> Result<(), CommitError> {
@@ -113,15 +111,11 @@ impl Live {
     }
 
     fn fold(&mut self, messages: &[LogMessage]) {
-        for message in messages {
-            self.fleet.apply(message, &mut self.outbox);
-        }
+        self.fleet.apply(messages, &mut self.outbox);
         // The local clock decides only when the next tick is published. A millisecond more, since log times are truncated.
         let log_time = self.fleet.log_time();
-        let due = self
-            .fleet
-            .next_due()
-            .map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
+        let due =
+            self.fleet.next_due().map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
         self.due.send_replace(due);
     }
 
@@ -149,18 +143,12 @@ impl Live {
             Ok::<(), CommitError>(())
         });
         let Ok(drained) = drained.await else {
-            return Err(RuntimeError::Shutdown {
-                pending: self.outbox.len(),
-                seconds: SHUTDOWN_PATIENCE.as_secs(),
-            });
+            return Err(RuntimeError::Shutdown { pending: self.outbox.len(), seconds: SHUTDOWN_PATIENCE.as_secs() });
         };
         drained?;
         match timeout(SHUTDOWN_PATIENCE, self.keeper.finish()).await {
             Ok(0) => info!(position = self.fleet.position(), "drained"),
-            Ok(failed) => warn!(
-                failed,
-                "drained, but some checkpoints were not stored: the next start replays more"
-            ),
+            Ok(failed) => warn!(failed, "drained, but some checkpoints were not stored: the next start replays more"),
             Err(_) => warn!("drained, but checkpoints were not stored in time: the next start replays more"),
         }
         Ok(())

@@ -29,9 +29,7 @@ pub use error::RuntimeError;
 use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::nats::info::{Info, InfoService};
-use crate::nats::{
-    Checkpoints, CommitLane, Fence, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker,
-};
+use crate::nats::{Checkpoints, CommitLane, Fence, LogError, LogIdentity, LogReader, Nats, Owner, Partitions, Ticker};
 use crate::wire::{self, RuntimeEvent, RuntimeWhat};
 use around::Around;
 use fleet::Fleet;
@@ -59,10 +57,7 @@ pub async fn run(
     let (tell_info, info) = watch::channel(None);
     let _service = InfoService::start(nats, env!("CARGO_PKG_VERSION"), info)
         .await
-        .map_err(|error| RuntimeError::Nats {
-            what: "announcing the service",
-            cause: error.to_string(),
-        })?;
+        .map_err(|error| RuntimeError::Nats { what: "announcing the service", cause: error.to_string() })?;
     let mut around = Around {
         nats: nats.clone(),
         policy: Arc::new(config.policy.clone()),
@@ -105,11 +100,7 @@ struct Takeover {
 }
 
 /// Takes the fences of all partitions and restores them.
-async fn take_over(
-    nats: &Nats,
-    config: &Config,
-    around: &mut Around<impl FnOnce()>,
-) -> Result<Takeover, RuntimeError> {
+async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce()>) -> Result<Takeover, RuntimeError> {
     let owner = Owner::unique(nats);
     owner.as_str().clone_into(&mut around.info.owner);
     let log = LogIdentity::read(nats).await?;
@@ -119,10 +110,7 @@ async fn take_over(
     info!(partitions = numbers.len(), owner = owner.as_str(), "fences taken");
 
     // The log as it is behind the fences: whatever an owner before us has told lies at or before its end.
-    let log = LogIdentity {
-        last_seq: LogIdentity::read(nats).await?.last_seq,
-        ..log
-    };
+    let log = LogIdentity { last_seq: LogIdentity::read(nats).await?.last_seq, ..log };
     let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
     let restore = Restore {
         nats,
@@ -139,12 +127,7 @@ async fn take_over(
         config::Encoding::MsgPack => wire::Encoding::MessagePack,
     };
     let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages);
-    let next_seq = fleet
-        .partitions()
-        .iter()
-        .map(|partition| partition.position() + 1)
-        .min()
-        .unwrap_or(1);
+    let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
     let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq.max(log.first_seq));
     let (due, next_due) = watch::channel(None);
     let live = Live {
@@ -171,10 +154,7 @@ pub fn stand_up(
 ) -> (Outbox, Fleet) {
     let reached = restored.iter().map(|found| found.reached.clone()).collect();
     let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
-    let fleet = Fleet::new(
-        restored.into_iter().map(|found| found.partition).collect(),
-        encoding,
-    );
+    let fleet = Fleet::new(restored.into_iter().map(|found| found.partition).collect(), encoding);
     let mut outbox = Outbox::new(reached, batch_messages);
     for (fence, since) in fences.iter().zip(lost) {
         let Some(since) = since else { continue };

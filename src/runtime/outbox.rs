@@ -26,13 +26,7 @@ impl Reached {
     /// Nothing of a log was told yet.
     #[must_use]
     pub fn nothing(generation: u32) -> Self {
-        Self {
-            seq: 0,
-            ts: 0,
-            k: 0,
-            generation,
-            policy_hash: "".into(),
-        }
+        Self { seq: 0, ts: 0, k: 0, generation, policy_hash: "".into() }
     }
 
     /// What a progress says.
@@ -76,16 +70,9 @@ pub struct Snapshot {
 #[derive(Debug)]
 enum Item {
     /// An event, with the deletion behind it where it says offline.
-    Told {
-        partition: u16,
-        reached: Reached,
-        messages: Vec<OutMessage>,
-    },
+    Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
     /// A message that no entry of the log caused: it moves no position.
-    Aside {
-        partition: u16,
-        messages: Vec<OutMessage>,
-    },
+    Aside { partition: u16, messages: Vec<OutMessage> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
 }
@@ -138,12 +125,7 @@ impl Outbox {
     /// An empty outbox behind what each partition has told already.
     #[must_use]
     pub fn new(confirmed: Vec<Reached>, messages_max: usize) -> Self {
-        Self {
-            items: VecDeque::new(),
-            in_flight: 0,
-            confirmed,
-            messages_max,
-        }
+        Self { items: VecDeque::new(), in_flight: 0, confirmed, messages_max }
     }
 
     /// How many items wait, those of the commit under way included.
@@ -173,19 +155,12 @@ impl Outbox {
 
     /// Takes the messages of one event; `reached` is the position behind it.
     pub fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
-        self.items.push_back(Item::Told {
-            partition,
-            reached,
-            messages,
-        });
+        self.items.push_back(Item::Told { partition, reached, messages });
     }
 
     /// Takes a message that no entry of the log caused.
     pub fn tell_aside(&mut self, partition: u16, message: OutMessage) {
-        self.items.push_back(Item::Aside {
-            partition,
-            messages: vec![message],
-        });
+        self.items.push_back(Item::Aside { partition, messages: vec![message] });
     }
 
     /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
@@ -215,16 +190,10 @@ impl Outbox {
             let reached = item.reached();
             match known {
                 Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),
-                None => progress.push((
-                    partition,
-                    reached.unwrap_or(&self.confirmed[usize::from(partition)]),
-                )),
+                None => progress.push((partition, reached.unwrap_or(&self.confirmed[usize::from(partition)]))),
             }
         }
-        batch.progress = progress
-            .into_iter()
-            .map(|(partition, reached)| (partition, reached.position()))
-            .collect();
+        batch.progress = progress.into_iter().map(|(partition, reached)| (partition, reached.position())).collect();
         Some(batch)
     }
 
@@ -248,22 +217,11 @@ mod tests {
     use super::*;
 
     fn reached(seq: u64, k: u32) -> Reached {
-        Reached {
-            seq,
-            ts: seq,
-            k,
-            generation: 0,
-            policy_hash: "p".into(),
-        }
+        Reached { seq, ts: seq, k, generation: 0, policy_hash: "p".into() }
     }
 
     fn message(partition: u16) -> OutMessage {
-        OutMessage {
-            partition,
-            subject: "presence.v1.x".into(),
-            headers: Vec::new(),
-            payload: bytes::Bytes::new(),
-        }
+        OutMessage { partition, subject: "presence.v1.x".into(), headers: Vec::new(), payload: bytes::Bytes::new() }
     }
 
     #[test]
@@ -278,20 +236,14 @@ mod tests {
         assert!(outbox.next_batch().is_none(), "one commit at a time");
         assert!(outbox.confirm().is_empty());
         assert!(outbox.was_told(0, 1, 1) && !outbox.was_told(0, 1, 2) && !outbox.was_told(1, 1, 0));
-        assert_eq!(
-            outbox.next_batch().unwrap().progress,
-            [(1, reached(2, 1).position())]
-        );
+        assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(2, 1).position())]);
     }
 
     #[test]
     fn what_no_entry_caused_moves_no_position() {
         let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
         outbox.tell_aside(0, message(0));
-        assert_eq!(
-            outbox.next_batch().unwrap().progress,
-            [(0, reached(7, 3).position())]
-        );
+        assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
         outbox.confirm();
         assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
     }
@@ -311,11 +263,7 @@ mod tests {
     fn a_snapshot_is_stored_only_behind_its_commit() {
         let mut outbox = Outbox::new(vec![reached(0, 0)], 2);
         outbox.tell(0, reached(1, 1), vec![message(0)]);
-        outbox.keep(Snapshot {
-            partition: 0,
-            reached: reached(1, 1),
-            bytes: vec![1],
-        });
+        outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] });
         outbox.tell(0, reached(2, 1), vec![message(0)]);
         assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
         assert_eq!(outbox.confirm().len(), 1);

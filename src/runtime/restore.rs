@@ -54,17 +54,8 @@ impl Restore<'_> {
     async fn evidence<'b>(&'b self, progress: &'b Progress) -> Result<Evidence<'b>, RuntimeError> {
         let Self { log, key, .. } = *self;
         let visible = (log.first_seq..=log.last_seq).contains(&progress.input_seq);
-        let ts_there = if visible {
-            entry_ts_ms(self.nats, progress.input_seq).await?
-        } else {
-            None
-        };
-        Ok(Evidence {
-            log,
-            progress,
-            ts_there,
-            key,
-        })
+        let ts_there = if visible { entry_ts_ms(self.nats, progress.input_seq).await? } else { None };
+        Ok(Evidence { log, progress, ts_there, key })
     }
 
     /// One partition by the newest checkpoint of use, or from the log's beginning.
@@ -82,19 +73,12 @@ impl Restore<'_> {
         evidence.from_the_beginning(number)
     }
 
-    async fn rebuild(
-        &self,
-        lost: &[(usize, Evidence<'_>)],
-        restored: &mut [Restored],
-    ) -> Result<(), RuntimeError> {
+    async fn rebuild(&self, lost: &[(usize, Evidence<'_>)], restored: &mut [Restored]) -> Result<(), RuntimeError> {
         warn!(
             partitions = lost.len(),
             "the log is another one or was cut: rebuilding from what was told, time is excused"
         );
-        let wanted = |number: u16| {
-            lost.iter()
-                .any(|(at, _)| restored[*at].partition.number() == number)
-        };
+        let wanted = |number: u16| lost.iter().any(|(at, _)| restored[*at].partition.number() == number);
         let mut events = told::latest(self.nats, self.partitions, wanted).await?;
         for (at, evidence) in lost {
             let number = restored[*at].partition.number();

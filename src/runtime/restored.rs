@@ -41,11 +41,7 @@ impl Restored {
     /// A partition that has told nothing yet.
     #[must_use]
     pub fn fresh(number: u16, key: IndexKey) -> Self {
-        Self {
-            partition: Partition::new(number, key),
-            reached: Reached::nothing(0),
-            lost_since: None,
-        }
+        Self { partition: Partition::new(number, key), reached: Reached::nothing(0), lost_since: None }
     }
 }
 
@@ -64,12 +60,7 @@ impl Evidence<'_> {
     ///
     /// # Errors
     /// [`RuntimeError::FoldVersion`].
-    pub fn from_checkpoint(
-        &self,
-        number: u16,
-        seq: u64,
-        bytes: &[u8],
-    ) -> Result<Option<Restored>, RuntimeError> {
+    pub fn from_checkpoint(&self, number: u16, seq: u64, bytes: &[u8]) -> Result<Option<Restored>, RuntimeError> {
         let progress = self.progress;
         let stored = match Stored::decode(bytes) {
             Ok(stored) => stored,
@@ -96,17 +87,8 @@ impl Evidence<'_> {
             return Ok(None);
         }
         if self.goes_on() && self.log.first_seq <= seq + 1 {
-            info!(
-                partition = number,
-                seq,
-                sessions = partition.sessions(),
-                "restored"
-            );
-            return Ok(Some(Restored {
-                partition,
-                reached: Reached::of(progress),
-                lost_since: None,
-            }));
+            info!(partition = number, seq, sessions = partition.sessions(), "restored");
+            return Ok(Some(Restored { partition, reached: Reached::of(progress), lost_since: None }));
         }
         if !drained {
             return Ok(None);
@@ -114,11 +96,7 @@ impl Evidence<'_> {
         // The log behind the checkpoint is gone, but everything up to it was told: nobody's state is missing.
         let generation = progress.generation + 1;
         partition.lose_log(generation);
-        Ok(Some(Restored {
-            partition,
-            reached: Reached::nothing(generation),
-            lost_since: Some(progress.input_ts),
-        }))
+        Ok(Some(Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }))
     }
 
     /// The partition before the log's first entry, where there is no checkpoint of use; `None` if that is not where it began.
@@ -132,38 +110,21 @@ impl Evidence<'_> {
         }
         // Nothing was ever lost and the log is whole: it can be folded from its beginning.
         let whole = self.goes_on() && progress.generation == 0 && self.log.first_seq <= 1;
-        Ok(whole.then(|| Restored {
-            reached: Reached::of(progress),
-            ..Restored::fresh(number, self.key)
-        }))
+        Ok(whole.then(|| Restored { reached: Reached::of(progress), ..Restored::fresh(number, self.key) }))
     }
 
     /// The partition from what was told of it last: the log is another one, or was cut.
     #[must_use]
     pub fn rebuilt(&self, number: u16, policy: &Arc<Policy>, told: &[Event]) -> Restored {
         let progress = self.progress;
-        let now = told
-            .iter()
-            .map(|event| event.at_ms)
-            .max()
-            .unwrap_or(0)
-            .max(progress.input_ts);
+        let now = told.iter().map(|event| event.at_ms).max().unwrap_or(0).max(progress.input_ts);
         let mut partition = Partition::rebuild(number, self.key, Arc::clone(policy), now, told);
         let generation = progress.generation + 1;
         partition.lose_log(generation);
-        Restored {
-            partition,
-            reached: Reached::nothing(generation),
-            lost_since: Some(progress.input_ts),
-        }
+        Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }
     }
 }
 
 fn fold_version(partition: u16, progress: &Progress) -> RuntimeError {
-    RuntimeError::FoldVersion {
-        partition,
-        found: progress.fold_version,
-        own: FOLD_VERSION,
-        seq: progress.input_seq,
-    }
+    RuntimeError::FoldVersion { partition, found: progress.fold_version, own: FOLD_VERSION, seq: progress.input_seq }
 }

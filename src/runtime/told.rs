@@ -15,9 +15,7 @@ use crate::wire::{self, Encoding, Form, Message, RuntimeEvent, ToldEvent, subjec
 
 /// The messages that tell one event: itself, and behind an offline event the deletion of its key.
 pub(crate) fn messages(event: &Event, encoding: Encoding) -> Vec<OutMessage> {
-    wire::event::messages(event, encoding)
-        .map(|message| out(event.partition, message))
-        .collect()
+    wire::event::messages(event, encoding).map(|message| out(event.partition, message)).collect()
 }
 
 /// The message that tells what no entry of the log caused.
@@ -26,17 +24,8 @@ pub(crate) fn aside(event: &RuntimeEvent, encoding: Encoding) -> OutMessage {
 }
 
 fn out(partition: u16, message: Message) -> OutMessage {
-    let Message {
-        subject,
-        headers,
-        payload,
-    } = message;
-    OutMessage {
-        partition,
-        subject,
-        headers,
-        payload,
-    }
+    let Message { subject, headers, payload } = message;
+    OutMessage { partition, subject, headers, payload }
 }
 
 /// The latest told events of the sessions and users of the `wanted` partitions, by partition.
@@ -45,21 +34,12 @@ pub(crate) async fn latest(
     partitions: u16,
     wanted: impl Fn(u16) -> bool,
 ) -> Result<BTreeMap<u16, Vec<Event>>, RuntimeError> {
-    let failed = |error: LatestError| RuntimeError::Nats {
-        what: "reading what was told",
-        cause: error.to_string(),
-    };
+    let failed = |error: LatestError| RuntimeError::Nats { what: "reading what was told", cause: error.to_string() };
     let mut by_partition: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
     for filter in ["presence.v1.session.>", "presence.v1.user.>"] {
         let mut stored = latest_events(nats, filter).await.map_err(failed)?;
         while let Some(chunk) = stored.next().await.map_err(failed)? {
-            for Stored {
-                subject,
-                payload,
-                seq,
-                ..
-            } in chunk
-            {
+            for Stored { subject, payload, seq, .. } in chunk {
                 match ToldEvent::read(&payload).map(|told| told.recall()) {
                     Ok(Some(event)) if event.partition < partitions && wanted(event.partition) => {
                         by_partition.entry(event.partition).or_default().push(event);
@@ -112,9 +92,7 @@ impl Leftover {
                     Ok(ToldEvent::Session(told)) if told.to == State::Offline => {
                         Self::of(&told.tenant, &told.user, Some(&told.session))
                     }
-                    Ok(ToldEvent::User(told)) if told.to == State::Offline => {
-                        Self::of(&told.tenant, &told.user, None)
-                    }
+                    Ok(ToldEvent::User(told)) if told.to == State::Offline => Self::of(&told.tenant, &told.user, None),
                     Ok(_) | Err(_) => None,
                 };
                 if let Some(leftover) = leftover
@@ -133,11 +111,7 @@ impl Leftover {
             Some(session) => Some(token(session)?),
             None => None,
         };
-        Some(Self {
-            tenant: token(tenant)?,
-            user: token(user)?,
-            session,
-        })
+        Some(Self { tenant: token(tenant)?, user: token(user)?, session })
     }
 
     /// Deletes the key again, if its subject is still offline.
@@ -152,11 +126,7 @@ impl Leftover {
             Some(name) => {
                 let Ok(session) = Token::parse(name) else { return };
                 let key = subject::session_key(&self.tenant, &self.user, name);
-                let state = partition.session_state(Address {
-                    tenant,
-                    user,
-                    session,
-                });
+                let state = partition.session_state(Address { tenant, user, session });
                 (state, subject::gone_session(Form::Told, &key))
             }
             None => (

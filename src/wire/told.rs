@@ -3,20 +3,21 @@
 //! Names are plain text, times are milliseconds since the Unix epoch. Readers ignore fields, causes and kinds that they
 //! don't know; the five states are closed.
 
+mod read;
+
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
-use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::encoding::MESSAGE_PACK_DEPTH_MAX;
-use super::meta::{self, JsonWriter, Meta};
+use super::meta::Meta;
 use super::schema::{cause, kind, names};
-use super::{CONTRACT_VERSION, Encoding, Named, ReadError, plain};
+use super::{CONTRACT_VERSION, Named, plain};
 use crate::model::{
     EngineEvent, Event, Intent, Millis, RejectedEvent, SessionEvent, State, Transport, UserEvent, Visibility,
 };
+
+pub use self::read::{ToldEvent, json_line};
 
 /// A session's transition, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -333,72 +334,6 @@ impl<'a> Rejected<'a> {
             seq: event.seq,
             reason: of.reason.to_string().into(),
             subject: Cow::Borrowed(&of.subject),
-        }
-    }
-}
-
-/// An event that was read.
-///
-/// ```
-/// use presence::wire::ToldEvent;
-/// let told = ToldEvent::read(br#"{"v":1,"kind":"weather","sky":"blue"}"#).unwrap();
-/// assert_eq!(told, ToldEvent::Other { kind: "weather".into() });
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToldEvent {
-    /// A session's.
-    Session(Box<Session<'static>>),
-    /// A user's.
-    User(Box<User<'static>>),
-    /// An engine's.
-    Engine(Engine<'static>),
-    /// A refused signal's.
-    Rejected(Rejected<'static>),
-    /// Of a kind that this version doesn't know.
-    Other {
-        /// Its kind.
-        kind: String,
-    },
-}
-
-impl ToldEvent {
-    /// Reads an event's payload, in whichever encoding it is.
-    ///
-    /// # Errors
-    /// A [`ReadError`] if it is no event, or lacks what the contract says of its kind.
-    pub fn read(payload: &[u8]) -> Result<Self, ReadError> {
-        #[derive(Deserialize)]
-        struct Kind {
-            kind: String,
-        }
-        let Kind { kind } = Encoding::read(payload)?;
-        Ok(match kind.as_str() {
-            "session" => Self::Session(Encoding::read(payload)?),
-            "user" => Self::User(Encoding::read(payload)?),
-            "engine" => Self::Engine(Encoding::read(payload)?),
-            "rejected" => Self::Rejected(Encoding::read(payload)?),
-            _ => Self::Other { kind },
-        })
-    }
-}
-
-/// Any event's payload as one line of JSON, with the fields that this version doesn't know.
-///
-/// # Errors
-/// A [`ReadError`] if it can't be read in the encoding that its first byte tells of.
-pub fn json_line(payload: &[u8]) -> Result<Box<str>, ReadError> {
-    match Encoding::of_payload(payload) {
-        Encoding::Json => {
-            let raw: &RawValue = serde_json::from_slice(payload).map_err(ReadError::Json)?;
-            Ok(meta::compact(raw.get()))
-        }
-        Encoding::MessagePack => {
-            let mut writer = JsonWriter::new(MESSAGE_PACK_DEPTH_MAX as u32);
-            let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
-            reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
-            writer.deserialize(&mut reader).map_err(ReadError::MessagePack)?;
-            let unsound = || ReadError::MessagePack(serde::de::Error::custom("it holds what JSON can't say"));
-            writer.text().ok_or_else(unsound)
         }
     }
 }

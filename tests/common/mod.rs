@@ -1,6 +1,6 @@
 //! A real nats-server for each test, and a wire to it that can be cut.
 
-#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -33,9 +33,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condit
 
 /// What `future` gives; fails with `what` when patience ends.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else {
-        panic!("waited {PATIENCE:?} in vain: {what}")
-    };
+    let Ok(value) = tokio::time::timeout(PATIENCE, future).await else { panic!("waited {PATIENCE:?} in vain: {what}") };
     value
 }
 
@@ -43,11 +41,7 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub fn binary() -> PathBuf {
     let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/bin/nats-server"));
     let binary = std::env::var_os("NATS_SERVER").map_or(fetched, PathBuf::from);
-    assert!(
-        binary.is_file(),
-        "{} is missing: `make tools` fetches it",
-        binary.display()
-    );
+    assert!(binary.is_file(), "{} is missing: `make tools` fetches it", binary.display());
     binary
 }
 
@@ -61,13 +55,11 @@ pub struct TestServer {
 impl TestServer {
     /// Starts one and waits until it answers.
     pub async fn start() -> Self {
+        log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let child = Self::spawn(&dir, "-1");
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", || async {
-            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
-        })
-        .await;
+        let port = eventually("the server tells its port", || async { std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in) }).await;
         let server = Self { dir, port, child };
         server.answers().await;
         server
@@ -77,27 +69,14 @@ impl TestServer {
     pub async fn with_topology() -> (Self, Nats) {
         let server = Self::start().await;
         let nats = server.connect().await;
-        topology::setup(&nats, &Parameters::default())
-            .await
-            .expect("an empty server takes the topology");
+        topology::setup(&nats, &Parameters::default()).await.expect("an empty server takes the topology");
         (server, nats)
     }
 
     fn spawn(dir: &TempDir, port: &str) -> Child {
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(dir.path().join("log"))
-            .expect("a log file");
+        let log = std::fs::File::options().create(true).append(true).open(dir.path().join("log")).expect("a log file");
         Command::new(binary())
-            .args([
-                "--addr",
-                "127.0.0.1",
-                "--port",
-                port,
-                "--jetstream",
-                "--store_dir",
-            ])
+            .args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"])
             .arg(dir.path())
             .arg("--ports_file_dir")
             .arg(dir.path())
@@ -163,14 +142,16 @@ impl Drop for TestServer {
         self.child.wait().ok();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            let warnings = log
-                .lines()
-                .filter(|line| !line.contains("[INF]"))
-                .collect::<Vec<_>>()
-                .join("\n");
+            let warnings = log.lines().filter(|line| !line.contains("[INF]")).collect::<Vec<_>>().join("\n");
             eprintln!("the server's log but for information:\n{warnings}");
         }
     }
+}
+
+/// What the engine logs is shown with the test that fails.
+pub fn log_to_the_test() {
+    let filter = tracing_subscriber::EnvFilter::new("info,presence=debug");
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
 }
 
 /// `{"nats":["nats://127.0.0.1:43210"], …}`
@@ -180,10 +161,7 @@ fn port_in(ports: &str) -> Option<u16> {
 }
 
 pub async fn connect(url: &str) -> Nats {
-    let options = ConnectOptions {
-        url: Some(url.into()),
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions { url: Some(url.into()), ..ConnectOptions::default() };
     Nats::connect(&options).await.expect("the server lets us in")
 }
 
@@ -193,12 +171,14 @@ pub struct Wire {
     state: Arc<watch::Sender<WireState>>,
 }
 
+/// Connections are numbered as they are made.
 #[derive(Clone, Copy, Default)]
 struct WireState {
-    /// What the server says is thrown away.
-    deaf: bool,
-    /// Connections of an earlier generation are cut.
-    generation: u64,
+    made: u64,
+    /// Those below hear nothing.
+    deaf: u64,
+    /// Those below are cut.
+    cut: u64,
 }
 
 impl Wire {
@@ -210,7 +190,9 @@ impl Wire {
         let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target, shared.subscribe()));
+                let number = shared.borrow().made;
+                shared.send_modify(|state| state.made += 1);
+                tokio::spawn(carry(client, target, number, shared.subscribe()));
             }
         });
         Self { port, state }
@@ -220,27 +202,19 @@ impl Wire {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// From now on the client hears nothing, while the server goes on hearing the client.
+    /// From now on the client hears nothing over the connections there are, while the server goes on hearing it.
     pub fn deafen(&self) {
-        self.state.send_modify(|state| state.deaf = true);
+        self.state.send_modify(|state| state.deaf = state.made);
     }
 
     /// Cuts every connection; new ones are whole.
     pub fn cut(&self) {
-        self.state.send_modify(|state| {
-            *state = WireState {
-                deaf: false,
-                generation: state.generation + 1,
-            }
-        });
+        self.state.send_modify(|state| state.cut = state.made);
     }
 }
 
-async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireState>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
-        return;
-    };
-    let generation = state.borrow_and_update().generation;
+async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Receiver<WireState>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();
     let deaf = state.clone();
@@ -248,7 +222,8 @@ async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireSt
     let down = async move {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = server_in.read(&mut buffer).await {
-            if !deaf.borrow().deaf && client_out.write_all(&buffer[..n]).await.is_err() {
+            let is_deaf = number < deaf.borrow().deaf;
+            if !is_deaf && client_out.write_all(&buffer[..n]).await.is_err() {
                 return;
             }
         }
@@ -256,6 +231,6 @@ async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<WireSt
     tokio::select! {
         _ = up => {}
         () = down => {}
-        _ = state.wait_for(|state| state.generation != generation) => {}
+        _ = state.wait_for(|state| number < state.cut) => {}
     }
 }

@@ -18,11 +18,7 @@ pub(crate) fn told_exactly(nats: &Nats, owner: &Owner, truth: &[Truth]) {
     let live = owner.live().expect("the last owner is live");
     for (number, truth) in (0..).zip(truth) {
         let told: Vec<Told> = nats.events.told(number).into_iter().map(Told::of).collect();
-        let same = told
-            .iter()
-            .zip(&truth.told)
-            .take_while(|(told, truth)| told == truth)
-            .count();
+        let same = told.iter().zip(&truth.told).take_while(|(told, truth)| told == truth).count();
         assert!(
             told.len() == same && truth.told.len() == same,
             "partition {number}: of {} messages {same} are as they should be, then come\n  {:?}\ninstead of\n  {:?}",
@@ -61,11 +57,7 @@ pub(crate) fn audit(events: &Events) {
     let mut ids = BTreeSet::new();
     for (at, message) in events.stored.iter().enumerate() {
         let subject = message.subject.as_str();
-        let place = Place {
-            subject,
-            epoch: Some(message.epoch()),
-            stream_seq: at as u64 + 1,
-        };
+        let place = Place { subject, epoch: Some(message.epoch()), stream_seq: at as u64 + 1 };
         let breach = if subject == names::progress(message.partition) {
             auditor.observe_progress(message.partition, place)
         } else if message.payload.is_empty() {
@@ -90,52 +82,29 @@ pub(crate) fn no_entry_is_told_twice(nats: &Nats) {
         let Some(id) = message.header("ce-id") else {
             continue;
         };
-        let mut numbers = id
-            .split('-')
-            .skip(1)
-            .map_while(|number| number.parse::<u64>().ok());
+        let mut numbers = id.split('-').skip(1).map_while(|number| number.parse::<u64>().ok());
         let (Some(generation), Some(seq)) = (numbers.next(), numbers.next()) else {
             continue;
         };
         let position = (message.partition, generation as u32, seq);
-        let uid = nats
-            .folded
-            .get(&position)
-            .unwrap_or_else(|| panic!("nobody folded {id}"));
+        let uid = nats.folded.get(&position).unwrap_or_else(|| panic!("nobody folded {id}"));
         let first = *told.entry((message.partition, *uid)).or_insert(generation);
-        assert_eq!(
-            first, generation,
-            "the entry behind {id} was told in generation {first} already"
-        );
+        assert_eq!(first, generation, "the entry behind {id} was told in generation {first} already");
     }
 }
 
 /// A shutdown leaves a checkpoint of every partition exactly at its progress.
 pub(crate) fn drained(nats: &Nats) {
     for partition in 0..PARTITIONS {
-        let progress = &nats
-            .events
-            .progress(partition)
-            .expect("a fence was taken")
-            .progress;
+        let progress = &nats.events.progress(partition).expect("a fence was taken").progress;
         let stored = nats.store.get(&(partition, progress.input_seq));
-        let stored =
-            stored.unwrap_or_else(|| panic!("no checkpoint of {partition} lies at {}", progress.input_seq));
+        let stored = stored.unwrap_or_else(|| panic!("no checkpoint of {partition} lies at {}", progress.input_seq));
         let stored = Stored::decode(stored).expect("a whole checkpoint");
         let position = (stored.input_seq, stored.input_ts, stored.k);
-        assert_eq!(
-            position,
-            (progress.input_seq, progress.input_ts, progress.k),
-            "of partition {partition}"
-        );
+        assert_eq!(position, (progress.input_seq, progress.input_ts, progress.k), "of partition {partition}");
         assert_eq!(stored.policy_hash, progress.policy_hash);
         assert_eq!(stored.log_created, progress.log_created);
-        let newest = nats
-            .store
-            .keys()
-            .filter(|(other, _)| *other == partition)
-            .map(|(_, seq)| *seq)
-            .max();
+        let newest = nats.store.keys().filter(|(other, _)| *other == partition).map(|(_, seq)| *seq).max();
         assert_eq!(newest, Some(progress.input_seq), "of partition {partition}");
     }
 }

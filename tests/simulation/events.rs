@@ -23,10 +23,7 @@ pub(crate) struct Published {
 
 impl Published {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -74,24 +71,13 @@ pub(crate) struct Events {
 impl Events {
     /// A batch leaves its owner; the answer comes, if ever, under the number that is returned.
     pub(crate) fn publish(&mut self, batch: Batch) -> u64 {
-        assert!(
-            self.batch_ids.insert(batch.id.clone()),
-            "the batch id {} is used twice",
-            batch.id
-        );
+        assert!(self.batch_ids.insert(batch.id.clone()), "the batch id {} is used twice", batch.id);
         match self.contents.get(&batch.commit) {
-            Some(before) => assert_eq!(
-                *before, batch.messages,
-                "the outstanding commit {} changed",
-                batch.commit
-            ),
+            Some(before) => assert_eq!(*before, batch.messages, "the outstanding commit {} changed", batch.commit),
             None => drop(self.contents.insert(batch.commit.clone(), batch.messages.clone())),
         }
         self.flights_begun += 1;
-        self.flights.push(Flight {
-            id: self.flights_begun,
-            batch,
-        });
+        self.flights.push(Flight { id: self.flights_begun, batch });
         self.flights_begun
     }
 
@@ -112,10 +98,7 @@ impl Events {
     pub(crate) fn land(&mut self, flight: u64, log: &Log) -> Outcome {
         let batch = self.take(flight);
         let outcome = match self.refusal(&batch.messages) {
-            Some((code, description)) => Outcome::Refused {
-                code,
-                description: description.into(),
-            },
+            Some((code, description)) => Outcome::Refused { code, description: description.into() },
             None => self.store(batch, log),
         };
         self.answers.insert(flight, outcome.clone());
@@ -130,21 +113,11 @@ impl Events {
     /// The server refuses it for a reason of its own.
     pub(crate) fn refuse(&mut self, flight: u64, code: u64) {
         self.take(flight);
-        self.answers.insert(
-            flight,
-            Outcome::Refused {
-                code,
-                description: "simulated".into(),
-            },
-        );
+        self.answers.insert(flight, Outcome::Refused { code, description: "simulated".into() });
     }
 
     fn take(&mut self, flight: u64) -> Batch {
-        let at = self
-            .flights
-            .iter()
-            .position(|other| other.id == flight)
-            .expect("a batch that is under way");
+        let at = self.flights.iter().position(|other| other.id == flight).expect("a batch that is under way");
         self.flights.remove(at).batch
     }
 
@@ -168,43 +141,24 @@ impl Events {
     }
 
     fn store(&mut self, batch: Batch, log: &Log) -> Outcome {
-        assert!(
-            self.landed.insert(batch.commit.clone()),
-            "the commit {} landed twice",
-            batch.commit
-        );
+        assert!(self.landed.insert(batch.commit.clone()), "the commit {} landed twice", batch.commit);
         let count = batch.messages.len() as u64;
         for message in batch.messages {
             let epoch = message.epoch();
-            let newest = self
-                .progress(message.partition)
-                .map_or(0, |found| found.progress.epoch);
+            let newest = self.progress(message.partition).map_or(0, |found| found.progress.epoch);
             // A batch's own progress comes last in it, so the fence before it is the one that counts.
-            assert!(
-                epoch >= newest,
-                "I8: {} of epoch {epoch} is stored after fence {newest}",
-                message.subject
-            );
+            assert!(epoch >= newest, "I8: {} of epoch {epoch} is stored after fence {newest}", message.subject);
             let seq = self.stored.len() as u64 + 1;
             self.last.insert(message.subject.clone(), seq);
             if message.is_progress() {
                 let progress = Progress::from_json(&message.payload).expect("a progress that can be read");
-                assert_eq!(
-                    progress.epoch, epoch,
-                    "a progress says the epoch that its header says"
-                );
+                assert_eq!(progress.epoch, epoch, "a progress says the epoch that its header says");
                 self.check_progress(message.partition, &progress, log);
-                self.progress
-                    .entry(message.partition)
-                    .or_default()
-                    .push(StoredProgress { seq, progress });
+                self.progress.entry(message.partition).or_default().push(StoredProgress { seq, progress });
             }
             self.stored.push(message);
         }
-        Outcome::Acked {
-            last_seq: self.stored.len() as u64,
-            count,
-        }
+        Outcome::Acked { last_seq: self.stored.len() as u64, count }
     }
 
     /// I7, and that what was told stays told.
@@ -252,9 +206,7 @@ impl Events {
         };
         let lost = end as u64;
         self.stored.truncate(end);
-        self.progress
-            .values_mut()
-            .for_each(|all| all.retain(|found| found.seq <= lost));
+        self.progress.values_mut().for_each(|all| all.retain(|found| found.seq <= lost));
         self.last.clear();
         for (at, message) in self.stored.iter().enumerate() {
             self.last.insert(message.subject.clone(), at as u64 + 1);

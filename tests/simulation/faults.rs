@@ -41,10 +41,7 @@ impl Faults {
             fatal: 30,
             read_failed: 120,
             read_stale: 60,
-            store: StoreFaults {
-                aborted: 150,
-                damaged: 50,
-            },
+            store: StoreFaults { aborted: 150, damaged: 50 },
         }
     }
 }

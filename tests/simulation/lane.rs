@@ -53,13 +53,7 @@ pub(crate) enum Ended {
 impl Lane {
     pub(crate) fn new(owner: &str, log_created: &str) -> Self {
         let (owner, log_created) = (owner.to_owned(), log_created.to_owned());
-        Self {
-            owner,
-            log_created,
-            commits: 0,
-            held: BTreeMap::new(),
-            work: None,
-        }
+        Self { owner, log_created, commits: 0, held: BTreeMap::new(), work: None }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -72,37 +66,16 @@ impl Lane {
         let (mut fences, mut parts, mut progress) = (Vec::new(), Vec::new(), Vec::new());
         for (partition, found) in (0..).zip(found) {
             let epoch = found.as_ref().map_or(0, |found| found.progress.epoch) + 1;
-            let known = |found: &StoredProgress| Known {
-                seq: found.seq,
-                commit: found.progress.commit.as_str().into(),
-            };
-            parts.push(Part {
-                partition,
-                epoch,
-                expected: found.as_ref().map(known),
-            });
-            let start = Position {
-                input_seq: 0,
-                input_ts: 0,
-                k: 0,
-                policy_hash: String::new(),
-                generation: 0,
-            };
+            let known =
+                |found: &StoredProgress| Known { seq: found.seq, commit: found.progress.commit.as_str().into() };
+            parts.push(Part { partition, epoch, expected: found.as_ref().map(known) });
+            let start = Position { input_seq: 0, input_ts: 0, k: 0, policy_hash: String::new(), generation: 0 };
             let (owner, commit) = (self.owner.clone(), commit.clone());
             progress.push(match &found {
-                Some(found) => Progress {
-                    owner,
-                    epoch,
-                    commit,
-                    ..found.progress.clone()
-                },
+                Some(found) => Progress { owner, epoch, commit, ..found.progress.clone() },
                 None => self.progress(epoch, &commit, start),
             });
-            fences.push(Fence {
-                partition,
-                epoch,
-                found: found.map(|found| found.progress),
-            });
+            fences.push(Fence { partition, epoch, found: found.map(|found| found.progress) });
         }
         self.start(commit, Vec::new(), parts, progress);
         fences
@@ -113,11 +86,7 @@ impl Lane {
         let (mut parts, mut progress) = (Vec::new(), Vec::new());
         for (partition, position) in batch.progress {
             let (epoch, known) = self.held.get(&partition).expect("a fence that was taken").clone();
-            parts.push(Part {
-                partition,
-                epoch,
-                expected: Some(known),
-            });
+            parts.push(Part { partition, epoch, expected: Some(known) });
             progress.push(self.progress(epoch, &commit, position));
         }
         self.start(commit, batch.messages, parts, progress);
@@ -146,28 +115,12 @@ impl Lane {
 
     fn start(&mut self, commit: String, told: Vec<OutMessage>, parts: Vec<Part>, progress: Vec<Progress>) {
         assert!(self.work.is_none(), "one commit at a time");
-        let epoch_of = |partition| {
-            parts
-                .iter()
-                .find(|part| part.partition == partition)
-                .map(|part| part.epoch)
-        };
+        let epoch_of = |partition| parts.iter().find(|part| part.partition == partition).map(|part| part.epoch);
         let mut messages: Vec<Published> = Vec::new();
-        for OutMessage {
-            partition,
-            subject,
-            mut headers,
-            payload,
-        } in told
-        {
+        for OutMessage { partition, subject, mut headers, payload } in told {
             let epoch = epoch_of(partition).expect("every partition of a batch has its progress in it");
             headers.push(("Presence-Epoch", epoch.to_string()));
-            messages.push(Published {
-                partition,
-                subject,
-                headers,
-                payload,
-            });
+            messages.push(Published { partition, subject, headers, payload });
         }
         for (part, progress) in parts.iter().zip(&progress) {
             let expected = part.expected.as_ref().map_or(0, |known| known.seq);
@@ -177,22 +130,11 @@ impl Lane {
                 ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
             ];
             let (partition, subject) = (part.partition, names::progress(part.partition));
-            messages.push(Published {
-                partition,
-                subject,
-                headers,
-                payload: progress.to_json().into(),
-            });
+            messages.push(Published { partition, subject, headers, payload: progress.to_json().into() });
         }
         let count = messages.len() as u64;
         let (protocol, step) = CommitProtocol::start(&self.owner, &commit, parts.clone(), count);
-        self.work = Some(Work {
-            commit,
-            protocol,
-            doing: Doing::Next(step),
-            messages,
-            parts,
-        });
+        self.work = Some(Work { commit, protocol, doing: Doing::Next(step), messages, parts });
     }
 
     /// The next step of the commit under way. Returns its end when it has come.
@@ -207,15 +149,9 @@ impl Lane {
         work.doing = match work.doing {
             Doing::Next(Step::Publish { batch_id }) => {
                 let (commit, messages) = (work.commit.clone(), work.messages.clone());
-                Doing::Flying(events.publish(events::Batch {
-                    id: batch_id,
-                    commit,
-                    messages,
-                }))
+                Doing::Flying(events.publish(events::Batch { id: batch_id, commit, messages }))
             }
-            Doing::Next(Step::ReadProgress { partition }) => {
-                Doing::Answered(read(events, partition, faults, random))
-            }
+            Doing::Next(Step::ReadProgress { partition }) => Doing::Answered(read(events, partition, faults, random)),
             Doing::Next(Step::Wait { .. }) => Doing::Next(work.protocol.next(Outcome::Waited)),
             Doing::Next(Step::Done(known)) => {
                 for (part, known) in work.parts.iter().zip(known) {
@@ -248,11 +184,7 @@ fn fly(flight: u64, events: &mut Events, log: &Log, faults: &Faults, random: &mu
     }
     if random.chance(faults.refused) {
         let codes: &[u64] = &[10_164, 10_176, 10_210, 10_077, 10_071];
-        let code = if random.chance(faults.fatal) {
-            10_174
-        } else {
-            random.pick(codes)
-        };
+        let code = if random.chance(faults.fatal) { 10_174 } else { random.pick(codes) };
         events.refuse(flight, code);
     } else if random.chance(faults.request_lost) {
         events.lose(flight);
@@ -285,12 +217,7 @@ impl Lane {
     pub(crate) fn story(&self) -> String {
         match &self.work {
             None => "idle".to_owned(),
-            Some(work) => format!(
-                "{} of {} messages, {:?}",
-                work.commit,
-                work.messages.len(),
-                work.doing
-            ),
+            Some(work) => format!("{} of {} messages, {:?}", work.commit, work.messages.len(), work.doing),
         }
     }
 }

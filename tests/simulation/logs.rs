@@ -32,12 +32,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self {
-            created: 1,
-            first_seq: 1,
-            lines: Vec::new(),
-            uids: 0,
-        }
+        Self { created: 1, first_seq: 1, lines: Vec::new(), uids: 0 }
     }
 
     pub(crate) fn identity(&self) -> LogIdentity {
@@ -55,29 +50,14 @@ impl Log {
     pub(crate) fn append(&mut self, said: &Said) -> u64 {
         self.uids += 1;
         let seq = self.last_seq() + 1;
-        let Said {
-            ts_ms,
-            subject,
-            payload,
-            content_type,
-        } = said.clone();
-        let message = LogMessage {
-            seq,
-            ts_ms,
-            subject: subject.into(),
-            payload,
-            content_type,
-        };
-        self.lines.push(Line {
-            uid: self.uids,
-            message,
-        });
+        let Said { ts_ms, subject, payload, content_type } = said.clone();
+        let message = LogMessage { seq, ts_ms, subject: subject.into(), payload, content_type };
+        self.lines.push(Line { uid: self.uids, message });
         seq
     }
 
     pub(crate) fn entry(&self, seq: u64) -> Option<&Line> {
-        self.lines
-            .get(usize::try_from(seq.checked_sub(self.first_seq)?).ok()?)
+        self.lines.get(usize::try_from(seq.checked_sub(self.first_seq)?).ok()?)
     }
 
     /// The retention takes what is before `seq`.
@@ -89,8 +69,7 @@ impl Log {
 
     /// The power failed before the last `count` entries were on the disk.
     pub(crate) fn lose_end(&mut self, count: usize) {
-        self.lines
-            .truncate(self.lines.len() - count.min(self.lines.len()));
+        self.lines.truncate(self.lines.len() - count.min(self.lines.len()));
     }
 
     /// The stream was deleted and made anew.
@@ -124,12 +103,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let clients = vec![(1, 0); TENANTS.len() * USERS.len() * SESSIONS.len()];
-        Self {
-            random: Random::new(seed ^ 0x10_6106),
-            now_ms: 1_700_000_000_000,
-            clients,
-            said: Vec::new(),
-        }
+        Self { random: Random::new(seed ^ 0x10_6106), now_ms: 1_700_000_000_000, clients, said: Vec::new() }
     }
 
     /// A story of `count` entries, which begins with a policy.
@@ -137,11 +111,7 @@ impl World {
         let mut world = Self::new(seed);
         let first = world.policy();
         std::iter::once(first)
-            .chain(
-                std::iter::repeat_with(|| world.next())
-                    .take(count - 1)
-                    .collect::<Vec<_>>(),
-            )
+            .chain(std::iter::repeat_with(|| world.next()).take(count - 1).collect::<Vec<_>>())
             .collect()
     }
 
@@ -155,13 +125,8 @@ impl World {
             940..=954 => self.policy(),
             955..=979 => self.malformed(),
             _ => {
-                let subject = self.random.pick(&[
-                    "all.news",
-                    "0.news",
-                    "1.batch.acme.gw",
-                    "77.signal.a.b.c",
-                    "nonsense",
-                ]);
+                let subject =
+                    self.random.pick(&["all.news", "0.news", "1.batch.acme.gw", "77.signal.a.b.c", "nonsense"]);
                 self.say(format!("presence.v1.log.{subject}"), b"{}".as_slice(), None)
             }
         }
@@ -182,12 +147,7 @@ impl World {
     }
 
     fn say(&mut self, subject: String, payload: impl Into<Bytes>, content_type: Option<String>) -> Said {
-        let said = Said {
-            ts_ms: self.now_ms,
-            subject,
-            payload: payload.into(),
-            content_type,
-        };
+        let said = Said { ts_ms: self.now_ms, subject, payload: payload.into(), content_type };
         if self.said.len() < 8 {
             self.said.push(said.clone());
         } else {
@@ -200,18 +160,11 @@ impl World {
     /// A duplicate or a reordered one.
     fn again(&mut self) -> Said {
         let at = self.random.index(self.said.len());
-        Said {
-            ts_ms: self.now_ms,
-            ..self.said[at].clone()
-        }
+        Said { ts_ms: self.now_ms, ..self.said[at].clone() }
     }
 
     fn tick(&mut self) -> Said {
-        let failed = if self.random.chance(80) {
-            self.random.between(1, 3) as u32
-        } else {
-            0
-        };
+        let failed = if self.random.chance(80) { self.random.between(1, 3) as u32 } else { 0 };
         self.say(subject::TICK.into(), Tick::new(failed).to_json(), None)
     }
 
@@ -222,18 +175,11 @@ impl World {
 
     /// Who speaks: few speak often, so that some fall silent.
     fn who(&mut self) -> (usize, String) {
-        let at = if self.random.chance(600) {
-            self.random.index(6)
-        } else {
-            self.random.index(self.clients.len())
-        };
+        let at = if self.random.chance(600) { self.random.index(6) } else { self.random.index(self.clients.len()) };
         let (tenant, rest) = (at % TENANTS.len(), at / TENANTS.len());
         let (user, session) = (rest % USERS.len(), rest / USERS.len());
         let (tenant, user, session) = (TENANTS[tenant], USERS[user], SESSIONS[session]);
-        (
-            at,
-            subject::log_signal(partition_of(tenant, user, PARTITIONS), tenant, user, session),
-        )
+        (at, subject::log_signal(partition_of(tenant, user, PARTITIONS), tenant, user, session))
     }
 
     fn malformed(&mut self) -> Said {
@@ -244,11 +190,7 @@ impl World {
             2 => self.say(subject::POLICY.into(), b"{\"v\":1}".as_slice(), None),
             _ => {
                 let foreign = (partition_of("acme", "alice", PARTITIONS) + 1) % PARTITIONS;
-                self.say(
-                    subject::log_signal(foreign, "acme", "alice", "tab"),
-                    Bytes::new(),
-                    None,
-                )
+                self.say(subject::log_signal(foreign, "acme", "alice", "tab"), Bytes::new(), None)
             }
         }
     }
@@ -282,30 +224,14 @@ impl World {
         let fields: [(u64, &str, Value); 11] = [
             (150, "state", json!(random.pick(&["active", "idle", "away"]))),
             (150, "input_age_ms", json!(random.pick(&[0, 500, 1_500, 4_000]))),
-            (
-                150,
-                "visibility",
-                json!(random.pick(&["visible", "hidden", "frozen"])),
-            ),
+            (150, "visibility", json!(random.pick(&["visible", "hidden", "frozen"]))),
             (100, "every_ms", json!(random.pick(&[0, 1_000, 3_000]))),
             (100, "conn", json!(random.pick(&["c1", "c2"]))),
-            (
-                80,
-                "intent",
-                json!(random.pick(&["open", "busy", "dnd", "invisible"])),
-            ),
+            (80, "intent", json!(random.pick(&["open", "busy", "dnd", "invisible"]))),
             (50, "intent_for_ms", json!(random.between(1, 6_000))),
             (50, "profile", json!(random.pick(&["seed", "web", "nobody"]))),
-            (
-                50,
-                "rooms",
-                json!(random.pick(&[&[][..], &["lobby"], &["lobby", "stage"]])),
-            ),
-            (
-                50,
-                "can",
-                json!(random.pick(&[&[][..], &["audio"], &["audio", "video"]])),
-            ),
+            (50, "rooms", json!(random.pick(&[&[][..], &["lobby"], &["lobby", "stage"]]))),
+            (50, "can", json!(random.pick(&[&[][..], &["audio"], &["audio", "video"]]))),
             (50, "meta", json!({ "mood": random.below(3) })),
         ];
         for (permille, key, value) in fields {
@@ -324,27 +250,14 @@ impl World {
 
 /// One of a few policies with short thresholds, so that much falls due.
 pub(crate) fn policy(which: u64) -> Policy {
-    let mut policy = Policy {
-        reconnect_grace: 500 * which,
-        ..Policy::default()
-    };
+    let mut policy = Policy { reconnect_grace: 500 * which, ..Policy::default() };
     for (_, profile) in &mut policy.profiles {
-        let Profile {
-            idle_after,
-            away_after,
-            stale_after,
-            offline_after,
-            ..
-        } = profile.clone();
+        let Profile { idle_after, away_after, stale_after, offline_after, .. } = profile.clone();
         let short = |threshold: Millis| threshold / 60 + 37 * which;
         (profile.idle_after, profile.away_after) = (short(idle_after), short(away_after));
         (profile.stale_after, profile.offline_after) = (short(stale_after), short(offline_after));
         (profile.disconnect_grace, profile.leave_linger) = (400, 300 * (which % 2));
-        (
-            profile.hidden_after,
-            profile.frozen_offline_after,
-            profile.tombstone,
-        ) = (450 * (which % 3), 4_000, 5_000);
+        (profile.hidden_after, profile.frozen_offline_after, profile.tombstone) = (450 * (which % 3), 4_000, 5_000);
         if let Some(promise) = &mut profile.promise {
             (promise.slack, promise.cap) = (700, 2_000);
         }

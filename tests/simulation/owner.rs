@@ -55,24 +55,10 @@ pub(crate) struct Owner {
 
 #[derive(Debug)]
 enum Phase {
-    Reading {
-        log: LogIdentity,
-        found: Vec<Option<StoredProgress>>,
-    },
-    Fencing {
-        log: LogIdentity,
-        fences: Vec<Fence>,
-    },
-    Fenced {
-        log: LogIdentity,
-        fences: Vec<Fence>,
-    },
-    Restoring {
-        log: LogIdentity,
-        fences: Vec<Fence>,
-        keeper: Keeper,
-        restored: Vec<Restored>,
-    },
+    Reading { log: LogIdentity, found: Vec<Option<StoredProgress>> },
+    Fencing { log: LogIdentity, fences: Vec<Fence> },
+    Fenced { log: LogIdentity, fences: Vec<Fence> },
+    Restoring { log: LogIdentity, fences: Vec<Fence>, keeper: Keeper, restored: Vec<Restored> },
     Live(Box<Live>),
     Over(End),
 }
@@ -120,10 +106,7 @@ impl Owner {
             settings,
             key: IndexKey(random.next(), random.next()),
             lane: Lane::new(name, &log.created),
-            phase: Phase::Reading {
-                log,
-                found: Vec::new(),
-            },
+            phase: Phase::Reading { log, found: Vec::new() },
             fences_tried: 1,
         }
     }
@@ -192,24 +175,11 @@ impl Owner {
             Phase::Fencing { log, fences } => self.fence(log, fences, nats, random),
             // The log as it is behind the fences: whatever an owner before has told lies at or before its end.
             Phase::Fenced { log, fences } => {
-                let log = LogIdentity {
-                    last_seq: nats.log.last_seq(),
-                    ..log
-                };
+                let log = LogIdentity { last_seq: nats.log.last_seq(), ..log };
                 let keeper = Keeper::open(&nats.store, log.clone());
-                Phase::Restoring {
-                    log,
-                    fences,
-                    keeper,
-                    restored: Vec::new(),
-                }
+                Phase::Restoring { log, fences, keeper, restored: Vec::new() }
             }
-            Phase::Restoring {
-                log,
-                fences,
-                keeper,
-                restored,
-            } => self.restore(log, fences, keeper, restored, nats),
+            Phase::Restoring { log, fences, keeper, restored } => self.restore(log, fences, keeper, restored, nats),
             Phase::Live(live) => self.go_on(live, nats, random),
             Phase::Over(end) => Phase::Over(end),
         };
@@ -229,11 +199,8 @@ impl Owner {
         if !random.chance(nats.faults.read_failed) {
             let partition = found.len() as u16;
             let stale = random.chance(nats.faults.read_stale);
-            let progress = if stale {
-                nats.events.old_progress(partition, random)
-            } else {
-                nats.events.progress(partition)
-            };
+            let progress =
+                if stale { nats.events.old_progress(partition, random) } else { nats.events.progress(partition) };
             found.push(progress.cloned());
         }
         Phase::Reading { log, found }
@@ -245,10 +212,7 @@ impl Owner {
             Some(Ended::Done) => Phase::Fenced { log, fences },
             Some(Ended::Lost(_)) => {
                 self.fences_tried += 1;
-                Phase::Reading {
-                    log,
-                    found: Vec::new(),
-                }
+                Phase::Reading { log, found: Vec::new() }
             }
             Some(Ended::Refused(code)) => Phase::Over(End::Refused(code)),
         }
@@ -271,24 +235,14 @@ impl Owner {
             None => Restored::fresh(number, self.key),
             Some(progress) => {
                 let ts_there = nats.log.entry(progress.input_seq).map(|line| line.message.ts_ms);
-                let evidence = Evidence {
-                    log: &log,
-                    progress,
-                    ts_there,
-                    key: self.key,
-                };
+                let evidence = Evidence { log: &log, progress, ts_there, key: self.key };
                 one(number, &evidence, &keeper, nats).unwrap_or_else(|| {
                     let told: Vec<Event> = told_last(number, nats);
                     evidence.rebuilt(number, &Arc::new(Policy::default()), &told)
                 })
             }
         });
-        Phase::Restoring {
-            log,
-            fences,
-            keeper,
-            restored,
-        }
+        Phase::Restoring { log, fences, keeper, restored }
     }
 
     fn stand_up(
@@ -301,12 +255,7 @@ impl Owner {
     ) -> Phase {
         let _ = nats;
         let (outbox, fleet) = stand_up(restored, fences, Encoding::Json, self.settings.batch_messages);
-        let next_seq = fleet
-            .partitions()
-            .iter()
-            .map(|partition| partition.position() + 1)
-            .min()
-            .unwrap_or(1);
+        let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
         Phase::Live(Box::new(Live {
             fleet,
             outbox,
@@ -378,17 +327,11 @@ impl Live {
 
     fn move_keeper(&mut self, nats: &mut Nats, random: &mut Random) {
         if let Some(stored) = self.keeper.step(&mut nats.store, nats.faults.store, random) {
-            let progress = nats
-                .events
-                .progress(stored.partition)
-                .map(|found| &found.progress);
+            let progress = nats.events.progress(stored.partition).map(|found| &found.progress);
             let told = progress.map(|progress| (progress.generation, progress.input_seq, progress.k));
             let reached = &stored.reached;
             let kept = Some((reached.generation, reached.seq, reached.k));
-            assert!(
-                kept <= told,
-                "I7: a checkpoint at {kept:?} is stored while the progress is {told:?}"
-            );
+            assert!(kept <= told, "I7: a checkpoint at {kept:?} is stored while the progress is {told:?}");
         }
     }
 
@@ -399,12 +342,8 @@ impl Live {
             if random.chance(250) {
                 self.asides += 1;
                 let subject = format!("presence.v1{ASIDE}{}", self.asides);
-                let message = OutMessage {
-                    partition: number,
-                    subject,
-                    headers: Vec::new(),
-                    payload: Default::default(),
-                };
+                let message =
+                    OutMessage { partition: number, subject, headers: Vec::new(), payload: Default::default() };
                 self.outbox.tell_aside(number, message);
             } else {
                 self.outbox.keep(self.fleet.snapshot(number));
@@ -437,9 +376,7 @@ impl Live {
 fn one(number: u16, evidence: &Evidence<'_>, keeper: &Keeper, nats: &Nats) -> Option<Restored> {
     let mut below = evidence.progress.input_seq;
     while let Some((seq, bytes)) = keeper.newest(&nats.store, number, below) {
-        let found = evidence
-            .from_checkpoint(number, seq, bytes)
-            .expect("one version of the fold");
+        let found = evidence.from_checkpoint(number, seq, bytes).expect("one version of the fold");
         if found.is_some() {
             return found;
         }
@@ -448,27 +385,15 @@ fn one(number: u16, evidence: &Evidence<'_>, keeper: &Keeper, nats: &Nats) -> Op
         }
         below = seq - 1;
     }
-    evidence
-        .from_the_beginning(number)
-        .expect("one version of the fold")
+    evidence.from_the_beginning(number).expect("one version of the fold")
 }
 
 /// What was told last of each session and user of a partition.
 fn told_last(number: u16, nats: &Nats) -> Vec<Event> {
-    let is_told = |subject: &str| {
-        subject.starts_with("presence.v1.session.") || subject.starts_with("presence.v1.user.")
-    };
-    let of_it = nats
-        .events
-        .latest()
-        .filter(|message| message.partition == number && is_told(&message.subject));
-    of_it
-        .filter_map(|message| {
-            ToldEvent::read(&message.payload)
-                .expect("what was told can be read")
-                .recall()
-        })
-        .collect()
+    let is_told =
+        |subject: &str| subject.starts_with("presence.v1.session.") || subject.starts_with("presence.v1.user.");
+    let of_it = nats.events.latest().filter(|message| message.partition == number && is_told(&message.subject));
+    of_it.filter_map(|message| ToldEvent::read(&message.payload).expect("what was told can be read").recall()).collect()
 }
 
 impl Owner {
@@ -480,11 +405,7 @@ impl Owner {
             Phase::Fenced { .. } => "has the fences".to_owned(),
             Phase::Restoring { restored, .. } => match restored.last() {
                 None => "restores".to_owned(),
-                Some(Restored {
-                    partition,
-                    reached,
-                    lost_since,
-                }) => format!(
+                Some(Restored { partition, reached, lost_since }) => format!(
                     "restores {} at {} behind ({}, {}), lost since {lost_since:?}",
                     partition.number(),
                     partition.position(),
@@ -493,17 +414,8 @@ impl Owner {
                 ),
             },
             Phase::Live(live) => {
-                let Live {
-                    outbox,
-                    next_seq,
-                    duty,
-                    ..
-                } = &**live;
-                format!(
-                    "{duty:?} at {next_seq}, {} wait: {}",
-                    outbox.len(),
-                    self.lane.story()
-                )
+                let Live { outbox, next_seq, duty, .. } = &**live;
+                format!("{duty:?} at {next_seq}, {} wait: {}", outbox.len(), self.lane.story())
             }
             Phase::Over(end) => format!("{end:?}"),
         }

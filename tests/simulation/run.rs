@@ -75,13 +75,7 @@ const STEPS_MAX: u64 = 200_000;
 impl Run {
     pub(crate) fn new(plan: Plan, story: Vec<Said>) -> Self {
         let (log, events, store) = (Log::new(), Events::default(), Store::new());
-        let nats = Nats {
-            log,
-            events,
-            store,
-            faults: plan.faults,
-            folded: Default::default(),
-        };
+        let nats = Nats { log, events, store, faults: plan.faults, folded: Default::default() };
         Self {
             plan,
             random: Random::new(plan.seed),

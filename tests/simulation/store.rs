@@ -41,27 +41,13 @@ impl Keeper {
         for (partition, seq) in store.keys() {
             known.entry(*partition).or_default().insert(*seq);
         }
-        Self {
-            log,
-            waiting: VecDeque::new(),
-            known,
-            doomed: Vec::new(),
-            failed: 0,
-        }
+        Self { log, waiting: VecDeque::new(), known, doomed: Vec::new(), failed: 0 }
     }
 
     /// The newest at or before `at_most`, with its content; one that is gone is passed over.
-    pub(crate) fn newest<'a>(
-        &self,
-        store: &'a Store,
-        partition: u16,
-        at_most: u64,
-    ) -> Option<(u64, &'a [u8])> {
+    pub(crate) fn newest<'a>(&self, store: &'a Store, partition: u16, at_most: u64) -> Option<(u64, &'a [u8])> {
         let known = self.known.get(&partition)?;
-        known
-            .range(..=at_most)
-            .rev()
-            .find_map(|seq| Some((*seq, store.get(&(partition, *seq))?.as_slice())))
+        known.range(..=at_most).rev().find_map(|seq| Some((*seq, store.get(&(partition, *seq))?.as_slice())))
     }
 
     pub(crate) fn store(&mut self, snapshot: Snapshot) {
@@ -73,12 +59,7 @@ impl Keeper {
     }
 
     /// One step: an object is written, or one that is not to be kept is deleted. Returns what was written whole.
-    pub(crate) fn step(
-        &mut self,
-        store: &mut Store,
-        faults: StoreFaults,
-        random: &mut Random,
-    ) -> Option<Snapshot> {
+    pub(crate) fn step(&mut self, store: &mut Store, faults: StoreFaults, random: &mut Random) -> Option<Snapshot> {
         if let Some(doomed) = self.doomed.pop() {
             if !random.chance(faults.aborted) {
                 store.remove(&doomed);
@@ -101,11 +82,7 @@ impl Keeper {
         let known = self.known.entry(partition).or_default();
         known.insert(seq);
         let kept: Vec<u64> = known.range(..=seq).rev().take(KEPT).copied().collect();
-        self.doomed = known
-            .iter()
-            .filter(|seq| !kept.contains(seq))
-            .map(|seq| (partition, *seq))
-            .collect();
+        self.doomed = known.iter().filter(|seq| !kept.contains(seq)).map(|seq| (partition, *seq)).collect();
         if damaged {
             self.failed += 1;
         }

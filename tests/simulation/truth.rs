@@ -33,19 +33,13 @@ impl Told {
     pub(crate) fn of(published: &Published) -> Self {
         let is_its_own = |(name, _): &&(&str, String)| *name != "Presence-Epoch";
         let headers = published.headers.iter().filter(is_its_own).cloned().collect();
-        Self {
-            subject: published.subject.clone(),
-            headers,
-            payload: published.payload.clone(),
-        }
+        Self { subject: published.subject.clone(), headers, payload: published.payload.clone() }
     }
 }
 
 /// Folds a story, partition by partition; with another width of the wheel than the engine's, if wanted.
 pub(crate) fn of(story: &[Said], wheel_tick: Millis) -> Vec<Truth> {
-    (0..PARTITIONS)
-        .map(|number| Truth::of(number, story, wheel_tick))
-        .collect()
+    (0..PARTITIONS).map(|number| Truth::of(number, story, wheel_tick)).collect()
 }
 
 impl Truth {
@@ -74,25 +68,17 @@ impl Truth {
             partition.apply(&entry, &mut truth.events);
             let state = partition.checkpoint();
             witness.observe(said.ts_ms, &state, &partition);
-            let policies: &[&Policy] = if adopts {
-                &[&before, partition.policy()]
-            } else {
-                &[&before]
-            };
-            truth.events[first..]
-                .iter()
-                .for_each(|event| witness.hear(event, policies));
+            let policies: &[&Policy] = if adopts { &[&before, partition.policy()] } else { &[&before] };
+            truth.events[first..].iter().for_each(|event| witness.hear(event, policies));
             witness.recount();
             truth.states.insert(seq, state);
         }
         for event in &truth.events {
-            truth
-                .told
-                .extend(wire::event::messages(event, Encoding::Json).map(|message| Told {
-                    subject: message.subject,
-                    headers: message.headers,
-                    payload: message.payload,
-                }));
+            truth.told.extend(wire::event::messages(event, Encoding::Json).map(|message| Told {
+                subject: message.subject,
+                headers: message.headers,
+                payload: message.payload,
+            }));
         }
         truth
     }
@@ -118,19 +104,12 @@ impl Witness {
         if self.started {
             let step = ts.saturating_sub(self.hi);
             assert!(w >= self.w, "I1: observed time went back from {} to {w}", self.w);
-            assert!(
-                w - self.w <= step,
-                "I1: observed time grew by {} in a step of {step}",
-                w - self.w
-            );
+            assert!(w - self.w <= step, "I1: observed time grew by {} in a step of {step}", w - self.w);
             self.was_set_back |= hi < self.hi;
         }
         (self.started, self.hi, self.w) = (true, hi, w);
         let due = partition.next_due();
-        assert!(
-            due.is_none_or(|due| due > hi),
-            "I3: a deadline at {due:?} is unsettled at {hi}"
-        );
+        assert!(due.is_none_or(|due| due > hi), "I3: a deadline at {due:?} is unsettled at {hi}");
     }
 
     fn hear(&mut self, event: &Event, policies: &[&Policy]) {
@@ -159,11 +138,7 @@ impl Witness {
     }
 
     fn hear_session(&mut self, at_ms: Millis, session: &SessionEvent, policies: &[&Policy]) {
-        let key = [
-            session.tenant.clone(),
-            session.user.clone(),
-            session.session.clone(),
-        ];
+        let key = [session.tenant.clone(), session.user.clone(), session.session.clone()];
         let before = self.sessions.insert(key, (session.to, at_ms));
         match session.cause {
             Cause::Quiet | Cause::Silent => {}
@@ -179,10 +154,7 @@ impl Witness {
         assert!(fits, "I2: at {at_ms} {session:?} falls at no deadline of its own");
         let in_the_dark = self.blind.iter().find(|(from, to)| *from < at_ms && at_ms < *to);
         if !self.was_set_back {
-            assert!(
-                in_the_dark.is_none(),
-                "I9: at {at_ms} {session:?} falls into {in_the_dark:?}"
-            );
+            assert!(in_the_dark.is_none(), "I9: at {at_ms} {session:?} falls into {in_the_dark:?}");
         }
     }
 }
@@ -199,16 +171,11 @@ fn is_exact(at_ms: Millis, session: &SessionEvent, policy: &Policy) -> bool {
         stale_after = every * Millis::from(promise.factor_permille) / 1_000 + promise.slack;
         idle_afters.push(profile.idle_after.max(every * Millis::from(promise.idle_beats)));
     }
-    let (silence, quiet) = (
-        at_ms.wrapping_sub(session.last_seen_ms),
-        at_ms.wrapping_sub(session.last_input_ms),
-    );
+    let (silence, quiet) = (at_ms.wrapping_sub(session.last_seen_ms), at_ms.wrapping_sub(session.last_input_ms));
     match session.to {
         State::Active => false,
         State::Idle => idle_afters.contains(&quiet),
-        State::Away => idle_afters
-            .iter()
-            .any(|idle| quiet == idle + (profile.away_after - profile.idle_after)),
+        State::Away => idle_afters.iter().any(|idle| quiet == idle + (profile.away_after - profile.idle_after)),
         State::Stale => silence == stale_after,
         State::Offline => silence == stale_after + (profile.offline_after - profile.stale_after),
     }
@@ -216,9 +183,7 @@ fn is_exact(at_ms: Millis, session: &SessionEvent, policy: &Policy) -> bool {
 
 /// `hi` and `W`, as a checkpoint says them behind its magic, version, number, generation, position and whether it started.
 fn observed(checkpoint: &[u8]) -> [Millis; 2] {
-    let mut rest = checkpoint
-        .strip_prefix(b"presence checkpoint\n".as_slice())
-        .expect("a checkpoint");
+    let mut rest = checkpoint.strip_prefix(b"presence checkpoint\n".as_slice()).expect("a checkpoint");
     let mut number = || {
         let mut value = 0;
         for shift in (0..64).step_by(7) {

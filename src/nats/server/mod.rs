@@ -49,10 +49,10 @@ pub enum ServerError {
     )]
     PortTaken(u16),
     /// Another process of ours has the data directory.
-    #[error("another `presence up` uses the data directory {}: stop it, or name another with --data-dir", .0.display())]
+    #[error("another `presence up` uses the data directory {}: stop it, or name another with --data", .0.display())]
     DataDirTaken(PathBuf),
     /// The data directory can't be used.
-    #[error("the data directory {} can't be used ({cause}): name another with --data-dir", dir.display())]
+    #[error("the data directory {} can't be used ({cause}): name another with --data", dir.display())]
     DataDir {
         /// The directory.
         dir: PathBuf,

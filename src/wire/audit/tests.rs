@@ -3,13 +3,12 @@ use State::{Active, Idle, Offline};
 use super::*;
 use crate::wire::told;
 
-/// A told user event, and where it is stored.
+/// A told user event, and what the stream says about it.
 #[derive(Clone)]
 struct Told {
     subject: &'static str,
     told: told::User<'static>,
     epoch: Option<u64>,
-    stream_seq: u64,
 }
 
 /// alice comes, falls, and comes again; bob is told between.
@@ -41,16 +40,13 @@ fn told(
         subject,
         told,
         epoch: Some(1),
-        stream_seq: 0,
     }
 }
 
 fn audit_as(cut: bool, events: Vec<Told>) -> Result<Counts, Breach> {
     let mut auditor = Auditor::new(cut);
     for (n, event) in events.into_iter().enumerate() {
-        let Told {
-            subject, told, epoch, ..
-        } = event;
+        let Told { subject, told, epoch } = event;
         let place = Place {
             subject,
             epoch,
@@ -256,9 +252,7 @@ fn a_fence_counts_although_nothing_was_told_with_it() {
             },
         )
         .unwrap();
-    let Told {
-        subject, told, epoch, ..
-    } = whole().remove(0);
+    let Told { subject, told, epoch } = whole().remove(0);
     let place = Place {
         subject,
         epoch,
