@@ -28,15 +28,9 @@ async fn main() -> Result<()> {
     let data = tempfile::tempdir()?;
     let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/nats-server");
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let options = ServerOptions {
-        binary: Some(binary),
-        data_dir: data.path().into(),
-        port,
-    };
+    let options = ServerOptions { binary: Some(binary), data_dir: data.path().into(), port };
     let server = EmbeddedServer::start(options).await?;
-    let bench = Bench {
-        url: server.url().to_owned(),
-    };
+    let bench = Bench { url: server.url().to_owned() };
     topology::setup(&bench.connect().await?, &topology::Parameters::default()).await?;
     bench.throughput().await?;
     bench.lateness().await?;
@@ -62,11 +56,7 @@ impl Engine {
 
 impl Bench {
     async fn connect(&self) -> Result<Nats> {
-        Ok(Nats::connect(&ConnectOptions {
-            url: Some(self.url.clone()),
-            ..ConnectOptions::default()
-        })
-        .await?)
+        Ok(Nats::connect(&ConnectOptions { url: Some(self.url.clone()), ..ConnectOptions::default() }).await?)
     }
 
     async fn engine(&self, config: Config) -> Result<Engine> {
@@ -125,16 +115,11 @@ impl Bench {
         config.use_profile("default")?;
         let engine = self.engine(config).await?;
         let nats = self.connect().await?;
-        let mut told = nats
-            .client
-            .subscribe(format!("presence.v1.session.bench.last.e{epoch}"))
-            .await?;
+        let mut told = nats.client.subscribe(format!("presence.v1.session.bench.last.e{epoch}")).await?;
         nats.client.flush().await?;
         let begin = Instant::now();
         self.publish(HEARTBEATS, epoch).await?;
-        nats.client
-            .publish(format!("presence.v1.signal.bench.last.e{epoch}"), "{}".into())
-            .await?;
+        nats.client.publish(format!("presence.v1.signal.bench.last.e{epoch}"), "{}".into()).await?;
         told.next().await.ok_or("the subscription ended")?;
         let rate = HEARTBEATS as f64 / begin.elapsed().as_secs_f64();
         engine.stop().await?;
@@ -171,17 +156,14 @@ impl Bench {
         let mut told = nats.client.subscribe("presence.v1.session.late.>").await?;
         nats.client.flush().await?;
         for number in 0..EXPIRING {
-            nats.client
-                .publish(format!("presence.v1.signal.late.user-{number}.tab"), "{}".into())
-                .await?;
+            nats.client.publish(format!("presence.v1.signal.late.user-{number}.tab"), "{}".into()).await?;
         }
         nats.client.flush().await?;
         let mut late = Vec::new();
         let (mut first, mut last) = (u64::MAX, 0);
         while late.len() < EXPIRING {
-            let message = tokio::time::timeout(Duration::from_secs(60), told.next())
-                .await?
-                .ok_or("the subscription ended")?;
+            let message =
+                tokio::time::timeout(Duration::from_secs(60), told.next()).await?.ok_or("the subscription ended")?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
             if let ToldEvent::Session(event) = ToldEvent::read(&message.payload)?
                 && event.cause == "quiet"

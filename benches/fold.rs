@@ -20,26 +20,12 @@ type Who = (usize, Address<'static>);
 
 fn names() -> Vec<Who> {
     let leak = |name: String| Token::parse(name.leak()).expect("the names are tokens");
-    let users: Vec<_> = (0..SESSIONS / SESSIONS_PER_USER)
-        .map(|number| leak(format!("user-{number:07}")))
-        .collect();
-    let tabs: Vec<_> = (0..SESSIONS_PER_USER)
-        .map(|number| leak(format!("tab-{number}")))
-        .collect();
+    let users: Vec<_> = (0..SESSIONS / SESSIONS_PER_USER).map(|number| leak(format!("user-{number:07}"))).collect();
+    let tabs: Vec<_> = (0..SESSIONS_PER_USER).map(|number| leak(format!("tab-{number}"))).collect();
     let tenant = leak("main".to_owned());
     let name = |number: usize| {
-        let (user, session) = (
-            users[number / SESSIONS_PER_USER],
-            tabs[number % SESSIONS_PER_USER],
-        );
-        (
-            partition_of("main", user.as_str(), PARTITIONS).into(),
-            Address {
-                tenant,
-                user,
-                session,
-            },
-        )
+        let (user, session) = (users[number / SESSIONS_PER_USER], tabs[number % SESSIONS_PER_USER]);
+        (partition_of("main", user.as_str(), PARTITIONS).into(), Address { tenant, user, session })
     };
     // A stride that is coprime to their number: neighbours in time are no neighbours in memory.
     (0..SESSIONS).map(|i| name(i * 611_953 % SESSIONS)).collect()
@@ -47,15 +33,8 @@ fn names() -> Vec<Who> {
 
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells of its processes");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("a process has resident memory");
-    let kib: usize = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .expect("a number of KiB");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has resident memory");
+    let kib: usize = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number of KiB");
     kib * 1024
 }
 
@@ -74,17 +53,9 @@ impl Load {
         for ((partition, address), hash) in group.into_iter().zip(hashes) {
             self.at += 1;
             self.seq += 1;
-            let signal = Signal {
-                seq: Some(self.seq),
-                epoch: Some(1),
-                ..Signal::default()
-            };
+            let signal = Signal { seq: Some(self.seq), epoch: Some(1), ..Signal::default() };
             let ts = START + self.at as u64 * ROUND_MS / SESSIONS as u64;
-            let entry = Entry {
-                seq: self.seq,
-                ts,
-                body: Body::Signal(address, &signal),
-            };
+            let entry = Entry { seq: self.seq, ts, body: Body::Signal(address, &signal) };
             self.partitions[partition].apply_hashed(&entry, hash, events);
         }
         black_box(&events);
@@ -95,15 +66,8 @@ impl Load {
 fn heartbeats(criterion: &mut Criterion) {
     let names = names();
     let before = resident_bytes();
-    let partitions = (0..PARTITIONS)
-        .map(|number| Partition::new(number, IndexKey(3, 5)))
-        .collect();
-    let mut load = Load {
-        names,
-        partitions,
-        at: 0,
-        seq: 0,
-    };
+    let partitions = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
+    let mut load = Load { names, partitions, at: 0, seq: 0 };
     let mut events = Vec::new();
     for _ in 0..SESSIONS / AHEAD {
         load.beat(&mut events);

@@ -9,10 +9,7 @@ fn presence(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_presence"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if ["NATS_", "PRESENCE_", "RUST_LOG"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
+        if ["NATS_", "PRESENCE_", "RUST_LOG"].iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -23,11 +20,7 @@ fn presence(args: &[&str]) -> Output {
 fn told(args: &[&str]) -> (i32, String, String) {
     let output = presence(args);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 struct File {
@@ -40,10 +33,7 @@ impl File {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("presence.toml");
         std::fs::write(&path, text).unwrap();
-        Self {
-            path,
-            _folder: folder,
-        }
+        Self { path, _folder: folder }
     }
 
     fn path(&self) -> &str {
@@ -79,44 +69,29 @@ fn a_check_answers_programs_in_json() {
 fn an_unknown_key_ends_with_2_and_says_where_and_what_was_meant() {
     let (code, out, err) = check("[engine]\nprofile = \"web\"\ntikc = \"100ms\"\n");
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(
-        err.contains("line 3: there is no key engine.tikc; did you mean engine.tick?"),
-        "{err}"
-    );
+    assert!(err.contains("line 3: there is no key engine.tikc; did you mean engine.tick?"), "{err}");
 }
 
 #[test]
 fn every_fault_of_a_configuration_is_told_at_once() {
     let (code, _, err) = check("[engine]\ntick = \"100 sex\"\n[profile.web]\nidle_after = 60\n");
     assert_eq!(code, 2);
-    assert!(
-        err.contains("line 2: engine.tick is \"100 sex\"; it has to be a duration"),
-        "{err}"
-    );
-    assert!(
-        err.contains("line 4: profile.web.idle_after is 60; it has to be a duration"),
-        "{err}"
-    );
+    assert!(err.contains("line 2: engine.tick is \"100 sex\"; it has to be a duration"), "{err}");
+    assert!(err.contains("line 4: profile.web.idle_after is 60; it has to be a duration"), "{err}");
 }
 
 #[test]
 fn thresholds_in_the_wrong_order_are_refused_with_both_values() {
     let (code, _, err) = check("[profile.web]\nstale_after = \"300s\"\n");
     assert_eq!(code, 2);
-    assert!(
-        err.contains("profile.web: stale_after (5m) is above offline_after (3m 30s)"),
-        "{err}"
-    );
+    assert!(err.contains("profile.web: stale_after (5m) is above offline_after (3m 30s)"), "{err}");
 }
 
 #[test]
 fn a_configuration_that_is_not_there_is_named() {
     let (code, _, err) = told(&["check", "--config", "/nowhere/presence.toml"]);
     assert_eq!(code, 2);
-    assert!(
-        err.contains("/nowhere/presence.toml") && err.contains("--config"),
-        "{err}"
-    );
+    assert!(err.contains("/nowhere/presence.toml") && err.contains("--config"), "{err}");
 }
 
 #[test]
@@ -124,31 +99,19 @@ fn a_profile_that_is_not_there_ends_with_2_before_anything_starts() {
     for verb in ["up", "run"] {
         let (code, _, err) = told(&[verb, "--profile", "dmeo"]);
         assert_eq!(code, 2, "{err}");
-        assert!(
-            err.contains("there is no profile \"dmeo\"; did you mean \"demo\"?"),
-            "{err}"
-        );
+        assert!(err.contains("there is no profile \"dmeo\"; did you mean \"demo\"?"), "{err}");
     }
 }
 
 #[test]
 fn no_server_ends_with_3_and_says_what_to_do() {
     // Port 1 is privileged and nobody's; nothing listens there.
-    for verb in [
-        &["setup"][..],
-        &["run"],
-        &["signal", "alice", "laptop"],
-        &["watch"],
-        &["get"],
-        &["replay"],
-        &["audit"],
-    ] {
+    for verb in
+        [&["setup"][..], &["run"], &["signal", "alice", "laptop"], &["watch"], &["get"], &["replay"], &["audit"]]
+    {
         let (code, _, err) = told(&[verb, &["--server", "nats://127.0.0.1:1"]].concat());
         assert_eq!(code, 3, "{verb:?}: {err}");
-        assert!(
-            err.contains("nats://127.0.0.1:1") && err.contains("presence up"),
-            "{verb:?}: {err}"
-        );
+        assert!(err.contains("nats://127.0.0.1:1") && err.contains("presence up"), "{verb:?}: {err}");
     }
 }
 
@@ -157,29 +120,14 @@ fn wrong_usage_ends_with_2() {
     let cases: &[(&[&str], &str)] = &[
         (&["sing"], "unrecognized subcommand"),
         (&["signal", "alice"], "<SESSION>"),
-        (
-            &["signal", "alice", "laptop", "--state", "asleep"],
-            "[possible values: active, idle, away]",
-        ),
-        (
-            &["signal", "alice", "laptop", "--promise", "500ms"],
-            "a promise is 0s or from 1s to 1h",
-        ),
+        (&["signal", "alice", "laptop", "--state", "asleep"], "[possible values: active, idle, away]"),
+        (&["signal", "alice", "laptop", "--promise", "500ms"], "a promise is 0s or from 1s to 1h"),
         (&["signal", "alice", "laptop", "--every", "20"], "write it as 20s"),
-        (
-            &["signal", "alice", "laptop", "--meta", "[1]"],
-            "it has to be a JSON object",
-        ),
-        (
-            &["signal", "alice", "laptop", "--leave", "--disconnect"],
-            "cannot be used with",
-        ),
+        (&["signal", "alice", "laptop", "--meta", "[1]"], "it has to be a JSON object"),
+        (&["signal", "alice", "laptop", "--leave", "--disconnect"], "cannot be used with"),
         (&["signal", "alice", "laptop", "--count", "3"], "--every"),
         (&["signal", "", "laptop"], "user: a name must not be empty"),
-        (
-            &["get", "alice", "laptop", "--tenant", ""],
-            "tenant: a name must not be empty",
-        ),
+        (&["get", "alice", "laptop", "--tenant", ""], "tenant: a name must not be empty"),
         (&["replay", "--since", "yesterday"], "1h"),
         (&["schema", "sesion"], "session"),
         (&["up", "--port", "70000"], "0..=65535"),
@@ -202,12 +150,7 @@ fn the_help_names_every_verb() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(
-        verbs,
-        [
-            "up", "run", "setup", "check", "signal", "watch", "get", "replay", "audit", "schema"
-        ]
-    );
+    assert_eq!(verbs, ["up", "run", "setup", "check", "signal", "watch", "get", "replay", "audit", "schema"]);
 }
 
 #[test]
@@ -223,8 +166,5 @@ fn schemas_are_printed_by_name_and_written_all_together() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, _) = told(&["schema", "--write", folder.path().to_str().unwrap()]);
     assert_eq!(code, 0);
-    assert_eq!(
-        std::fs::read_dir(folder.path()).unwrap().count(),
-        names.lines().count()
-    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), names.lines().count());
 }

@@ -1,5 +1,7 @@
 //! The JetStream edge against a real nats-server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -18,8 +20,8 @@ use presence::nats::server::{EmbeddedServer, ServerError, ServerOptions};
 use presence::nats::tick::Outcome;
 use presence::nats::topology::{self, Parameters, Remedy, TopologyError};
 use presence::nats::{
-    Batch, Checkpoints, CommitError, CommitLane, ConnectError, ConnectOptions, LogError, LogIdentity,
-    LogMessage, LogReader, Nats, OutMessage, Owner, Partitions, Position, Ticker, names,
+    Batch, Checkpoints, CommitError, CommitLane, ConnectError, ConnectOptions, LogError, LogIdentity, LogMessage,
+    LogReader, Nats, OutMessage, Owner, Partitions, Position, Ticker, names,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -38,11 +40,7 @@ async fn setup_twice_changes_nothing_the_second_time() {
     assert_eq!(topology::partitions(&nats).await.unwrap(), None);
     let created = topology::setup(&nats, &parameters).await.unwrap();
     assert_eq!(created.len(), 5, "{created:?}");
-    assert!(
-        created
-            .iter()
-            .all(|difference| difference.remedy == Remedy::Create)
-    );
+    assert!(created.iter().all(|difference| difference.remedy == Remedy::Create));
     assert_eq!(topology::plan(&nats, &parameters).await.unwrap(), []);
     assert_eq!(topology::setup(&nats, &parameters).await.unwrap(), []);
     assert_eq!(topology::partitions(&nats).await.unwrap(), Some(64));
@@ -51,11 +49,7 @@ async fn setup_twice_changes_nothing_the_second_time() {
 #[tokio::test]
 async fn a_changed_partition_count_is_refused_and_nothing_is_changed() {
     let (_server, nats) = TestServer::with_topology().await;
-    let changed = Parameters {
-        partitions: 8,
-        log_retention: 60 * SECOND,
-        ..Parameters::default()
-    };
+    let changed = Parameters { partitions: 8, log_retention: 60 * SECOND, ..Parameters::default() };
     let error = topology::setup(&nats, &changed).await.unwrap_err();
     assert!(error.to_string().contains("engine.partitions = 64"), "{error}");
     assert!(matches!(error, TopologyError::Refused(refused) if refused.len() == 1));
@@ -65,32 +59,15 @@ async fn a_changed_partition_count_is_refused_and_nothing_is_changed() {
 #[tokio::test]
 async fn limits_are_updated_and_what_endangers_the_log_is_mended_or_refused() {
     let (_server, nats) = TestServer::with_topology().await;
-    let longer = Parameters {
-        log_retention: 3_600 * SECOND,
-        event_bytes_max: Some(1 << 30),
-        ..Parameters::default()
-    };
+    let longer = Parameters { log_retention: 3_600 * SECOND, event_bytes_max: Some(1 << 30), ..Parameters::default() };
     let done = topology::setup(&nats, &longer).await.unwrap();
-    assert_eq!(
-        done.iter().map(|difference| difference.field).collect::<Vec<_>>(),
-        ["max_age", "max_bytes"]
-    );
+    assert_eq!(done.iter().map(|difference| difference.field).collect::<Vec<_>>(), ["max_age", "max_bytes"]);
     assert_eq!(topology::setup(&nats, &longer).await.unwrap(), []);
 
-    update_stream(
-        &nats,
-        names::LOG,
-        json!({"republish": {"src": ">", "dest": "leak.>"}, "metadata": {"team": "ops"}}),
-    )
-    .await;
+    update_stream(&nats, names::LOG, json!({"republish": {"src": ">", "dest": "leak.>"}, "metadata": {"team": "ops"}}))
+        .await;
     let mended = topology::setup(&nats, &longer).await.unwrap();
-    assert_eq!(
-        mended
-            .iter()
-            .map(|difference| difference.field)
-            .collect::<Vec<_>>(),
-        ["republish"]
-    );
+    assert_eq!(mended.iter().map(|difference| difference.field).collect::<Vec<_>>(), ["republish"]);
     let config = stream_config(&nats, names::LOG).await;
     assert_eq!(config["metadata"]["team"], "ops", "what is the operator's stays");
 
@@ -102,15 +79,9 @@ async fn limits_are_updated_and_what_endangers_the_log_is_mended_or_refused() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!(
-        "nats://me:secret@127.0.0.1:{}",
-        listener.local_addr().unwrap().port()
-    );
+    let url = format!("nats://me:secret@127.0.0.1:{}", listener.local_addr().unwrap().port());
     drop(listener);
-    let options = ConnectOptions {
-        url: Some(url),
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions { url: Some(url), ..ConnectOptions::default() };
     let error = Nats::connect(&options).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
@@ -130,39 +101,20 @@ async fn a_batch_lands_whole_and_is_told_under_its_stored_subjects() {
     let mut heard = subscribe(&server, "presence.v1.>").await;
     let mut lane = lane(&nats);
     let fences = lane.take_fences(&[3, 5]).await.unwrap();
-    assert!(
-        fences
-            .iter()
-            .all(|fence| fence.epoch == 1 && fence.found.is_none())
-    );
-    lane.commit(batch(&[(3, "a"), (5, "b"), (3, "c")], 7))
-        .await
-        .unwrap();
+    assert!(fences.iter().all(|fence| fence.epoch == 1 && fence.found.is_none()));
+    lane.commit(batch(&[(3, "a"), (5, "b"), (3, "c")], 7)).await.unwrap();
 
     let told = hear(&mut heard, 7).await;
-    let subjects = told
-        .iter()
-        .map(|(subject, _)| subject.as_str())
-        .collect::<Vec<_>>();
-    let expected = [
-        "progress.3",
-        "progress.5",
-        "session.t.u.a",
-        "session.t.u.b",
-        "session.t.u.c",
-        "progress.3",
-        "progress.5",
-    ];
+    let subjects = told.iter().map(|(subject, _)| subject.as_str()).collect::<Vec<_>>();
+    let expected =
+        ["progress.3", "progress.5", "session.t.u.a", "session.t.u.b", "session.t.u.c", "progress.3", "progress.5"];
     assert_eq!(subjects, expected.map(|name| format!("presence.v1.{name}")));
     for (_, headers) in &told {
         assert_eq!(headers.get("Presence-Epoch").unwrap().as_str(), "1");
     }
     assert_eq!(told[2].1.get("ce-id").unwrap().as_str(), "a");
     let stored = read_progress(&nats, 5).await.unwrap().unwrap();
-    assert_eq!(
-        (stored.seq, stored.progress.input_seq, stored.progress.epoch),
-        (7, 7, 1)
-    );
+    assert_eq!((stored.seq, stored.progress.input_seq, stored.progress.epoch), (7, 7, 1));
     assert_eq!(stored.progress.log_created, LOG_CREATED);
 }
 
@@ -181,16 +133,8 @@ async fn a_zombies_batch_is_refused_and_never_seen() {
     let found = fences[0].found.clone().unwrap();
     assert_eq!((found.epoch, found.input_seq), (1, 1), "what was told is found");
 
-    match zombie
-        .commit(batch(&[(0, "dead"), (1, "dead-too")], 2))
-        .await
-        .unwrap_err()
-    {
-        CommitError::FenceLost {
-            partition,
-            owner: by,
-            epoch,
-        } => {
+    match zombie.commit(batch(&[(0, "dead"), (1, "dead-too")], 2)).await.unwrap_err() {
+        CommitError::FenceLost { partition, owner: by, epoch } => {
             assert_eq!((partition, epoch), (0, 2));
             assert_eq!(by, read_progress(&nats, 0).await.unwrap().unwrap().progress.owner);
         }
@@ -209,14 +153,8 @@ async fn a_zombie_in_one_of_several_partitions_lands_nowhere() {
     let (mut zombie, mut owner) = (lane(&nats), lane(&nats));
     zombie.take_fences(&[0, 1, 2]).await.unwrap();
     owner.take_fences(&[2]).await.unwrap();
-    let error = zombie
-        .commit(batch(&[(0, "x"), (1, "y"), (2, "z")], 1))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, CommitError::FenceLost { partition: 2, .. }),
-        "{error}"
-    );
+    let error = zombie.commit(batch(&[(0, "x"), (1, "y"), (2, "z")], 1)).await.unwrap_err();
+    assert!(matches!(error, CommitError::FenceLost { partition: 2, .. }), "{error}");
     assert_eq!(stored_sessions(&nats).await, Vec::<String>::new());
 }
 
@@ -265,9 +203,7 @@ async fn commits_go_on_over_a_killed_and_a_stopped_server() {
     tokio::time::sleep(3 * SECOND).await; // longer than an acknowledgement is waited for
     server.resume();
     soon("all is committed", work).await.unwrap();
-    let expected: Vec<_> = (1..=300)
-        .flat_map(|n| [format!("s{n}"), format!("s{n}")])
-        .collect();
+    let expected: Vec<_> = (1..=300).flat_map(|n| [format!("s{n}"), format!("s{n}")]).collect();
     assert_eq!(stored_sessions(&nats).await, expected);
 }
 
@@ -281,9 +217,7 @@ async fn lanes_that_own_different_partitions_do_not_disturb_each_other() {
             lane.take_fences(&[2 * p, 2 * p + 1]).await.unwrap();
             for n in 1..=50 {
                 let name = format!("p{p}-{n}");
-                lane.commit(batch(&[(2 * p, &name), (2 * p + 1, &name)], n))
-                    .await
-                    .unwrap();
+                lane.commit(batch(&[(2 * p, &name), (2 * p + 1, &name)], n)).await.unwrap();
             }
         }
     });
@@ -359,11 +293,7 @@ async fn buckets_mirror_the_latest_event_and_forget_who_is_gone() {
     let (_server, nats) = TestServer::with_topology().await;
     let mut lane = lane(&nats);
     lane.take_fences(&[0]).await.unwrap();
-    let sessions = nats
-        .jetstream
-        .get_key_value(names::SESSIONS_BUCKET)
-        .await
-        .unwrap();
+    let sessions = nats.jetstream.get_key_value(names::SESSIONS_BUCKET).await.unwrap();
     let users = nats.jetstream.get_key_value(names::USERS_BUCKET).await.unwrap();
 
     let mut first = batch(&[(0, "tab"), (0, "phone")], 1);
@@ -381,31 +311,20 @@ async fn buckets_mirror_the_latest_event_and_forget_who_is_gone() {
     deletion.headers = vec![("KV-Operation", "DEL".into()), ("Nats-TTL", "1s".into())];
     gone.messages.push(deletion);
     lane.commit(gone).await.unwrap();
-    eventually("the key is deleted", || async {
-        sessions.get("t.u.tab").await.ok()?.is_none().then_some(())
-    })
-    .await;
+    eventually("the key is deleted", || async { sessions.get("t.u.tab").await.ok()?.is_none().then_some(()) }).await;
     eventually("the deletion itself is forgotten", || async {
         let mut values = bucket_values(&nats, names::SESSIONS_BUCKET).await.ok()?;
         let left = values.next().await.ok()??;
         (left.len() == 1 && !left[0].deleted && left[0].subject.ends_with(".phone")).then_some(())
     })
     .await;
-    assert_eq!(
-        stored_sessions(&nats).await,
-        ["tab", "phone", "tab"],
-        "history keeps its events"
-    );
+    assert_eq!(stored_sessions(&nats).await, ["tab", "phone", "tab"], "history keeps its events");
 }
 
 #[tokio::test]
 async fn nobody_writes_a_bucket() {
     let (_server, nats) = TestServer::with_topology().await;
-    let sessions = nats
-        .jetstream
-        .get_key_value(names::SESSIONS_BUCKET)
-        .await
-        .unwrap();
+    let sessions = nats.jetstream.get_key_value(names::SESSIONS_BUCKET).await.unwrap();
     assert!(sessions.put("t.u.s", "forged".into()).await.is_err());
     assert!(sessions.get("t.u.s").await.unwrap().is_none());
 }
@@ -413,15 +332,7 @@ async fn nobody_writes_a_bucket() {
 #[tokio::test]
 async fn the_latest_events_are_one_for_each_subject() {
     let (_server, nats) = TestServer::with_topology().await;
-    assert!(
-        latest_events(&nats, "presence.v1.session.>")
-            .await
-            .unwrap()
-            .next()
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(latest_events(&nats, "presence.v1.session.>").await.unwrap().next().await.unwrap().is_none());
     let mut lane = lane(&nats);
     lane.take_fences(&[0]).await.unwrap();
     for n in 1..=20 {
@@ -470,13 +381,10 @@ async fn headers_on_ones_own_signal_harm_nobody() {
     let mut id = HeaderMap::new();
     id.insert("Nats-Msg-Id", "the id that bob uses");
     request(&nats, own, id.clone()).await;
-    eventually(
-        "bob's signal with the same id is taken when the window has passed",
-        || async {
-            let answer = request(&nats, victim, id.clone()).await;
-            (answer["duplicate"] != true).then_some(())
-        },
-    )
+    eventually("bob's signal with the same id is taken when the window has passed", || async {
+        let answer = request(&nats, victim, id.clone()).await;
+        (answer["duplicate"] != true).then_some(())
+    })
     .await;
     let log = LogIdentity::read(&nats).await.unwrap();
     assert_eq!((log.first_seq, log.last_seq), (1, 3));
@@ -486,10 +394,7 @@ async fn headers_on_ones_own_signal_harm_nobody() {
     let bob = presence::model::partition_of("acme", "bob", 64);
     let subjects: Vec<_> = entries.iter().map(|entry| entry.subject.to_string()).collect();
     let expected = [(bob, "bob"), (own, "mallory"), (bob, "bob")];
-    assert_eq!(
-        subjects,
-        expected.map(|(p, user)| format!("presence.v1.log.{p}.signal.acme.{user}.tab"))
-    );
+    assert_eq!(subjects, expected.map(|(p, user)| format!("presence.v1.log.{p}.signal.acme.{user}.tab")));
 }
 
 #[tokio::test]
@@ -498,23 +403,10 @@ async fn entries_come_as_they_are_stored() {
     let mut headers = HeaderMap::new();
     headers.insert("Content-Type", "application/msgpack");
     let subject = "presence.v1.log.7.batch.acme.gateway";
-    nats.jetstream
-        .publish_with_headers(subject, headers, "body".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    nats.jetstream.publish_with_headers(subject, headers, "body".into()).await.unwrap().await.unwrap();
     let log = LogIdentity::read(&nats).await.unwrap();
-    let entry = read(
-        &mut LogReader::start(&nats, &log.created, Partitions::Some(vec![7]), 0),
-        1,
-    )
-    .await
-    .remove(0);
-    assert_eq!(
-        (entry.seq, &*entry.subject, &*entry.payload),
-        (1, subject, &b"body"[..])
-    );
+    let entry = read(&mut LogReader::start(&nats, &log.created, Partitions::Some(vec![7]), 0), 1).await.remove(0);
+    assert_eq!((entry.seq, &*entry.subject, &*entry.payload), (1, subject, &b"body"[..]));
     assert_eq!(entry.content_type.as_deref(), Some("application/msgpack"));
     assert_eq!(entry_ts_ms(&nats, 1).await.unwrap(), Some(entry.ts_ms));
     assert_eq!(entry_ts_ms(&nats, 2).await.unwrap(), None);
@@ -523,20 +415,8 @@ async fn entries_come_as_they_are_stored() {
 #[tokio::test]
 async fn a_reader_of_some_partitions_gets_theirs_and_what_is_for_all() {
     let (_server, nats) = TestServer::with_topology().await;
-    for name in [
-        "1.signal.t.u.s",
-        "2.signal.t.u.s",
-        "all.tick",
-        "3.signal.t.u.s",
-        "11.signal.t.u.s",
-        "all.policy",
-    ] {
-        nats.jetstream
-            .publish(format!("presence.v1.log.{name}"), "".into())
-            .await
-            .unwrap()
-            .await
-            .unwrap();
+    for name in ["1.signal.t.u.s", "2.signal.t.u.s", "all.tick", "3.signal.t.u.s", "11.signal.t.u.s", "all.policy"] {
+        nats.jetstream.publish(format!("presence.v1.log.{name}"), "".into()).await.unwrap().await.unwrap();
     }
     let log = LogIdentity::read(&nats).await.unwrap();
     let mut reader = LogReader::start(&nats, &log.created, Partitions::Some(vec![1, 3]), 1);
@@ -617,27 +497,15 @@ async fn entries_that_went_unread_are_noticed() {
     let (_server, nats) = TestServer::with_topology().await;
     publish(&nats, 20).await;
     let log = LogIdentity::read(&nats).await.unwrap();
-    let bytes = Parameters {
-        log_bytes_max: Some(1_000),
-        ..Parameters::default()
-    };
+    let bytes = Parameters { log_bytes_max: Some(1_000), ..Parameters::default() };
     topology::setup(&nats, &bytes).await.unwrap();
     let first_seq = LogIdentity::read(&nats).await.unwrap().first_seq;
     assert!(first_seq > 5);
     let mut reader = LogReader::start(&nats, &log.created, Partitions::All, 5);
     let error = soon("the reader notices", reader.next()).await.unwrap_err();
-    assert_eq!(
-        error,
-        LogError::Cut {
-            next_seq: 5,
-            first_seq
-        }
-    );
+    assert_eq!(error, LogError::Cut { next_seq: 5, first_seq });
     let mut whatever = LogReader::start(&nats, &log.created, Partitions::All, 0);
-    assert_eq!(
-        soon("the first comes", whatever.next()).await.unwrap()[0].seq,
-        first_seq
-    );
+    assert_eq!(soon("the first comes", whatever.next()).await.unwrap()[0].seq, first_seq);
 }
 
 #[tokio::test]
@@ -669,10 +537,7 @@ async fn bad_ticks_are_counted_into_the_next_one() {
     assert_eq!(ticker.tick().await, Outcome::Stored { seq: 1 });
     assert_eq!(ticker.failed(), 0);
     let log = nats.jetstream.get_stream(names::LOG).await.unwrap();
-    assert_eq!(
-        log.get_raw_message(1).await.unwrap().payload,
-        r#"{"v":1,"failed":2}"#
-    );
+    assert_eq!(log.get_raw_message(1).await.unwrap().payload, r#"{"v":1,"failed":2}"#);
     drop(server);
 }
 
@@ -685,17 +550,11 @@ async fn ticks_follow_the_deadlines() {
     let ticker = tokio::spawn(Ticker::new(&nats, Duration::from_millis(100)).run(deadlines));
     let ticks = read(&mut reader, 2).await;
     let apart = ticks[1].ts_ms - ticks[0].ts_ms;
-    assert!(
-        apart >= 990,
-        "nothing was due, and yet they were {apart} ms apart"
-    );
+    assert!(apart >= 990, "nothing was due, and yet they were {apart} ms apart");
     due.send_replace(Some(tokio::time::Instant::now()));
     let ticks = read(&mut reader, 3).await;
     let apart = ticks[2].ts_ms - ticks[0].ts_ms;
-    assert!(
-        apart >= 190,
-        "at most every 100 ms, and yet three came in {apart} ms"
-    );
+    assert!(apart >= 190, "at most every 100 ms, and yet three came in {apart} ms");
     drop(due);
     read(&mut reader, 1).await;
     ticker.abort();
@@ -712,15 +571,9 @@ async fn the_newest_two_checkpoints_are_kept_and_found_again() {
         checkpoints.put(7, seq, large.clone()).await.unwrap();
         checkpoints.put(8, seq * 2, Bytes::new()).await.unwrap();
     }
-    for checkpoints in [
-        &checkpoints,
-        &Checkpoints::open(&nats, Duration::ZERO).await.unwrap(),
-    ] {
+    for checkpoints in [&checkpoints, &Checkpoints::open(&nats, Duration::ZERO).await.unwrap()] {
         assert_eq!(checkpoints.positions(7).collect::<Vec<_>>(), [20, 30]);
-        assert_eq!(
-            checkpoints.newest(7, u64::MAX).await.unwrap(),
-            Some((30, large.clone()))
-        );
+        assert_eq!(checkpoints.newest(7, u64::MAX).await.unwrap(), Some((30, large.clone())));
         assert_eq!(checkpoints.newest(7, 29).await.unwrap().unwrap().0, 20);
         assert_eq!(checkpoints.newest(7, 19).await.unwrap(), None);
         assert_eq!(checkpoints.newest(8, 60).await.unwrap(), Some((60, Bytes::new())));
@@ -729,15 +582,8 @@ async fn the_newest_two_checkpoints_are_kept_and_found_again() {
     // Of a log that was made anew: what is beyond belongs to the one before.
     checkpoints.put(7, 5, large).await.unwrap();
     assert_eq!(checkpoints.positions(7).collect::<Vec<_>>(), [5]);
-    let stream = nats
-        .jetstream
-        .get_stream(names::store_stream(names::CHECKPOINTS))
-        .await
-        .unwrap();
-    let metas = stream
-        .info_with_subjects("$O.presence_checkpoints.M.>")
-        .await
-        .unwrap();
+    let stream = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
+    let metas = stream.info_with_subjects("$O.presence_checkpoints.M.>").await.unwrap();
     assert_eq!(metas.count().await, 3, "nothing of deleted ones remains");
 }
 
@@ -749,29 +595,13 @@ async fn a_damaged_checkpoint_is_passed_over() {
     for damage in ["purged", "overwritten"] {
         checkpoints.put(0, 2, "bad".into()).await.unwrap();
         let store = nats.jetstream.get_object_store(names::CHECKPOINTS).await.unwrap();
-        let chunks = format!(
-            "$O.presence_checkpoints.C.{}",
-            store.info("0/2").await.unwrap().nuid
-        );
-        let stream = nats
-            .jetstream
-            .get_stream(names::store_stream(names::CHECKPOINTS))
-            .await
-            .unwrap();
+        let chunks = format!("$O.presence_checkpoints.C.{}", store.info("0/2").await.unwrap().nuid);
+        let stream = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
         stream.purge().filter(&chunks).await.unwrap();
         if damage == "overwritten" {
-            nats.jetstream
-                .publish(chunks, "BAD".into())
-                .await
-                .unwrap()
-                .await
-                .unwrap();
+            nats.jetstream.publish(chunks, "BAD".into()).await.unwrap().await.unwrap();
         }
-        assert_eq!(
-            checkpoints.newest(0, 9).await.unwrap(),
-            Some((1, "good".into())),
-            "{damage}"
-        );
+        assert_eq!(checkpoints.newest(0, 9).await.unwrap(), Some((1, "good".into())), "{damage}");
     }
 }
 
@@ -781,25 +611,11 @@ async fn what_an_aborted_checkpoint_left_behind_is_collected() {
     let mut checkpoints = Checkpoints::open(&nats, Duration::ZERO).await.unwrap();
     checkpoints.put(0, 1, "whole".into()).await.unwrap();
     let orphan = "$O.presence_checkpoints.C.orphan";
-    nats.jetstream
-        .publish(orphan, "half".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    nats.jetstream.publish(orphan, "half".into()).await.unwrap().await.unwrap();
     checkpoints.put(1, 1, "later".into()).await.unwrap();
     let chunks = || async {
-        let stream = nats
-            .jetstream
-            .get_stream(names::store_stream(names::CHECKPOINTS))
-            .await
-            .unwrap();
-        stream
-            .info_with_subjects("$O.presence_checkpoints.C.>")
-            .await
-            .unwrap()
-            .count()
-            .await
+        let stream = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
+        stream.info_with_subjects("$O.presence_checkpoints.C.>").await.unwrap().count().await
     };
     Checkpoints::open(&nats, 3_600 * SECOND).await.unwrap();
     assert_eq!(chunks().await, 3, "it may still be under way");
@@ -817,15 +633,7 @@ async fn info_is_503_until_the_engine_is_live() {
     let _service = InfoService::start(&nats, "0.1.0", info).await.unwrap();
     let client = server.connect().await.client;
     let restoring = client.request(names::INFO, "".into()).await.unwrap();
-    assert_eq!(
-        restoring
-            .headers
-            .unwrap()
-            .get("Nats-Service-Error-Code")
-            .unwrap()
-            .as_str(),
-        "503"
-    );
+    assert_eq!(restoring.headers.unwrap().get("Nats-Service-Error-Code").unwrap().as_str(), "503");
     live.send_replace(Some(Info {
         contract: "1.0".into(),
         version: "0.1.0".into(),
@@ -835,39 +643,21 @@ async fn info_is_503_until_the_engine_is_live() {
         server: "2.15.1".into(),
     }));
     let answer = client.request(names::INFO, "".into()).await.unwrap();
-    assert!(
-        answer
-            .headers
-            .is_none_or(|headers| headers.get("Nats-Service-Error-Code").is_none())
-    );
+    assert!(answer.headers.is_none_or(|headers| headers.get("Nats-Service-Error-Code").is_none()));
     let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
-    assert_eq!(
-        (&answer["contract"], &answer["partitions"]),
-        (&json!("1.0"), &json!(64))
-    );
+    assert_eq!((&answer["contract"], &answer["partitions"]), (&json!("1.0"), &json!(64)));
     let ping = client.request("$SRV.PING.presence", "".into()).await.unwrap();
-    assert_eq!(
-        serde_json::from_slice::<Value>(&ping.payload).unwrap()["name"],
-        "presence"
-    );
+    assert_eq!(serde_json::from_slice::<Value>(&ping.payload).unwrap()["name"], "presence");
 }
 
 // ---- the embedded server
 
 fn embedded(data_dir: &std::path::Path, port: u16) -> ServerOptions {
-    ServerOptions {
-        binary: Some(common::binary()),
-        data_dir: data_dir.into(),
-        port,
-    }
+    ServerOptions { binary: Some(common::binary()), data_dir: data_dir.into(), port }
 }
 
 fn embedded_pid(data_dir: &std::path::Path) -> i32 {
-    std::fs::read_to_string(data_dir.join("nats-server.pid"))
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    std::fs::read_to_string(data_dir.join("nats-server.pid")).unwrap().trim().parse().unwrap()
 }
 
 fn kill(pid: i32) {
@@ -885,21 +675,12 @@ async fn the_embedded_server_is_started_again_after_a_crash_and_keeps_its_data()
     publish(&nats, 3).await;
     let first = embedded_pid(&data);
     kill(first);
-    eventually("another one runs", || async {
-        (embedded_pid(&data) != first).then_some(())
-    })
-    .await;
-    let log = eventually("the log is there", || async {
-        LogIdentity::read(&nats).await.ok()
-    })
-    .await;
+    eventually("another one runs", || async { (embedded_pid(&data) != first).then_some(()) }).await;
+    let log = eventually("the log is there", || async { LogIdentity::read(&nats).await.ok() }).await;
     assert_eq!(log.last_seq, 3);
     let second = embedded_pid(&data);
     server.stop().await;
-    assert!(
-        !std::path::Path::new(&format!("/proc/{second}")).exists(),
-        "it has ended"
-    );
+    assert!(!std::path::Path::new(&format!("/proc/{second}")).exists(), "it has ended");
     let again = EmbeddedServer::start(embedded(&data, 0)).await.unwrap();
     assert_eq!(LogIdentity::read(&connect(again.url()).await).await.unwrap(), log);
     again.stop().await;
@@ -913,10 +694,7 @@ async fn a_server_that_crashes_again_and_again_is_given_up_with_the_end_of_its_l
     std::fs::write(dir.path().join("nats-server.conf"), "no_such_key: 1\n").unwrap();
     kill(embedded_pid(dir.path()));
     let error = soon("it is given up", server.failed()).await;
-    assert!(
-        matches!(&error, ServerError::Failed { tail, .. } if tail.contains("no_such_key")),
-        "{error}"
-    );
+    assert!(matches!(&error, ServerError::Failed { tail, .. } if tail.contains("no_such_key")), "{error}");
     server.stop().await;
 }
 
@@ -926,9 +704,7 @@ async fn a_taken_port_and_a_taken_directory_are_named() {
     let server = EmbeddedServer::start(embedded(dir.path(), 0)).await.unwrap();
     let port: u16 = server.url().rsplit(':').next().unwrap().parse().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    let error = EmbeddedServer::start(embedded(elsewhere.path(), port))
-        .await
-        .unwrap_err();
+    let error = EmbeddedServer::start(embedded(elsewhere.path(), port)).await.unwrap_err();
     assert_eq!(error, ServerError::PortTaken(port));
     let error = EmbeddedServer::start(embedded(dir.path(), 0)).await.unwrap_err();
     assert!(matches!(error, ServerError::DataDirTaken(_)), "{error}");
@@ -939,33 +715,14 @@ async fn a_taken_port_and_a_taken_directory_are_named() {
 async fn a_server_that_was_left_behind_is_stopped_first() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().canonicalize().unwrap();
-    EmbeddedServer::start(embedded(&data, 0))
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    EmbeddedServer::start(embedded(&data, 0)).await.unwrap().stop().await;
     // As an earlier life had started it; its port is free only once it has ended.
     let config = data.join("nats-server.conf");
-    let mut orphan = std::process::Command::new(common::binary())
-        .arg("--config")
-        .arg(&config)
-        .spawn()
-        .unwrap();
+    let mut orphan = std::process::Command::new(common::binary()).arg("--config").arg(&config).spawn().unwrap();
     let pid = i32::try_from(orphan.id()).unwrap();
-    eventually("the orphan has written its id", || async {
-        (embedded_pid(&data) == pid).then_some(())
-    })
-    .await;
+    eventually("the orphan has written its id", || async { (embedded_pid(&data) == pid).then_some(()) }).await;
     let listen = std::fs::read_to_string(&config).unwrap();
-    let port = listen
-        .split("127.0.0.1:")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let port = listen.split("127.0.0.1:").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
     let server = EmbeddedServer::start(embedded(&data, port)).await.unwrap();
     assert!(orphan.try_wait().unwrap().is_some(), "the orphan has ended");
     server.stop().await;
@@ -973,10 +730,7 @@ async fn a_server_that_was_left_behind_is_stopped_first() {
 
 #[tokio::test]
 async fn a_missing_binary_is_named_with_what_to_do() {
-    let options = ServerOptions {
-        binary: Some("/nowhere/nats-server".into()),
-        ..embedded("/nowhere".as_ref(), 0)
-    };
+    let options = ServerOptions { binary: Some("/nowhere/nats-server".into()), ..embedded("/nowhere".as_ref(), 0) };
     let error = EmbeddedServer::start(options).await.unwrap_err();
     assert!(error.to_string().contains("/nowhere/nats-server"), "{error}");
     assert!(error.to_string().contains("--nats-server"), "{error}");
@@ -991,12 +745,7 @@ fn lane(nats: &Nats) -> CommitLane {
 }
 
 fn message(partition: u16, subject: &str, payload: &'static [u8]) -> OutMessage {
-    OutMessage {
-        partition,
-        subject: subject.into(),
-        headers: Vec::new(),
-        payload: Bytes::from_static(payload),
-    }
+    OutMessage { partition, subject: subject.into(), headers: Vec::new(), payload: Bytes::from_static(payload) }
 }
 
 /// Session events of (partition, session), and the progress of each partition at `input_seq`.
@@ -1008,21 +757,9 @@ fn batch(events: &[(u16, &str)], input_seq: u64) -> Batch {
     let mut partitions: Vec<_> = events.iter().map(|(partition, _)| *partition).collect();
     partitions.sort_unstable();
     partitions.dedup();
-    let position = Position {
-        input_seq,
-        input_ts: 1,
-        k: 1,
-        policy_hash: "h".into(),
-        generation: 0,
-    };
-    let progress = partitions
-        .into_iter()
-        .map(|partition| (partition, position.clone()))
-        .collect();
-    Batch {
-        messages: messages.collect(),
-        progress,
-    }
+    let position = Position { input_seq, input_ts: 1, k: 1, policy_hash: "h".into(), generation: 0 };
+    let progress = partitions.into_iter().map(|partition| (partition, position.clone())).collect();
+    Batch { messages: messages.collect(), progress }
 }
 
 async fn subscribe(server: &TestServer, subject: &'static str) -> Subscriber {
@@ -1051,29 +788,14 @@ async fn stored_sessions(nats: &Nats) -> Vec<String> {
     };
     let consumer = stream.create_consumer(config).await.unwrap();
     let n = consumer.cached_info().num_pending;
-    let messages = consumer
-        .fetch()
-        .max_messages(usize::try_from(n).unwrap().max(1))
-        .messages()
-        .await
-        .unwrap();
-    let stored: Vec<_> = messages
-        .map(|message| message.unwrap().subject.to_string())
-        .collect()
-        .await;
+    let messages = consumer.fetch().max_messages(usize::try_from(n).unwrap().max(1)).messages().await.unwrap();
+    let stored: Vec<_> = messages.map(|message| message.unwrap().subject.to_string()).collect().await;
     assert_eq!(stored.len() as u64, n);
-    stored
-        .into_iter()
-        .map(|subject| subject.rsplit('.').next().unwrap().to_owned())
-        .collect()
+    stored.into_iter().map(|subject| subject.rsplit('.').next().unwrap().to_owned()).collect()
 }
 
 async fn request(nats: &Nats, subject: &'static str, headers: HeaderMap) -> Value {
-    let answer = nats
-        .client
-        .request_with_headers(subject, headers, "".into())
-        .await
-        .unwrap();
+    let answer = nats.client.request_with_headers(subject, headers, "".into()).await.unwrap();
     serde_json::from_slice(&answer.payload).unwrap()
 }
 
@@ -1120,11 +842,7 @@ async fn delete_consumers(nats: &Nats) {
 }
 
 async fn stream_config(nats: &Nats, stream: &str) -> Value {
-    let info: Value = nats
-        .jetstream
-        .request(format!("STREAM.INFO.{stream}"), &json!({}))
-        .await
-        .unwrap();
+    let info: Value = nats.jetstream.request(format!("STREAM.INFO.{stream}"), &json!({})).await.unwrap();
     info["config"].clone()
 }
 
@@ -1133,10 +851,6 @@ async fn update_stream(nats: &Nats, stream: &str, fields: Value) {
     for (name, value) in fields.as_object().unwrap() {
         config[name] = value.clone();
     }
-    let answer: Value = nats
-        .jetstream
-        .request(format!("STREAM.UPDATE.{stream}"), &config)
-        .await
-        .unwrap();
+    let answer: Value = nats.jetstream.request(format!("STREAM.UPDATE.{stream}"), &config).await.unwrap();
     assert!(answer.get("error").is_none(), "{answer}");
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use presence::model::{
-    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Policy, RejectedEvent, Rejection, SessionEvent,
-    Signal, State, Transport, UserEvent, Visibility,
+    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Policy, RejectedEvent, Rejection, SessionEvent, Signal,
+    State, Transport, UserEvent, Visibility,
 };
 use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, event, policy, schema, signal};
 use serde_json::{Value, json};
@@ -17,37 +17,23 @@ fn folder() -> PathBuf {
 
 #[test]
 fn the_files_are_what_the_types_say() {
-    let expected: BTreeMap<String, String> = schema::all()
-        .into_iter()
-        .map(|(name, text)| (name.to_owned(), text))
-        .collect();
+    let expected: BTreeMap<String, String> =
+        schema::all().into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
     let found: BTreeMap<String, String> = fs::read_dir(folder())
         .expect("schemas/ is there")
         .map(|entry| {
             let entry = entry.expect("schemas/ can be read");
-            (
-                entry.file_name().to_string_lossy().into_owned(),
-                fs::read_to_string(entry.path()).expect("files of text"),
-            )
+            (entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path()).expect("files of text"))
         })
         .collect();
     let names: Vec<_> = expected.keys().chain(found.keys()).collect();
-    let stale: Vec<_> = names
-        .into_iter()
-        .filter(|name| expected.get(*name) != found.get(*name))
-        .collect();
-    assert!(
-        stale.is_empty(),
-        "schemas/ differs from the Rust types in {stale:?}; run: make schemas"
-    );
+    let stale: Vec<_> = names.into_iter().filter(|name| expected.get(*name) != found.get(*name)).collect();
+    assert!(stale.is_empty(), "schemas/ differs from the Rust types in {stale:?}; run: make schemas");
 }
 
 fn schema_of(name: &str) -> Value {
     let file = format!("{name}.schema.json");
-    let (_, text) = schema::all()
-        .into_iter()
-        .find(|(name, _)| *name == file)
-        .expect("a schema of this name");
+    let (_, text) = schema::all().into_iter().find(|(name, _)| *name == file).expect("a schema of this name");
     serde_json::from_str(&text).expect("schemas are JSON")
 }
 
@@ -55,9 +41,7 @@ fn is_type(value: &Value, name: &str) -> bool {
     match name {
         "null" => value.is_null(),
         "boolean" => value.is_boolean(),
-        "integer" => {
-            value.is_u64() || value.is_i64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
-        }
+        "integer" => value.is_u64() || value.is_i64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
         "number" => value.is_number(),
         "string" => value.is_string(),
         "array" => value.is_array(),
@@ -68,9 +52,7 @@ fn is_type(value: &Value, name: &str) -> bool {
 
 /// What of `value` does not fit `schema`. Knows the keywords that are in use, and panics at any other.
 fn faults(schema: &Value, value: &Value, at: &str, faults_found: &mut Vec<String>) {
-    let Value::Object(schema) = schema else {
-        panic!("{at}: {schema} is no schema that the test knows")
-    };
+    let Value::Object(schema) = schema else { panic!("{at}: {schema} is no schema that the test knows") };
     let number = |limit: &Value| limit.as_f64().expect("a number");
     let count = |limit: &Value| limit.as_u64().expect("a count") as usize;
     for (keyword, rule) in schema {
@@ -78,21 +60,15 @@ fn faults(schema: &Value, value: &Value, at: &str, faults_found: &mut Vec<String
             "$schema" | "title" | "description" | "examples" | "format" | "default" => true,
             "type" => match rule {
                 Value::String(name) => is_type(value, name),
-                Value::Array(names) => names
-                    .iter()
-                    .any(|name| is_type(value, name.as_str().expect("a name"))),
+                Value::Array(names) => names.iter().any(|name| is_type(value, name.as_str().expect("a name"))),
                 other => panic!("{at}: {other} is no type"),
             },
             "const" => value == rule,
             "enum" => rule.as_array().expect("a list").contains(value),
             "minimum" => value.as_f64().is_none_or(|value| value >= number(rule)),
             "maximum" => value.as_f64().is_none_or(|value| value <= number(rule)),
-            "minLength" => value
-                .as_str()
-                .is_none_or(|text| text.chars().count() >= count(rule)),
-            "maxLength" => value
-                .as_str()
-                .is_none_or(|text| text.chars().count() <= count(rule)),
+            "minLength" => value.as_str().is_none_or(|text| text.chars().count() >= count(rule)),
+            "maxLength" => value.as_str().is_none_or(|text| text.chars().count() <= count(rule)),
             "minItems" => value.as_array().is_none_or(|items| items.len() >= count(rule)),
             "maxItems" => value.as_array().is_none_or(|items| items.len() <= count(rule)),
             "anyOf" => rule.as_array().expect("a list").iter().any(|choice| {
@@ -101,10 +77,7 @@ fn faults(schema: &Value, value: &Value, at: &str, faults_found: &mut Vec<String
                 of_choice.is_empty()
             }),
             "required" => value.as_object().is_none_or(|map| {
-                rule.as_array()
-                    .expect("a list")
-                    .iter()
-                    .all(|name| map.contains_key(name.as_str().expect("a name")))
+                rule.as_array().expect("a list").iter().all(|name| map.contains_key(name.as_str().expect("a name")))
             }),
             "properties" => {
                 for (name, inner) in rule.as_object().expect("a map") {
@@ -117,9 +90,8 @@ fn faults(schema: &Value, value: &Value, at: &str, faults_found: &mut Vec<String
             "additionalProperties" => {
                 let known = schema.get("properties").and_then(Value::as_object);
                 let others = value.as_object().into_iter().flatten();
-                let others: Vec<_> = others
-                    .filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)))
-                    .collect();
+                let others: Vec<_> =
+                    others.filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name))).collect();
                 if *rule != json!(false) {
                     for (name, value) in &others {
                         faults(rule, value, &format!("{at}.{name}"), faults_found);
@@ -153,10 +125,7 @@ fn fits(name: &str, payload: &[u8]) {
     // Nothing is written that the schema doesn't name.
     let schema = schema_of(name);
     for key in value.as_object().expect("an object").keys() {
-        assert!(
-            schema["properties"].get(key).is_some(),
-            "{name}: {key} is in no schema"
-        );
+        assert!(schema["properties"].get(key).is_some(), "{name}: {key} is in no schema");
     }
 }
 
@@ -175,11 +144,7 @@ fn session(to: State, full: bool) -> EventBody {
         transport: if full { Transport::Open } else { Transport::Closed },
         visibility: Visibility::Frozen,
         can: if full { ["audio".into()].into() } else { [].into() },
-        rooms: if full {
-            ["room=202".into()].into()
-        } else {
-            [].into()
-        },
+        rooms: if full { ["room=202".into()].into() } else { [].into() },
         meta: full.then(|| r#"{"a":{"b":[1]}}"#.into()),
         profile: "default".into(),
         every_ms: 0,
@@ -208,29 +173,13 @@ fn user(to: State, full: bool) -> EventBody {
 
 #[test]
 fn events_fit_their_schemas() {
-    let engine = |what| {
-        EventBody::Engine(EngineEvent {
-            what,
-            from_ms: 1,
-            to_ms: 2,
-        })
-    };
+    let engine = |what| EventBody::Engine(EngineEvent { what, from_ms: 1, to_ms: 2 });
     let reason = Rejection::Payload("it is not".into());
-    let rejected = RejectedEvent {
-        subject: "presence.v1.log.3.signal.a.b.c".into(),
-        reason,
-    };
-    let mut bodies: Vec<_> = [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::Policy]
-        .map(engine)
-        .into();
+    let rejected = RejectedEvent { subject: "presence.v1.log.3.signal.a.b.c".into(), reason };
+    let mut bodies: Vec<_> = [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::Policy].map(engine).into();
     bodies.push(EventBody::Rejected(Box::new(rejected)));
     for state in State::ALL {
-        bodies.extend([
-            session(state, false),
-            session(state, true),
-            user(state, false),
-            user(state, true),
-        ]);
+        bodies.extend([session(state, false), session(state, true), user(state, false), user(state, true)]);
     }
     for body in bodies {
         let name = match &body {
@@ -239,33 +188,11 @@ fn events_fit_their_schemas() {
             EventBody::Engine(_) => "engine",
             EventBody::Rejected(_) => "rejected",
         };
-        let event = Event {
-            at_ms: 5,
-            partition: 511,
-            generation: 1,
-            seq: 9,
-            k: 0,
-            body,
-        };
-        fits(
-            name,
-            &event::messages(&event, Encoding::Json)
-                .next()
-                .expect("an event is a message")
-                .payload,
-        );
+        let event = Event { at_ms: 5, partition: 511, generation: 1, seq: 9, k: 0, body };
+        fits(name, &event::messages(&event, Encoding::Json).next().expect("an event is a message").payload);
     }
     let what = RuntimeWhat::LogLost;
-    let lost = RuntimeEvent {
-        what,
-        partition: 1,
-        epoch: 2,
-        n: 0,
-        at_ms: 5,
-        seq: 9,
-        from_ms: 1,
-        to_ms: 5,
-    };
+    let lost = RuntimeEvent { what, partition: 1, epoch: 2, n: 0, at_ms: 5, seq: 9, from_ms: 1, to_ms: 5 };
     fits("engine", &lost.message(Encoding::Json).payload);
 }
 
@@ -294,22 +221,10 @@ const SIGNALS: [(&str, bool); 20] = [
     ("{}", true),
     (r#"{"seq":5,"epoch":17,"every_ms":20000}"#, true),
     (r#"{"kind":"leave","conn":"c1"}"#, true),
-    (
-        r#"{"kind":null,"state":null,"seq":null,"rooms":null,"meta":null,"every_ms":null}"#,
-        true,
-    ),
-    (
-        r#"{"state":"away","visibility":"frozen","input_age_ms":0,"every_ms":0}"#,
-        true,
-    ),
-    (
-        r#"{"intent":"invisible","intent_for_ms":3600000,"kind":"update"}"#,
-        true,
-    ),
-    (
-        r#"{"can":["audio","video"],"rooms":["lobby","room 2"],"profile":"web","meta":{"a":[1]}}"#,
-        true,
-    ),
+    (r#"{"kind":null,"state":null,"seq":null,"rooms":null,"meta":null,"every_ms":null}"#, true),
+    (r#"{"state":"away","visibility":"frozen","input_age_ms":0,"every_ms":0}"#, true),
+    (r#"{"intent":"invisible","intent_for_ms":3600000,"kind":"update"}"#, true),
+    (r#"{"can":["audio","video"],"rooms":["lobby","room 2"],"profile":"web","meta":{"a":[1]}}"#, true),
     (r#"{"can":[],"rooms":[],"meta":{}}"#, true),
     (r#"{"unknown":{"field":[true]}}"#, true),
     (r#"{"epoch":9007199254740991,"every_ms":3600000}"#, true),

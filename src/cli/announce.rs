@@ -34,14 +34,8 @@ impl Announcement {
             ("stale", profile.stale_after),
             ("offline", profile.offline_after),
         ];
-        let ladder: Vec<_> = ladder
-            .iter()
-            .map(|(state, after)| format!("{state} {}", duration(*after)))
-            .collect();
-        let url = global
-            .server
-            .as_deref()
-            .map_or_else(|| URL_DEFAULT.to_owned(), without_password);
+        let ladder: Vec<_> = ladder.iter().map(|(state, after)| format!("{state} {}", duration(*after))).collect();
+        let url = global.server.as_deref().map_or_else(|| URL_DEFAULT.to_owned(), without_password);
         Ok(Self {
             output: global.output,
             tenant: global.tenant()?,
@@ -56,11 +50,7 @@ impl Announcement {
 
     /// The same for a server of our own.
     pub(super) fn with_server(self, url: &str, data: &Path) -> Self {
-        Self {
-            url: url.to_owned(),
-            data: Some(data.display().to_string()),
-            ..self
-        }
+        Self { url: url.to_owned(), data: Some(data.display().to_string()), ..self }
     }
 
     /// Prints it. Nobody to read it is no reason not to run.
@@ -84,17 +74,8 @@ impl Announcement {
     }
 
     fn text(&self) -> String {
-        let Self {
-            url,
-            profile,
-            ladder,
-            program,
-            ..
-        } = self;
-        let data = self
-            .data
-            .as_ref()
-            .map_or_else(String::new, |data| format!(", data in {data}"));
+        let Self { url, profile, ladder, program, .. } = self;
+        let data = self.data.as_ref().map_or_else(String::new, |data| format!(", data in {data}"));
         let (options, server) = (self.options(), self.server_option());
         let (signal, user, session) = (self.signal("<user>", "<session>"), self.user(), self.session());
         let from_nats = self.signal("alice", "phone");
@@ -118,11 +99,7 @@ Ctrl-C ends it.
     }
 
     fn signal(&self, user: &str, session: &str) -> String {
-        format!(
-            "{}.{}",
-            subject::SIGNAL,
-            subject::session_key(&self.tenant, user, session)
-        )
+        format!("{}.{}", subject::SIGNAL, subject::session_key(&self.tenant, user, session))
     }
 
     fn user(&self) -> String {
@@ -130,10 +107,7 @@ Ctrl-C ends it.
     }
 
     fn session(&self) -> String {
-        subject::session(
-            Form::Told,
-            &subject::session_key(&self.tenant, "<user>", "<session>"),
-        )
+        subject::session(Form::Told, &subject::session_key(&self.tenant, "<user>", "<session>"))
     }
 
     /// What other verbs need to find the same server and tenant.
@@ -142,30 +116,18 @@ Ctrl-C ends it.
     }
 
     fn server_option(&self) -> String {
-        if self.url == URL_DEFAULT {
-            String::new()
-        } else {
-            format!(" --server {}", quoted(&self.url))
-        }
+        if self.url == URL_DEFAULT { String::new() } else { format!(" --server {}", quoted(&self.url)) }
     }
 }
 
 fn tenant_option(tenant: &str) -> String {
-    if tenant == TENANT_DEFAULT {
-        String::new()
-    } else {
-        format!(" --tenant {}", quoted(tenant))
-    }
+    if tenant == TENANT_DEFAULT { String::new() } else { format!(" --tenant {}", quoted(tenant)) }
 }
 
 /// A word for the shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@".contains(c);
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Server URLs without who we are.
@@ -191,9 +153,6 @@ mod tests {
 
     #[test]
     fn passwords_are_not_printed() {
-        assert_eq!(
-            without_password("nats://me:secret@one:4222,me:secret@two"),
-            "nats://one:4222,two"
-        );
+        assert_eq!(without_password("nats://me:secret@one:4222,me:secret@two"), "nats://one:4222,two");
     }
 }

@@ -45,32 +45,17 @@ enum Trouble {
 }
 
 fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
-    let epoch = stored
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get("Presence-Epoch")?.as_str().parse().ok());
-    let place = Place {
-        subject: &stored.subject,
-        epoch,
-        stream_seq: stored.seq,
-    };
+    let epoch = stored.headers.as_ref().and_then(|headers| headers.get("Presence-Epoch")?.as_str().parse().ok());
+    let place = Place { subject: &stored.subject, epoch, stream_seq: stored.seq };
     match EventSubject::parse(&stored.subject) {
-        EventSubject::Progress(partition) => auditor
-            .observe_progress(partition, place)
-            .map_err(Trouble::Breach),
+        EventSubject::Progress(partition) => auditor.observe_progress(partition, place).map_err(Trouble::Breach),
         EventSubject::GoneSession(_) | EventSubject::GoneUser(_) => Ok(()),
-        EventSubject::Session(_)
-        | EventSubject::User(_)
-        | EventSubject::Engine(_)
-        | EventSubject::Rejected(_) => {
-            let told =
-                ToldEvent::read(&stored.payload).map_err(|error| Trouble::Unreadable(error.to_string()))?;
+        EventSubject::Session(_) | EventSubject::User(_) | EventSubject::Engine(_) | EventSubject::Rejected(_) => {
+            let told = ToldEvent::read(&stored.payload).map_err(|error| Trouble::Unreadable(error.to_string()))?;
             auditor.observe(&told, place).map_err(Trouble::Breach)
         }
         EventSubject::Other => {
-            let told = ToldEvent::Other {
-                kind: stored.subject.to_string(),
-            };
+            let told = ToldEvent::Other { kind: stored.subject.to_string() };
             auditor.observe(&told, place).map_err(Trouble::Breach)
         }
     }
@@ -89,11 +74,7 @@ fn tell_counts(format: Output, counts: Counts, cut: bool) -> Result<(), CliError
                 incarnations,
                 partitions,
             } = counts;
-            let beginning = if cut {
-                "; the oldest events are gone by the stream's limits"
-            } else {
-                ""
-            };
+            let beginning = if cut { "; the oldest events are gone by the stream's limits" } else { "" };
             output::line(&format!(
                 "whole: {session_events} session and {user_events} user transitions of {subjects} subjects in \
                  {incarnations} incarnations, {engine_events} engine, {rejected_events} rejected and {other_events} other \
@@ -130,14 +111,9 @@ async fn tell_breach(format: Output, history: &History, breach: &Breach) -> CliE
 fn text(breach: &Breach, before: Option<&Bytes>, at: Option<&Bytes>) -> String {
     let shown = |label: &str, seq: u64, payload: Option<&Bytes>| {
         let payload = payload.map_or(Ok("no longer there".into()), |payload| json_line(payload));
-        format!(
-            "\n  {label} {seq}: {}",
-            output::printable(&payload.unwrap_or_else(|error| error.to_string().into()))
-        )
+        format!("\n  {label} {seq}: {}", output::printable(&payload.unwrap_or_else(|error| error.to_string().into())))
     };
-    let before = breach
-        .before
-        .map_or_else(String::new, |seq| shown("before", seq, before));
+    let before = breach.before.map_or_else(String::new, |seq| shown("before", seq, before));
     format!("{breach}{before}{}", shown("here", breach.at, at))
 }
 

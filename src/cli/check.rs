@@ -21,12 +21,8 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
             output::line(&table(&config.policy))?;
         }
         Output::Json => {
-            let profiles: Map<_, _> = config
-                .policy
-                .profiles
-                .iter()
-                .map(|(name, profile)| (name.to_string(), json!(profile)))
-                .collect();
+            let profiles: Map<_, _> =
+                config.policy.profiles.iter().map(|(name, profile)| (name.to_string(), json!(profile))).collect();
             output::json(&json!({
                 "ok": true,
                 "config": global.config_name(),
@@ -41,10 +37,7 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
 /// The profiles side by side, a row a key.
 fn table(policy: &Policy) -> String {
     let mut rows = vec![
-        [String::new()]
-            .into_iter()
-            .chain(policy.profiles.iter().map(|(name, _)| heading(policy, name)))
-            .collect(),
+        [String::new()].into_iter().chain(policy.profiles.iter().map(|(name, _)| heading(policy, name))).collect(),
     ];
     for (key, value) in ROWS {
         let values = policy.profiles.iter().map(|(_, profile)| value(profile));
@@ -52,19 +45,10 @@ fn table(policy: &Policy) -> String {
     }
     let columns = rows[0].len();
     let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or_default()
-        })
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
         .collect();
     let aligned = |row: &Vec<String>| {
-        let cells: Vec<_> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(aligned).collect::<Vec<_>>().join("\n")
@@ -72,11 +56,7 @@ fn table(policy: &Policy) -> String {
 
 /// The profile's name, with a mark on the one of sessions that name none.
 fn heading(policy: &Policy, name: &str) -> String {
-    if *name == *policy.default_profile {
-        format!("{name} *")
-    } else {
-        name.to_owned()
-    }
+    if *name == *policy.default_profile { format!("{name} *") } else { name.to_owned() }
 }
 
 type Row = (&'static str, fn(&Profile) -> String);
@@ -89,28 +69,16 @@ const ROWS: &[Row] = &[
     ("hidden_after", |profile| duration(profile.hidden_after)),
     ("disconnect_grace", |profile| duration(profile.disconnect_grace)),
     ("leave_linger", |profile| duration(profile.leave_linger)),
-    ("frozen_offline_after", |profile| {
-        duration(profile.frozen_offline_after)
-    }),
+    ("frozen_offline_after", |profile| duration(profile.frozen_offline_after)),
     ("tombstone", |profile| duration(profile.tombstone)),
     ("promise", |profile| {
         profile.promise.as_ref().map_or_else(
             || "none".to_owned(),
-            |promise| {
-                format!(
-                    "{} × every + {}",
-                    f64::from(promise.factor_permille) / 1_000.0,
-                    duration(promise.slack)
-                )
-            },
+            |promise| format!("{} × every + {}", f64::from(promise.factor_permille) / 1_000.0, duration(promise.slack)),
         )
     }),
-    ("promise.cap", |profile| {
-        promise(profile, |promise| duration(promise.cap))
-    }),
-    ("promise.idle_beats", |profile| {
-        promise(profile, |promise| promise.idle_beats.to_string())
-    }),
+    ("promise.cap", |profile| promise(profile, |promise| duration(promise.cap))),
+    ("promise.idle_beats", |profile| promise(profile, |promise| promise.idle_beats.to_string())),
 ];
 
 fn promise(profile: &Profile, show: impl Fn(&crate::model::Promise) -> String) -> String {

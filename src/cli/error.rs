@@ -28,14 +28,12 @@ impl CliError {
     pub(super) fn no_stream(what: &str, error: &GetStreamError) -> Self {
         let missing = match error.kind() {
             GetStreamErrorKind::JetStream(answer) => answer.error_code() == ErrorCode::STREAM_NOT_FOUND,
-            GetStreamErrorKind::EmptyName
-            | GetStreamErrorKind::InvalidStreamName
-            | GetStreamErrorKind::Request => false,
+            GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName | GetStreamErrorKind::Request => {
+                false
+            }
         };
         if missing {
-            Self::No(format!(
-                "there is no stream of {what} yet: `presence setup` or an engine creates it"
-            ))
+            Self::No(format!("there is no stream of {what} yet: `presence setup` or an engine creates it"))
         } else {
             Self::Unreachable(format!("the stream of {what} can't be read: {error}; try again"))
         }

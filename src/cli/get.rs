@@ -26,29 +26,16 @@ pub(super) struct Args {
 pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let tenant = global.tenant()?;
     let user = args.user.as_deref().map(|user| token("user", user)).transpose()?;
-    let session = args
-        .session
-        .as_deref()
-        .map(|session| token("session", session))
-        .transpose()?;
+    let session = args.session.as_deref().map(|session| token("session", session)).transpose()?;
     let nats = global.connect().await?;
     let value = match (&user, &session) {
         (None, _) => return everybody(global, &nats, &tenant).await,
         (Some(user), None) => value(&nats, names::USERS_BUCKET, &user_key(&tenant, user)).await?,
         (Some(user), Some(session)) => {
-            value(
-                &nats,
-                names::SESSIONS_BUCKET,
-                &session_key(&tenant, user, session),
-            )
-            .await?
+            value(&nats, names::SESSIONS_BUCKET, &session_key(&tenant, user, session)).await?
         }
     };
-    match value
-        .map(|payload| present(&payload).map(|told| (payload, told)))
-        .transpose()?
-        .and_then(both)
-    {
+    match value.map(|payload| present(&payload).map(|told| (payload, told))).transpose()?.and_then(both) {
         Some((payload, told)) => tell(global.output, &payload, &told),
         None => absent(global, args),
     }
@@ -60,15 +47,10 @@ fn both((payload, told): (Bytes, Option<ToldEvent>)) -> Option<(Bytes, ToldEvent
 
 /// All users of a tenant who are present, by name.
 async fn everybody(global: &Global, nats: &Nats, tenant: &str) -> Result<(), CliError> {
-    let stream = nats
-        .jetstream
-        .get_stream(names::bucket_stream(names::USERS_BUCKET))
-        .await;
+    let stream = nats.jetstream.get_stream(names::bucket_stream(names::USERS_BUCKET)).await;
     stream.map_err(|error| CliError::no_stream(names::USERS_BUCKET, &error))?;
     let failed = |error: latest::LatestError| CliError::Unreachable(format!("{error}; try again"));
-    let mut values = latest::bucket_values(nats, names::USERS_BUCKET)
-        .await
-        .map_err(failed)?;
+    let mut values = latest::bucket_values(nats, names::USERS_BUCKET).await.map_err(failed)?;
     let prefix = format!("$KV.{}.{tenant}.", names::USERS_BUCKET);
     let mut found = Vec::new();
     while let Some(chunk) = values.next().await.map_err(failed)? {
@@ -95,19 +77,16 @@ async fn everybody(global: &Global, nats: &Nats, tenant: &str) -> Result<(), Cli
 async fn value(nats: &Nats, bucket: &str, key: &str) -> Result<Option<Bytes>, CliError> {
     let stream = nats.jetstream.get_stream(names::bucket_stream(bucket)).await;
     let stream = stream.map_err(|error| CliError::no_stream(bucket, &error))?;
-    match stream
-        .get_last_raw_message_by_subject(&format!("$KV.{bucket}.{key}"))
-        .await
-    {
+    match stream.get_last_raw_message_by_subject(&format!("$KV.{bucket}.{key}")).await {
         Ok(message) if message.headers.get("KV-Operation").is_none() => Ok(Some(message.payload)),
         Ok(_) => Ok(None),
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok(None),
             LastRawMessageErrorKind::InvalidSubject
             | LastRawMessageErrorKind::JetStream(_)
-            | LastRawMessageErrorKind::Other => Err(CliError::Unreachable(format!(
-                "the bucket {bucket} can't be read: {error}; try again"
-            ))),
+            | LastRawMessageErrorKind::Other => {
+                Err(CliError::Unreachable(format!("the bucket {bucket} can't be read: {error}; try again")))
+            }
         },
     }
 }
@@ -139,15 +118,8 @@ fn absent(global: &Global, args: &Args) -> Result<(), CliError> {
     let user = args.user.as_deref().unwrap_or_default();
     match global.output {
         Output::Text => {
-            let who = args
-                .session
-                .as_ref()
-                .map_or_else(|| user.to_owned(), |session| format!("{user}/{session}"));
-            output::line(&format!(
-                "{:<20}  {}",
-                output::printable(&who),
-                State::Offline.as_str()
-            ))?;
+            let who = args.session.as_ref().map_or_else(|| user.to_owned(), |session| format!("{user}/{session}"));
+            output::line(&format!("{:<20}  {}", output::printable(&who), State::Offline.as_str()))?;
         }
         Output::Json => {
             let tenant = global.tenant_name();

@@ -14,14 +14,7 @@ use crate::wire::subject::token;
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// NATS servers, separated by commas [default: nats://127.0.0.1:4222]
-    #[arg(
-        short,
-        long,
-        global = true,
-        env = "NATS_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(short, long, global = true, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(super) server: Option<String>,
     /// Connect as this context of the `nats` tool does
     #[arg(long, global = true, env = "NATS_CONTEXT", value_name = "NAME")]
@@ -36,13 +29,7 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "NATS_USER", value_name = "NAME")]
     nats_user: Option<String>,
     /// Password at the server; better given by the environment
-    #[arg(
-        long,
-        global = true,
-        env = "NATS_PASSWORD",
-        hide_env_values = true,
-        value_name = "PASSWORD"
-    )]
+    #[arg(long, global = true, env = "NATS_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     nats_password: Option<String>,
     /// Authorities to trust, PEM
     #[arg(long, global = true, value_name = "FILE")]
@@ -124,11 +111,7 @@ impl Global {
         })?;
         Config::parse(&text).map_err(|errors| {
             let told: Vec<_> = errors.0.iter().map(|error| format!("\n  {error}")).collect();
-            CliError::Usage(format!(
-                "the configuration {} is refused:{}",
-                path.display(),
-                told.concat()
-            ))
+            CliError::Usage(format!("the configuration {} is refused:{}", path.display(), told.concat()))
         })
     }
 
@@ -136,18 +119,13 @@ impl Global {
     pub(super) fn config_with_profile(&self, profile: Option<&str>) -> Result<Config, CliError> {
         let mut config = self.config()?;
         if let Some(profile) = profile {
-            config
-                .use_profile(profile)
-                .map_err(|error| CliError::Usage(format!("--profile: {error}")))?;
+            config.use_profile(profile).map_err(|error| CliError::Usage(format!("--profile: {error}")))?;
         }
         Ok(config)
     }
 
     /// What the configuration came from, for people.
     pub(super) fn config_name(&self) -> String {
-        self.config.as_ref().map_or_else(
-            || "the built-in configuration".to_owned(),
-            |path| path.display().to_string(),
-        )
+        self.config.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string())
     }
 }

@@ -61,16 +61,7 @@ impl History {
         let end = stream.cached_info().state.last_sequence;
         let consumer = consumer(&stream, &filters, start(since)).await?;
         let done = consumer.cached_info().num_pending == 0;
-        Ok(Self {
-            stream,
-            filters,
-            since,
-            consumer,
-            delivered: 0,
-            read: 0,
-            end,
-            done,
-        })
+        Ok(Self { stream, filters, since, consumer, delivered: 0, read: 0, end, done })
     }
 
     /// Whether events that were told may be gone from the stream by its limits.
@@ -86,11 +77,7 @@ impl History {
 
     /// The payload stored at `seq`, as text if it is that.
     pub(super) async fn payload(&self, seq: u64) -> Option<Bytes> {
-        self.stream
-            .get_raw_message(seq)
-            .await
-            .ok()
-            .map(|message| message.payload)
+        self.stream.get_raw_message(seq).await.ok().map(|message| message.payload)
     }
 
     /// Some more, in order; `None` at the end.
@@ -138,18 +125,8 @@ impl History {
             self.done = info.pending == 0 || self.read >= self.end;
             if self.read <= self.end {
                 let seq = self.read;
-                let async_nats::Message {
-                    subject,
-                    payload,
-                    headers,
-                    ..
-                } = message.message;
-                chunk.push(Stored {
-                    seq,
-                    subject,
-                    headers,
-                    payload,
-                });
+                let async_nats::Message { subject, payload, headers, .. } = message.message;
+                chunk.push(Stored { seq, subject, headers, payload });
             }
             if self.done {
                 return (chunk, true);
@@ -161,9 +138,7 @@ impl History {
     async fn reopen(&mut self) -> Result<(), CliError> {
         let from = match self.read {
             0 => start(self.since),
-            read => DeliverPolicy::ByStartSequence {
-                start_sequence: read + 1,
-            },
+            read => DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
         };
         self.consumer = consumer(&self.stream, &self.filters, from).await?;
         self.delivered = 0;
@@ -175,9 +150,7 @@ impl History {
 fn start(since: Since) -> DeliverPolicy {
     match since {
         Since::All => DeliverPolicy::All,
-        Since::Time(time) => DeliverPolicy::ByStartTime {
-            start_time: time.into(),
-        },
+        Since::Time(time) => DeliverPolicy::ByStartTime { start_time: time.into() },
     }
 }
 
@@ -197,9 +170,6 @@ async fn consumer(
         ..pull::Config::default()
     };
     stream.create_consumer(config).await.map_err(|error| {
-        CliError::Unreachable(format!(
-            "the stream {} can't be read: {error}; try again",
-            names::EVENTS
-        ))
+        CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS))
     })
 }

@@ -114,8 +114,8 @@ fn start_logging(level: &str) {
     use tracing_subscriber::EnvFilter;
 
     // The client logs every reconnect attempt; what matters of it, the engine says itself.
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=error")));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=error")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

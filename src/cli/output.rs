@@ -33,15 +33,7 @@ pub(super) fn buffered() -> io::BufWriter<io::Stdout> {
 
 /// Text from elsewhere, safe to print: control characters would command the terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Milliseconds since the epoch as RFC 3339 in UTC with milliseconds.

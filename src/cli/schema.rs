@@ -30,10 +30,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<(), CliError> {
 
 fn write(folder: &Path, all: &[(&str, String)]) -> Result<(), CliError> {
     let failed = |path: &Path, error: std::io::Error| {
-        CliError::No(format!(
-            "{} can't be written: {error}; name another folder",
-            path.display()
-        ))
+        CliError::No(format!("{} can't be written: {error}; name another folder", path.display()))
     };
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for (file, text) in all {
@@ -48,10 +45,7 @@ fn print(name: &str, all: &[(&str, String)]) -> Result<(), CliError> {
         Some((_, text)) => Ok(output::line(text.trim_end())?),
         None => {
             let names: Vec<_> = all.iter().map(|(file, _)| short(file)).collect();
-            Err(CliError::Usage(format!(
-                "there is no schema \"{name}\"; there are {}",
-                names.join(", ")
-            )))
+            Err(CliError::Usage(format!("there is no schema \"{name}\"; there are {}", names.join(", "))))
         }
     }
 }
@@ -66,12 +60,7 @@ fn list(format: Output, all: &[(&str, String)]) -> Result<(), CliError> {
         Output::Json => {
             let schemas: Map<_, _> = all
                 .iter()
-                .map(|(file, text)| {
-                    (
-                        short(file).to_owned(),
-                        serde_json::from_str(text).unwrap_or(Value::Null),
-                    )
-                })
+                .map(|(file, text)| (short(file).to_owned(), serde_json::from_str(text).unwrap_or(Value::Null)))
                 .collect();
             output::json(&schemas)?;
         }

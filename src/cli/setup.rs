@@ -20,9 +20,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let nats = global.connect().await?;
     let (differences, refused) = if args.dry_run {
         let differences = topology::plan(&nats, &parameters).await?;
-        let refused = differences
-            .iter()
-            .any(|difference| matches!(difference.remedy, Remedy::Refuse(_)));
+        let refused = differences.iter().any(|difference| matches!(difference.remedy, Remedy::Refuse(_)));
         (differences, refused)
     } else {
         match topology::setup(&nats, &parameters).await {
@@ -39,8 +37,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     }
     if refused {
         return Err(CliError::No(
-            "what is there differs in something that can't be changed without losing it; nothing was done"
-                .into(),
+            "what is there differs in something that can't be changed without losing it; nothing was done".into(),
         ));
     }
     if global.output == Output::Text {
@@ -54,13 +51,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
 }
 
 fn value(difference: &Difference) -> Value {
-    let Difference {
-        stream,
-        field,
-        found,
-        wanted,
-        remedy,
-    } = difference;
+    let Difference { stream, field, found, wanted, remedy } = difference;
     let (remedy, why) = match remedy {
         Remedy::Create => ("create", None),
         Remedy::Update => ("update", None),

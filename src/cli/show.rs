@@ -20,31 +20,16 @@ pub(super) fn payload(payload: &[u8], format: Output) -> Result<String, ReadErro
 pub(super) fn transition(told: &ToldEvent) -> String {
     let row = |at_ms, kind: &str, who: &str, what: &str, why: &str, more: &str| {
         // Arrows have three bytes and one column: pad by characters, as format does.
-        let line = format!(
-            "{}  {kind:<8}  {who:<20}  {what:<17}  {why:<12}  {more}",
-            time(at_ms)
-        );
+        let line = format!("{}  {kind:<8}  {who:<20}  {what:<17}  {why:<12}  {more}", time(at_ms));
         line.trim_end().to_owned()
     };
     match told {
-        ToldEvent::User(of) => row(
-            of.at_ms,
-            "user",
-            &printable(&of.user),
-            &change(of.from, of.to),
-            &printable(&of.cause),
-            &user_facts(of),
-        ),
+        ToldEvent::User(of) => {
+            row(of.at_ms, "user", &printable(&of.user), &change(of.from, of.to), &printable(&of.cause), &user_facts(of))
+        }
         ToldEvent::Session(of) => {
             let who = format!("{}/{}", printable(&of.user), printable(&of.session));
-            row(
-                of.at_ms,
-                "session",
-                &who,
-                &change(of.from, of.to),
-                &printable(&of.cause),
-                &session_facts(of),
-            )
+            row(of.at_ms, "session", &who, &change(of.from, of.to), &printable(&of.cause), &session_facts(of))
         }
         ToldEvent::Engine(of) => {
             let who = format!("partition {}", of.partition);
@@ -77,26 +62,12 @@ pub(super) fn standing(told: &ToldEvent) -> String {
 }
 
 fn change(from: State, to: State) -> String {
-    if from == to {
-        to.name().to_owned()
-    } else {
-        format!("{} → {}", from.name(), to.name())
-    }
+    if from == to { to.name().to_owned() } else { format!("{} → {}", from.name(), to.name()) }
 }
 
 fn user_facts(of: &told::User<'_>) -> String {
-    let told::Sessions {
-        active,
-        idle,
-        away,
-        stale,
-    } = of.sessions;
-    let counts = [
-        (active, State::Active),
-        (idle, State::Idle),
-        (away, State::Away),
-        (stale, State::Stale),
-    ];
+    let told::Sessions { active, idle, away, stale } = of.sessions;
+    let counts = [(active, State::Active), (idle, State::Idle), (away, State::Away), (stale, State::Stale)];
     let mut facts: Vec<_> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -147,14 +118,8 @@ mod tests {
     #[test]
     fn message_pack_is_shown_as_json() {
         let packed = rmp_serde::to_vec_named(&serde_json::json!({"kind": "weather", "sky": "blue"})).unwrap();
-        assert_eq!(
-            payload(&packed, Output::Json).unwrap(),
-            r#"{"kind":"weather","sky":"blue"}"#
-        );
-        assert_eq!(
-            payload(&packed, Output::Text).unwrap(),
-            "an event of the unknown kind weather"
-        );
+        assert_eq!(payload(&packed, Output::Json).unwrap(), r#"{"kind":"weather","sky":"blue"}"#);
+        assert_eq!(payload(&packed, Output::Text).unwrap(), "an event of the unknown kind weather");
         assert!(payload(b"nothing", Output::Text).is_err());
     }
 }

@@ -34,11 +34,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
         );
     }
     let interrupts = Interrupts::listen()?;
-    let options = ServerOptions {
-        binary: args.nats_server.clone(),
-        data_dir: args.data.clone(),
-        port: args.port,
-    };
+    let options = ServerOptions { binary: args.nats_server.clone(), data_dir: args.data.clone(), port: args.port };
     let mut server = tokio::select! {
         started = EmbeddedServer::start(options) => started.map_err(|error| refused(&error))?,
         () = interrupts.first() => return Ok(()),
@@ -46,10 +42,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let url = server.url().to_owned();
     let announcement = Announcement::new(global, &config)?.with_server(&url, &args.data);
     let engine = async {
-        let options = ConnectOptions {
-            url: Some(url),
-            ..ConnectOptions::default()
-        };
+        let options = ConnectOptions { url: Some(url), ..ConnectOptions::default() };
         let nats = Nats::connect(&options).await?;
         nats.check_server()?;
         serve(nats, &config, &interrupts, announcement).await

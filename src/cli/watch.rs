@@ -31,14 +31,10 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let mut subscriptions = Vec::new();
     for subject in &subjects {
         let subscription = nats.client.subscribe(subject.clone()).await;
-        subscriptions
-            .push(subscription.map_err(|error| CliError::Unreachable(format!("{subject}: {error}")))?);
+        subscriptions.push(subscription.map_err(|error| CliError::Unreachable(format!("{subject}: {error}")))?);
     }
     // What the server has not seen yet would be told to nobody.
-    nats.client
-        .flush()
-        .await
-        .map_err(|error| CliError::Unreachable(error.to_string()))?;
+    nats.client.flush().await.map_err(|error| CliError::Unreachable(error.to_string()))?;
     output::note(&format!("watching {}, Ctrl-C ends it", subjects.join(" and ")));
     // Each subscription has a queue of its own: what is there already is put in order again.
     let mut told = select_all(subscriptions).ready_chunks(TOGETHER_MAX);
@@ -62,11 +58,6 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
 
 /// Where the stream holds what is told; 0 where nothing says so.
 fn stream_seq(message: &Message) -> u64 {
-    let header = message
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get("Nats-Sequence"));
-    header
-        .and_then(|seq| seq.as_str().parse().ok())
-        .unwrap_or_default()
+    let header = message.headers.as_ref().and_then(|headers| headers.get("Nats-Sequence"));
+    header.and_then(|seq| seq.as_str().parse().ok()).unwrap_or_default()
 }

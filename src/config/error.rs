@@ -144,10 +144,6 @@ impl ConfigError {
             Some(like) => format!("did you mean \"{like}\"? There are {known}"),
             None => format!("there are {known}; another one is made by a section [profile.{name}]"),
         };
-        Self::NoProfile {
-            line,
-            name: name.to_owned(),
-            hint,
-        }
+        Self::NoProfile { line, name: name.to_owned(), hint }
     }
 }

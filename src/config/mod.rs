@@ -105,10 +105,7 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self {
-            pending_events: 100_000,
-            batch_messages: 900,
-        }
+        Self { pending_events: 100_000, batch_messages: 900 }
     }
 }
 

@@ -24,11 +24,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
         errors.extend(check(&config, &reader));
     }
     errors.sort_by_key(ConfigError::line);
-    if errors.is_empty() {
-        Ok(config)
-    } else {
-        Err(ConfigErrors(errors))
-    }
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
 }
 
 /// Every key there is, with its section; profiles' keys for each built-in profile.
@@ -46,10 +42,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         Ok(document) => document,
         Err(error) => {
             let line = reader.line(error.span().map_or(0, |span| span.start));
-            reader.errors.push(ConfigError::Syntax {
-                line,
-                message: error.message().to_owned(),
-            });
+            reader.errors.push(ConfigError::Syntax { line, message: error.message().to_owned() });
             return config;
         }
     };
@@ -57,11 +50,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
     root.section("engine", |section| engine(section, &mut config));
     root.section("profile", |section| config.policy.profiles = profiles(section));
     root.section("events", |section| {
-        section.word(
-            "encoding",
-            &mut config.encoding,
-            &[("json", Encoding::Json), ("msgpack", Encoding::MsgPack)],
-        );
+        section.word("encoding", &mut config.encoding, &[("json", Encoding::Json), ("msgpack", Encoding::MsgPack)]);
         section.flag("sessions", &mut config.policy.session_events);
     });
     root.section("capabilities", |section| {
@@ -77,59 +66,32 @@ fn engine(section: &mut Section<'_, '_>, config: &mut Config) {
     let seconds = Duration::from_secs;
     let longest = Duration::from_millis(DURATION_MS_MAX);
     section.name("profile", &mut policy.default_profile);
-    section.count(
-        "partitions",
-        &mut engine.partitions,
-        1..=u64::from(PARTITIONS_MAX),
-    );
+    section.count("partitions", &mut engine.partitions, 1..=u64::from(PARTITIONS_MAX));
     section.count("replicas", &mut engine.replicas, 1..=5);
-    section.word(
-        "storage",
-        &mut engine.storage,
-        &[("file", Storage::File), ("memory", Storage::Memory)],
-    );
+    section.word("storage", &mut engine.storage, &[("file", Storage::File), ("memory", Storage::Memory)]);
     section.duration("tick", &mut engine.tick, Duration::from_millis(10)..=seconds(1));
     section.millis("blind_after", &mut policy.blind_after);
     section.millis("reconnect_grace", &mut policy.reconnect_grace);
-    section.duration(
-        "checkpoint_every",
-        &mut engine.checkpoint_every,
-        seconds(1)..=seconds(3_600),
-    );
+    section.duration("checkpoint_every", &mut engine.checkpoint_every, seconds(1)..=seconds(3_600));
     section.duration("log_retention", &mut engine.log_retention, seconds(10)..=longest);
-    section.duration(
-        "event_retention",
-        &mut engine.event_retention,
-        seconds(60)..=longest,
-    );
+    section.duration("event_retention", &mut engine.event_retention, seconds(60)..=longest);
 }
 
 fn limits(section: &mut Section<'_, '_>, config: &mut Config) {
-    let Limits {
-        sessions_per_partition,
-        sessions_per_tenant,
-        sessions_per_user,
-        rejected_events,
-    } = &mut config.policy.limits;
+    let Limits { sessions_per_partition, sessions_per_tenant, sessions_per_user, rejected_events } =
+        &mut config.policy.limits;
     section.number("sessions_per_partition", sessions_per_partition);
     section.number("sessions_per_tenant", sessions_per_tenant);
     section.number("sessions_per_user", sessions_per_user);
     section.number("rejected_events", rejected_events);
-    section.count(
-        "pending_events",
-        &mut config.limits.pending_events,
-        1_000..=10_000_000,
-    );
+    section.count("pending_events", &mut config.limits.pending_events, 1_000..=10_000_000);
     section.count("batch_messages", &mut config.limits.batch_messages, 10..=1_000);
 }
 
 /// The built-in profiles and the text's own, sorted by name. The text's `default` comes first: others may start from it.
 fn profiles(section: &mut Section<'_, '_>) -> Vec<(Box<str>, Profile)> {
     let mut profiles = Profile::built_in();
-    let default = profiles
-        .iter()
-        .position(|(name, _)| &**name == "default")
-        .expect("`default` is built in");
+    let default = profiles.iter().position(|(name, _)| &**name == "default").expect("`default` is built in");
     profiles.swap(0, default);
     for (name, profile) in &mut profiles {
         section.section(name, |section| read_profile(section, profile));
@@ -184,15 +146,9 @@ fn check(config: &Config, reader: &Reader<'_>) -> Option<ConfigError> {
     if let Err(error) = policy.check() {
         return Some(from_policy(error, reader));
     }
-    let EngineConfig {
-        checkpoint_every,
-        log_retention,
-        ..
-    } = config.engine;
+    let EngineConfig { checkpoint_every, log_retention, .. } = config.engine;
     (log_retention < checkpoint_every * CHECKPOINTS_IN_LOG).then(|| ConfigError::LogTooShort {
-        line: reader
-            .line_of("engine.log_retention")
-            .or(reader.line_of("engine.checkpoint_every")),
+        line: reader.line_of("engine.log_retention").or(reader.line_of("engine.checkpoint_every")),
         log_retention,
         checkpoint_every,
         least: checkpoint_every * CHECKPOINTS_IN_LOG,
@@ -209,21 +165,12 @@ fn from_policy(error: PolicyError, reader: &Reader<'_>) -> ConfigError {
             ConfigError::Range {
                 line: found.map(|(line, _)| line),
                 path: key,
-                value: found.map_or_else(
-                    || format!("{} by default", unit.show(value)),
-                    |(_, raw)| raw.to_owned(),
-                ),
+                value: found.map_or_else(|| format!("{} by default", unit.show(value)), |(_, raw)| raw.to_owned()),
                 min: unit.show(min),
                 max: unit.show(max),
             }
         }
-        PolicyError::Order {
-            profile,
-            first,
-            first_ms,
-            then,
-            then_ms,
-        } => ConfigError::Order {
+        PolicyError::Order { profile, first, first_ms, then, then_ms } => ConfigError::Order {
             line: reader
                 .line_of(&format!("profile.{profile}.{then}"))
                 .or(reader.line_of(&format!("profile.{profile}.{first}"))),

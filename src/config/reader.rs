@@ -52,12 +52,7 @@ impl Unknown {
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self {
-            text,
-            errors: Vec::new(),
-            unknown: Vec::new(),
-            asked: Vec::new(),
-        }
+        Self { text, errors: Vec::new(), unknown: Vec::new(), asked: Vec::new() }
     }
 
     /// Everything that was found wrong, unknown keys included: their hints need all that was asked for.
@@ -89,9 +84,5 @@ impl<'t> Reader<'t> {
 
 /// The path of a key.
 pub(super) fn joined(section: &str, key: &str) -> String {
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{section}.{key}")
-    }
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }

@@ -34,12 +34,7 @@ pub(super) struct Section<'r, 't> {
 impl<'r, 't> Section<'r, 't> {
     /// The table at `path`; without a table all keys are absent.
     pub(super) fn new(reader: &'r mut Reader<'t>, path: &str, table: Option<&'r DeTable<'t>>) -> Self {
-        Self {
-            reader,
-            path: path.to_owned(),
-            table,
-            known: Vec::new(),
-        }
+        Self { reader, path: path.to_owned(), table, known: Vec::new() }
     }
 
     /// Asks for a section inside of this one and has `read` read it.
@@ -53,46 +48,27 @@ impl<'r, 't> Section<'r, 't> {
             },
         };
         let path = self.path_of(key);
-        let mut section = Section {
-            reader: self.reader,
-            path,
-            table,
-            known: Vec::new(),
-        };
+        let mut section = Section { reader: self.reader, path, table, known: Vec::new() };
         read(&mut section);
         section.end();
     }
 
     /// The names of the sections in this one, in order.
     pub(super) fn names(&self) -> Vec<String> {
-        self.table.map_or_else(Vec::new, |table| {
-            table.keys().map(|key| key.get_ref().to_string()).collect()
-        })
+        self.table.map_or_else(Vec::new, |table| table.keys().map(|key| key.get_ref().to_string()).collect())
     }
 
     /// Refuses the section `key` for its name.
     pub(super) fn refuse_name(&mut self, key: &str) {
         self.known.push(key.to_owned());
         let value = format!("[{}]", self.path_of(&shortened(key)));
-        let line = self
-            .find(key)
-            .map_or(0, |found| self.reader.line(found.span().start));
+        let line = self.find(key).map_or(0, |found| self.reader.line(found.span().start));
         let expected = format!("[{}.NAME] with {NAME}", self.path);
-        self.reader.errors.push(ConfigError::Type {
-            line,
-            path: "the section".to_owned(),
-            value,
-            expected,
-        });
+        self.reader.errors.push(ConfigError::Type { line, path: "the section".to_owned(), value, expected });
     }
 
     /// A number of things.
-    pub(super) fn count<N: TryFrom<u64> + Copy>(
-        &mut self,
-        key: &str,
-        to: &mut N,
-        range: RangeInclusive<u64>,
-    ) {
+    pub(super) fn count<N: TryFrom<u64> + Copy>(&mut self, key: &str, to: &mut N, range: RangeInclusive<u64>) {
         let Some(value) = self.ask(key, Unit::One) else {
             return;
         };
@@ -114,11 +90,7 @@ impl<'r, 't> Section<'r, 't> {
         };
         match thousandths(value.get_ref()) {
             Some(number) => self.ranged(key, value, Unit::Permille, number, 0..=u64::from(u32::MAX), to),
-            None => self.wrong_type(
-                key,
-                value,
-                "a number of 0 or more with at most three decimals, as 2.0",
-            ),
+            None => self.wrong_type(key, value, "a number of 0 or more with at most three decimals, as 2.0"),
         }
     }
 
@@ -141,11 +113,7 @@ impl<'r, 't> Section<'r, 't> {
             return false;
         };
         let DeValue::String(text) = value.get_ref() else {
-            self.wrong_type(
-                key,
-                value,
-                "a duration in quotes with its unit, as \"15s\", \"100ms\" or \"1h 30m\"",
-            );
+            self.wrong_type(key, value, "a duration in quotes with its unit, as \"15s\", \"100ms\" or \"1h 30m\"");
             return false;
         };
         match whole_millis(text) {
@@ -155,11 +123,7 @@ impl<'r, 't> Section<'r, 't> {
                 errors == self.reader.errors.len()
             }
             Err(why) => {
-                self.wrong_type(
-                    key,
-                    value,
-                    &format!("a duration as \"15s\", \"100ms\" or \"1h 30m\" ({why})"),
-                );
+                self.wrong_type(key, value, &format!("a duration as \"15s\", \"100ms\" or \"1h 30m\" ({why})"));
                 false
             }
         }
@@ -215,18 +179,10 @@ impl<'r, 't> Section<'r, 't> {
         };
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return self.wrong_type(
-                key,
-                value,
-                &format!("a list of different names (\"{}\" stands twice)", twice[0]),
-            );
+            return self.wrong_type(key, value, &format!("a list of different names (\"{}\" stands twice)", twice[0]));
         }
         if names.len() > max {
-            return self.wrong_type(
-                key,
-                value,
-                &format!("a list of at most {max} names, not {}", names.len()),
-            );
+            return self.wrong_type(key, value, &format!("a list of at most {max} names, not {}", names.len()));
         }
         *to = names;
     }
@@ -239,21 +195,13 @@ impl<'r, 't> Section<'r, 't> {
                 Given::False
             }
             None | Some(DeValue::Table(_)) => {
-                let given = if self.find(key).is_some() {
-                    Given::Section
-                } else {
-                    Given::Nothing
-                };
+                let given = if self.find(key).is_some() { Given::Section } else { Given::Nothing };
                 self.section(key, read);
                 given
             }
             Some(_) => {
                 let value = self.ask(key, Unit::One).expect("it was found");
-                self.wrong_type(
-                    key,
-                    value,
-                    "false for none, or a table, as { factor = 2.0, slack = \"35s\" }",
-                );
+                self.wrong_type(key, value, "false for none, or a table, as { factor = 2.0, slack = \"35s\" }");
                 Given::Nothing
             }
         }
@@ -262,18 +210,10 @@ impl<'r, 't> Section<'r, 't> {
     /// Notes every key that nobody asked for.
     pub(super) fn end(self) {
         let Some(table) = self.table else { return };
-        for key in table
-            .keys()
-            .filter(|key| !self.known.iter().any(|known| *known == **key.get_ref()))
-        {
+        for key in table.keys().filter(|key| !self.known.iter().any(|known| *known == **key.get_ref())) {
             let line = self.reader.line(key.span().start);
             let (key, section, known) = (key.get_ref().to_string(), self.path.clone(), self.known.clone());
-            self.reader.unknown.push(Unknown {
-                line,
-                section,
-                key,
-                known,
-            });
+            self.reader.unknown.push(Unknown { line, section, key, known });
         }
     }
 
@@ -288,17 +228,8 @@ impl<'r, 't> Section<'r, 't> {
     fn ask(&mut self, key: &str, unit: Unit) -> Option<&'r Value<'t>> {
         self.known.push(key.to_owned());
         let value = self.find(key);
-        let found = value.map(|value| {
-            (
-                self.reader.line(value.span().start),
-                &self.reader.text[value.span()],
-            )
-        });
-        self.reader.asked.push(Asked {
-            path: self.path_of(key),
-            unit,
-            found,
-        });
+        let found = value.map(|value| (self.reader.line(value.span().start), &self.reader.text[value.span()]));
+        self.reader.asked.push(Asked { path: self.path_of(key), unit, found });
         value
     }
 

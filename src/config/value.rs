@@ -32,9 +32,7 @@ pub(super) const NAME: &str = "a name of 1 to 64 of a-z A-Z 0-9 - _";
 /// Whether `text` is what [`NAME`] says.
 pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 pub(super) fn name_of<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
@@ -43,10 +41,7 @@ pub(super) fn name_of<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
 
 pub(super) fn names_of(value: &DeValue<'_>) -> Option<Vec<Box<str>>> {
     let items = value.as_array()?;
-    items
-        .iter()
-        .map(|item| name_of(item.get_ref()).map(Into::into))
-        .collect()
+    items.iter().map(|item| name_of(item.get_ref()).map(Into::into)).collect()
 }
 
 pub(super) fn whole_number(value: &DeValue<'_>) -> Option<u64> {
@@ -77,9 +72,5 @@ pub(super) fn whole_millis(text: &str) -> Result<u64, String> {
 pub(super) fn shortened(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let short: String = line.chars().take(60).collect();
-    if short.len() == text.len() {
-        short
-    } else {
-        format!("{short}…")
-    }
+    if short.len() == text.len() { short } else { format!("{short}…") }
 }

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use super::partition::Partition;
 use super::population::SessionHash;
-use super::record::{NONE, SetBack, Will};
+use super::record::{NONE, Will};
 use super::tell::raised;
 use crate::model::{
-    Address, Cause, Claim, EngineWhat, Event, Intent, Kind, Millis, Policy, Rejection, Signal, State,
-    Visibility, policy::DURATION_MS_MAX,
+    Address, Cause, Claim, EngineWhat, Event, Intent, Kind, Millis, Policy, Rejection, Signal, State, Visibility,
+    policy::DURATION_MS_MAX,
 };
 
 /// A reported input moves the last one only by so much at least, in milliseconds: what is less is jitter.
 const INPUT_JITTER_MS: Millis = 1_000;
-/// So many signals of a lower epoch in a row are a device whose clock was set back.
-const SET_BACK_COUNT: u8 = 3;
 
 /// What of a signal explains a transition.
 #[derive(Default)]
@@ -29,13 +27,7 @@ struct Evidence {
 
 impl Partition {
     /// Takes one signal: first the user is settled to now, then the signal acts.
-    pub(crate) fn take(
-        &mut self,
-        address: Address<'_>,
-        hash: SessionHash,
-        signal: &Signal,
-        out: &mut Vec<Event>,
-    ) {
+    pub(crate) fn take(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
         let mut session = self.people.find(address, hash);
         let user = match session {
             Some(at) => Some(self.people.cold[at].user),
@@ -58,11 +50,7 @@ impl Partition {
 
     fn take_first(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
         if let Some(reason) = self.limit_reached(address) {
-            let Address {
-                tenant,
-                user,
-                session,
-            } = address;
+            let Address { tenant, user, session } = address;
             let subject = format!("presence.v1.log.{}.signal.{tenant}.{user}.{session}", self.number);
             self.reject(subject.into(), reason, out);
             return;
@@ -79,22 +67,11 @@ impl Partition {
         let of_user = of_user.map_or(0, |user| u32::from(self.people.users[user].sessions));
         let counts = [
             ("limits.sessions_per_user", of_user, limits.sessions_per_user),
-            (
-                "limits.sessions_per_tenant",
-                self.people.sessions_of_tenant(address.tenant),
-                limits.sessions_per_tenant,
-            ),
-            (
-                "limits.sessions_per_partition",
-                self.people.hot.len() as u32,
-                limits.sessions_per_partition,
-            ),
+            ("limits.sessions_per_tenant", self.people.sessions_of_tenant(address.tenant), limits.sessions_per_tenant),
+            ("limits.sessions_per_partition", self.people.hot.len() as u32, limits.sessions_per_partition),
         ];
         let reached = counts.into_iter().find(|(_, count, max)| count >= max);
-        reached.map(|(limit, _, max)| Rejection::Limit {
-            limit,
-            max: max.into(),
-        })
+        reached.map(|(limit, _, max)| Rejection::Limit { limit, max: max.into() })
     }
 
     /// A heartbeat starts an incarnation.
@@ -134,23 +111,6 @@ impl Partition {
         self.begin(at, signal, out);
     }
 
-    /// Whether a heartbeat brings a remembered session back.
-    fn revives(&self, at: u32, signal: &Signal) -> bool {
-        let known = (self.people.epoch(at), self.people.hot[at].seq());
-        if (signal.epoch, signal.seq) == (None, None) || known == (None, None) {
-            return true;
-        }
-        let left = self
-            .people
-            .facts_of(at)
-            .is_some_and(|facts| facts.leaving.is_some());
-        if left {
-            signal.epoch.unwrap_or(0) > known.0.unwrap_or(0)
-        } else {
-            self.is_next(at, signal)
-        }
-    }
-
     /// What the next incarnation keeps: with the same epoch its facts, otherwise nothing.
     fn reincarnate(&mut self, at: u32, inherits: bool) {
         let cold = &mut self.people.cold[at];
@@ -174,9 +134,7 @@ impl Partition {
     }
 
     fn take_live(&mut self, at: u32, signal: &Signal, out: &mut Vec<Event>) {
-        if self.is_of_another_connection(at, signal)
-            || !(self.is_next(at, signal) || self.was_set_back(at, signal))
-        {
+        if self.is_of_another_connection(at, signal) || !(self.is_next(at, signal) || self.was_set_back(at, signal)) {
             self.dropped += 1;
             return;
         }
@@ -187,9 +145,7 @@ impl Partition {
             Kind::Update => {
                 self.learn(at, signal);
                 Evidence {
-                    became_visible: signal
-                        .visibility
-                        .is_some_and(|visibility| self.see(at, visibility)),
+                    became_visible: signal.visibility.is_some_and(|visibility| self.see(at, visibility)),
                     ..Evidence::default()
                 }
             }
@@ -205,79 +161,11 @@ impl Partition {
         self.conclude(at, signal, &evidence, out);
     }
 
-    /// A late disconnect or leave of a connection that isn't the session's latest.
-    fn is_of_another_connection(&self, at: u32, signal: &Signal) -> bool {
-        let ends = matches!(signal.kind, Kind::Disconnect | Kind::Leave);
-        let latest = self.people.facts_of(at).and_then(|facts| facts.conn.as_ref());
-        ends && latest
-            .zip(signal.conn.as_ref())
-            .is_some_and(|(latest, given)| latest != given)
-    }
-
-    /// Whether a signal lies above what is known of (epoch, seq).
-    fn is_next(&self, at: u32, signal: &Signal) -> bool {
-        let seq = self.people.hot[at].seq();
-        let Some(epoch) = self.people.epoch(at) else {
-            return true;
-        };
-        match (signal.epoch, signal.seq) {
-            (None, None) => true,
-            (Some(given), None) => given >= epoch,
-            (given, Some(given_seq)) => {
-                let given = given.unwrap_or(0);
-                given > epoch || given == epoch && seq.is_none_or(|seq| given_seq > seq)
-            }
-        }
-    }
-
-    /// Whether this is the third signal in a row of one lower epoch, with rising seq.
-    fn was_set_back(&mut self, at: u32, signal: &Signal) -> bool {
-        let Some(seq) = signal.seq else { return false };
-        let epoch = signal.epoch.unwrap_or(0);
-        if self.people.epoch(at).is_none_or(|known| epoch >= known) {
-            return false;
-        }
-        let row = &mut self.people.facts_mut(at).set_back;
-        let count = match row {
-            Some(last) if last.epoch == epoch && last.seq < seq => last.count + 1,
-            _ => 1,
-        };
-        *row = Some(SetBack { epoch, seq, count });
-        count >= SET_BACK_COUNT
-    }
-
-    /// Takes over (epoch, seq) of an accepted signal.
-    fn in_sequence(&mut self, at: u32, signal: &Signal) {
-        if let Some(row) = self.people.facts_of(at).map(|facts| facts.set_back)
-            && row.is_some()
-        {
-            self.people.facts_mut(at).set_back = None;
-        }
-        let known = self.people.epoch(at);
-        match (signal.epoch, signal.seq) {
-            (None, None) => {}
-            (Some(epoch), None) => {
-                if known != Some(epoch) {
-                    self.people.cold[at].epoch = epoch;
-                    self.people.hot[at].set_seq(None);
-                }
-            }
-            (epoch, Some(seq)) => {
-                self.people.cold[at].epoch = epoch.unwrap_or(0);
-                self.people.hot[at].set_seq(Some(seq));
-            }
-        }
-    }
-
     /// A heartbeat: a life sign, and input unless something says otherwise.
     fn beat(&mut self, at: u32, signal: &Signal, first: bool) -> Evidence {
         let now = self.time.w;
         self.people.hot[at].set_seen(now);
-        if self
-            .people
-            .facts_of(at)
-            .is_some_and(|facts| facts.closed.is_some() || facts.leaving.is_some())
-        {
+        if self.people.facts_of(at).is_some_and(|facts| facts.closed.is_some() || facts.leaving.is_some()) {
             let facts = self.people.facts_mut(at);
             (facts.closed, facts.leaving) = (None, None);
         }
@@ -286,10 +174,7 @@ impl Partition {
         let idle_after = self.profile(at).idle_after;
         let hot = &mut self.people.hot[at];
         let reported = hot.reported();
-        let mut evidence = Evidence {
-            became_visible,
-            ..Evidence::default()
-        };
+        let mut evidence = Evidence { became_visible, ..Evidence::default() };
         match (signal.input_age_ms, signal.state) {
             (Some(age), _) => {
                 let input = now.saturating_sub(age);
@@ -361,11 +246,7 @@ impl Partition {
         if let Some(every_ms) = signal.every_ms {
             self.people.cold[at].every_ms = every_ms;
         }
-        if let Some(index) = signal
-            .profile
-            .as_ref()
-            .and_then(|name| self.policy.profile_index(name))
-        {
+        if let Some(index) = signal.profile.as_ref().and_then(|name| self.policy.profile_index(name)) {
             self.people.hot[at].set_profile(index);
         }
         if let Some(conn) = &signal.conn {
@@ -392,20 +273,10 @@ impl Partition {
         }
         self.people.facts_mut(at).said = Some(intent);
         let user = self.people.cold[at].user;
-        let until = signal
-            .intent_for_ms
-            .map(|lasts| self.time.w + lasts.min(DURATION_MS_MAX));
-        let new = Will {
-            intent,
-            until,
-            ..Will::default()
-        };
+        let until = signal.intent_for_ms.map(|lasts| self.time.w + lasts.min(DURATION_MS_MAX));
+        let new = Will { intent, until, ..Will::default() };
         let known = self.people.users[user].will;
-        let before = if known == NONE {
-            Will::default()
-        } else {
-            self.people.wills[known]
-        };
+        let before = if known == NONE { Will::default() } else { self.people.wills[known] };
         if known != NONE {
             self.people.wills.remove(known);
             self.people.users[user].will = NONE;
@@ -434,9 +305,7 @@ impl Partition {
         }
         match to {
             State::Offline => self.arm(at),
-            State::Active | State::Idle | State::Away | State::Stale => {
-                self.arm_by(at, deadlines.next_below(to))
-            }
+            State::Active | State::Idle | State::Away | State::Stale => self.arm_by(at, deadlines.next_below(to)),
         }
     }
 
@@ -455,17 +324,10 @@ impl Partition {
         for user in self.people.users_in_order() {
             for at in self.people.sessions_in_order(user) {
                 let name = &old.profiles[self.people.hot[at].profile()].0;
-                let index = self
-                    .policy
-                    .profile_index(name)
-                    .unwrap_or_else(|| self.policy.default_index());
+                let index = self.policy.profile_index(name).unwrap_or_else(|| self.policy.default_index());
                 self.people.hot[at].set_profile(index);
                 let from = self.people.hot[at].state();
-                let (to, _) = self
-                    .people
-                    .life(at)
-                    .deadlines(self.profile(at))
-                    .state_at(self.time.w);
+                let (to, _) = self.people.life(at).deadlines(self.profile(at)).state_at(self.time.w);
                 if from != State::Offline && to != from {
                     self.turn(at, to, Cause::Policy, (self.time.hi, self.time.w), out);
                 }

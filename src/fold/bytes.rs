@@ -85,18 +85,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn maybe_number(&mut self) -> Result<Option<u64>, Malformed> {
-        if self.flag()? {
-            self.number().map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.flag()? { self.number().map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn maybe_text(&mut self) -> Result<Option<Box<str>>, Malformed> {
-        if self.flag()? {
-            self.text().map(|text| Some(text.into()))
-        } else {
-            Ok(None)
-        }
+        if self.flag()? { self.text().map(|text| Some(text.into())) } else { Ok(None) }
     }
 }

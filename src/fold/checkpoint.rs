@@ -41,11 +41,7 @@ impl fmt::Display for CheckpointError {
             Self::NotACheckpoint => write!(f, "these bytes are no checkpoint"),
             Self::Damaged => write!(f, "the checkpoint is damaged: its hash does not fit"),
             Self::Version(version) => {
-                write!(
-                    f,
-                    "the checkpoint is of fold version {version}, this is version {}",
-                    super::FOLD_VERSION
-                )
+                write!(f, "the checkpoint is of fold version {version}, this is version {}", super::FOLD_VERSION)
             }
             Self::Impossible => write!(f, "the checkpoint says what can't be"),
         }
@@ -65,29 +61,14 @@ impl Partition {
     #[must_use]
     pub fn checkpoint(&self) -> Vec<u8> {
         let mut out = Writer(MAGIC.to_vec());
-        for number in [
-            u64::from(super::FOLD_VERSION),
-            self.number.into(),
-            self.generation.into(),
-            self.seq,
-        ] {
+        for number in [u64::from(super::FOLD_VERSION), self.number.into(), self.generation.into(), self.seq] {
             out.number(number);
         }
         out.number(u64::from(self.started));
-        let ObservedTime {
-            hi,
-            w,
-            hold,
-            earned,
-            last_tick,
-        } = self.time;
-        [hi, w, hold, earned]
-            .into_iter()
-            .for_each(|number| out.number(number));
+        let ObservedTime { hi, w, hold, earned, last_tick } = self.time;
+        [hi, w, hold, earned].into_iter().for_each(|number| out.number(number));
         out.maybe_number(last_tick);
-        [self.rejected.0, self.rejected.1.into(), self.forgotten]
-            .into_iter()
-            .for_each(|number| out.number(number));
+        [self.rejected.0, self.rejected.1.into(), self.forgotten].into_iter().for_each(|number| out.number(number));
         write_policy(&mut out, &self.policy);
         let users = self.people.users_in_order();
         out.number(users.len() as u64);
@@ -103,12 +84,7 @@ impl Partition {
         let user = &self.people.users[at];
         out.text(self.people.tenant_name(at));
         out.text(self.people.user_name(at));
-        for number in [
-            u64::from(user.ordinal),
-            user.incarnation,
-            user.told_at,
-            user.state as u64,
-        ] {
+        for number in [u64::from(user.ordinal), user.incarnation, user.told_at, user.state as u64] {
             out.number(number);
         }
         out.number(u64::from(user.will != NONE));
@@ -127,39 +103,19 @@ impl Partition {
     fn write_session(&self, out: &mut Writer, at: u32) {
         let (hot, cold) = (&self.people.hot[at], &self.people.cold[at]);
         out.text(self.people.session_name(at));
-        for number in [
-            hot.seen(),
-            hot.input(),
-            hot.profile() as u64,
-            hot.state() as u64,
-            hot.visibility() as u64,
-        ] {
+        for number in [hot.seen(), hot.input(), hot.profile() as u64, hot.state() as u64, hot.visibility() as u64] {
             out.number(number);
         }
         out.number(u64::from(hot.reported()));
         out.maybe_number(hot.seq());
         out.maybe_number(self.people.epoch(at));
-        let ended = if hot.state() == State::Offline {
-            cold.ended
-        } else {
-            0
-        };
-        for number in [
-            u64::from(cold.ordinal),
-            cold.every_ms.into(),
-            cold.incarnation,
-            cold.told_at,
-            ended,
-        ] {
+        let ended = if hot.state() == State::Offline { cold.ended } else { 0 };
+        for number in [u64::from(cold.ordinal), cold.every_ms.into(), cold.incarnation, cold.told_at, ended] {
             out.number(number);
         }
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
         out.maybe_number(facts.out_of_sight);
-        out.number(if hot.visibility() == Visibility::Frozen {
-            facts.frozen
-        } else {
-            0
-        });
+        out.number(if hot.visibility() == Visibility::Frozen { facts.frozen } else { 0 });
         out.maybe_number(facts.closed);
         out.maybe_number(facts.leaving);
         out.maybe_text(facts.conn.as_deref());
@@ -169,9 +125,7 @@ impl Partition {
         out.maybe_number(facts.said.map(|intent| intent as u64));
         out.number(u64::from(facts.set_back.is_some()));
         if let Some(SetBack { epoch, seq, count }) = facts.set_back {
-            [epoch, seq, count.into()]
-                .into_iter()
-                .for_each(|number| out.number(number));
+            [epoch, seq, count.into()].into_iter().for_each(|number| out.number(number));
         }
     }
 
@@ -187,15 +141,9 @@ impl Partition {
     ///
     /// # Errors
     /// As [`Partition::restore`].
-    pub fn restore_with_wheel_tick(
-        bytes: &[u8],
-        key: IndexKey,
-        wheel_tick: u64,
-    ) -> Result<Self, CheckpointError> {
+    pub fn restore_with_wheel_tick(bytes: &[u8], key: IndexKey, wheel_tick: u64) -> Result<Self, CheckpointError> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(CheckpointError::NotACheckpoint)?;
-        let (_, hash) = rest
-            .split_last_chunk::<16>()
-            .ok_or(CheckpointError::NotACheckpoint)?;
+        let (_, hash) = rest.split_last_chunk::<16>().ok_or(CheckpointError::NotACheckpoint)?;
         let body = &bytes[..bytes.len() - 16];
         if key::hash(HASH_KEY, body) != u128::from_le_bytes(*hash) {
             return Err(CheckpointError::Damaged);
@@ -228,11 +176,7 @@ impl Partition {
         for _ in 0..input.number()? {
             partition.read_user(&mut input)?;
         }
-        if input.0.is_empty() {
-            Ok(partition)
-        } else {
-            Err(CheckpointError::Impossible)
-        }
+        if input.0.is_empty() { Ok(partition) } else { Err(CheckpointError::Impossible) }
     }
 
     fn read_user(&mut self, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
@@ -242,11 +186,7 @@ impl Partition {
         let told_at = input.number()?;
         let state = read_state(input)?;
         let will = if input.flag()? {
-            Some(Will {
-                intent: read_intent(input.number()?)?,
-                until: input.maybe_number()?,
-                wake: UNARMED,
-            })
+            Some(Will { intent: read_intent(input.number()?)?, until: input.maybe_number()?, wake: UNARMED })
         } else {
             None
         };
@@ -256,19 +196,9 @@ impl Partition {
         }
         for _ in 0..sessions {
             let session = read_token(input)?;
-            self.read_session(
-                Address {
-                    tenant,
-                    user,
-                    session,
-                },
-                input,
-            )?;
+            self.read_session(Address { tenant, user, session }, input)?;
         }
-        let at = self
-            .people
-            .find_user(tenant, user)
-            .ok_or(CheckpointError::Impossible)?;
+        let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
         let will = will.map(|will| self.people.wills.insert(will));
         let user = &mut self.people.users[at];
         (user.ordinal, user.incarnation, user.told_at, user.state) = (ordinal, incarnation, told_at, state);
@@ -321,11 +251,7 @@ impl Partition {
             meta: input.maybe_text()?,
             said: input.maybe_number()?.map(read_intent).transpose()?,
             set_back: if input.flag()? {
-                Some(SetBack {
-                    epoch: input.number()?,
-                    seq: input.number()?,
-                    count: input.narrow()?,
-                })
+                Some(SetBack { epoch: input.number()?, seq: input.number()?, count: input.narrow()? })
             } else {
                 None
             },
@@ -342,25 +268,17 @@ fn read_token<'a>(input: &mut Reader<'a>) -> Result<Token<'a>, CheckpointError> 
 }
 
 fn read_state(input: &mut Reader<'_>) -> Result<State, CheckpointError> {
-    State::ALL
-        .get(input.narrow::<usize>()?)
-        .copied()
-        .ok_or(CheckpointError::Impossible)
+    State::ALL.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
 }
 
 fn read_visibility(input: &mut Reader<'_>) -> Result<Visibility, CheckpointError> {
     let all = [Visibility::Visible, Visibility::Hidden, Visibility::Frozen];
-    all.get(input.narrow::<usize>()?)
-        .copied()
-        .ok_or(CheckpointError::Impossible)
+    all.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
 }
 
 fn read_intent(number: u64) -> Result<Intent, CheckpointError> {
     let all = [Intent::Open, Intent::Busy, Intent::Dnd, Intent::Invisible];
-    usize::try_from(number)
-        .ok()
-        .and_then(|at| all.get(at).copied())
-        .ok_or(CheckpointError::Impossible)
+    usize::try_from(number).ok().and_then(|at| all.get(at).copied()).ok_or(CheckpointError::Impossible)
 }
 
 fn write_policy(out: &mut Writer, policy: &Policy) {
@@ -383,12 +301,7 @@ fn write_policy(out: &mut Writer, policy: &Policy) {
         }
         out.number(u64::from(profile.promise.is_some()));
         if let Some(promise) = &profile.promise {
-            for number in [
-                promise.factor_permille.into(),
-                promise.slack,
-                promise.cap,
-                promise.idle_beats.into(),
-            ] {
+            for number in [promise.factor_permille.into(), promise.slack, promise.cap, promise.idle_beats.into()] {
                 out.number(number);
             }
         }
@@ -398,21 +311,16 @@ fn write_policy(out: &mut Writer, policy: &Policy) {
     out.texts(&policy.capabilities);
     out.number(u64::from(policy.session_events));
     let limits = &policy.limits;
-    for number in [
-        limits.sessions_per_partition,
-        limits.sessions_per_tenant,
-        limits.sessions_per_user,
-        limits.rejected_events,
-    ] {
+    for number in
+        [limits.sessions_per_partition, limits.sessions_per_tenant, limits.sessions_per_user, limits.rejected_events]
+    {
         out.number(number.into());
     }
 }
 
 fn read_policy(input: &mut Reader<'_>) -> Result<Policy, CheckpointError> {
     let default_profile = input.text()?.into();
-    let profiles = (0..input.number()?)
-        .map(|_| read_profile(input))
-        .collect::<Result<_, Malformed>>()?;
+    let profiles = (0..input.number()?).map(|_| read_profile(input)).collect::<Result<_, Malformed>>()?;
     let policy = Policy {
         default_profile,
         profiles,

@@ -27,11 +27,7 @@ impl Hash {
             key.0 ^ 0x6c79_6765_6e65_7261,
             key.1 ^ 0x7465_6462_7974_6573,
         ];
-        Self {
-            state,
-            rest: 0,
-            len: 0,
-        }
+        Self { state, rest: 0, len: 0 }
     }
 
     #[inline]
@@ -82,9 +78,7 @@ fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
         }
         _ => {
             let (first, middle, last) = (tail[0], tail[tail.len() / 2], tail[tail.len() - 1]);
-            u64::from(first)
-                | u64::from(middle) << (8 * (tail.len() / 2))
-                | u64::from(last) << (8 * (tail.len() - 1))
+            u64::from(first) | u64::from(middle) << (8 * (tail.len() / 2)) | u64::from(last) << (8 * (tail.len() - 1))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How a partition folds its log. Pure: no clock, no I/O, no floating point, no randomness.
 //!
 //! [`Partition`] is the whole of it. Beneath: [`ObservedTime`] says how much time passed, [`wheel::TimingWheel`] hints
-//! whom to look at, `population` keeps the records, `act` lets a signal act, `settle` lets deadlines fall, `tell` makes the
+//! whom to look at, `population` keeps the records, `sequence` says which signals count, `act` lets them act, `settle` lets deadlines fall, `tell` makes the
 //! events, `checkpoint` turns all of it into bytes and back.
 
 mod act;
@@ -16,6 +16,7 @@ mod partition;
 mod population;
 mod rebuild;
 mod record;
+mod sequence;
 mod settle;
 mod slab;
 mod tell;

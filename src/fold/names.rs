@@ -28,9 +28,7 @@ struct Class {
 
 impl Names {
     pub(crate) fn new() -> Self {
-        Self {
-            classes: (0..CLASSES).map(|_| Class::default()).collect(),
-        }
+        Self { classes: (0..CLASSES).map(|_| Class::default()).collect() }
     }
 
     pub(crate) fn insert(&mut self, name: &str) -> Name {
@@ -54,9 +52,7 @@ impl Names {
     }
 
     pub(crate) fn remove(&mut self, name: Name) {
-        self.classes[(name.0 >> PLACE_BITS) as usize]
-            .free
-            .push(name.0 & ((1 << PLACE_BITS) - 1));
+        self.classes[(name.0 >> PLACE_BITS) as usize].free.push(name.0 & ((1 << PLACE_BITS) - 1));
     }
 
     pub(crate) fn bytes(&self, name: Name) -> &[u8] {
@@ -82,11 +78,7 @@ mod tests {
         let mut names = Names::new();
         let texts: Vec<String> = (1..=TOKEN_BYTES_MAX).map(|len| "x".repeat(len)).collect();
         let kept: Vec<Name> = texts.iter().map(|text| names.insert(text)).collect();
-        assert!(
-            kept.iter()
-                .zip(&texts)
-                .all(|(name, text)| names.get(*name) == text)
-        );
+        assert!(kept.iter().zip(&texts).all(|(name, text)| names.get(*name) == text));
         names.remove(kept[6]);
         assert_eq!(names.insert("another").0, kept[6].0);
         assert_eq!(names.get(kept[7]), texts[7]);

@@ -37,13 +37,7 @@ impl ObservedTime {
     /// The time of a log that starts with an entry at `ts`.
     #[must_use]
     pub fn starting_at(ts: Millis) -> Self {
-        Self {
-            hi: ts,
-            w: ts,
-            hold: 0,
-            earned: EARNED_MS_MAX,
-            last_tick: None,
-        }
+        Self { hi: ts, w: ts, hold: 0, earned: EARNED_MS_MAX, last_tick: None }
     }
 
     /// What an entry at `ts` will do; nothing is changed.
@@ -124,24 +118,14 @@ mod tests {
     fn a_gap_adds_nothing_and_buys_the_grace() {
         let mut time = ObservedTime::starting_at(1_000_000);
         time.advance(1_003_000, &policy());
-        assert_eq!(
-            (time.w, time.hold),
-            (1_003_000, 0),
-            "a gap of exactly blind_after was watched"
-        );
+        assert_eq!((time.w, time.hold), (1_003_000, 0), "a gap of exactly blind_after was watched");
         time.advance(1_006_001, &policy());
-        assert_eq!(
-            (time.hi, time.w, time.hold, time.earned),
-            (1_006_001, 1_003_000, 15_000, 150_000)
-        );
+        assert_eq!((time.hi, time.w, time.hold, time.earned), (1_006_001, 1_003_000, 15_000, 150_000));
     }
 
     #[test]
     fn hold_is_used_before_time_passes() {
-        let mut time = ObservedTime {
-            hold: 700,
-            ..ObservedTime::starting_at(0)
-        };
+        let mut time = ObservedTime { hold: 700, ..ObservedTime::starting_at(0) };
         time.advance(1_000, &policy());
         assert_eq!((time.w, time.hold, time.told(time.w)), (300, 0, 1_000));
     }
@@ -173,10 +157,7 @@ mod tests {
 
     #[test]
     fn failed_ticks_excuse_the_time_since_the_tick_before() {
-        let mut time = ObservedTime {
-            last_tick: Some(0),
-            ..ObservedTime::starting_at(0)
-        };
+        let mut time = ObservedTime { last_tick: Some(0), ..ObservedTime::starting_at(0) };
         time.excuse_failed_ticks(2_000, &policy());
         time.advance(2_000, &policy());
         assert_eq!((time.w, time.hold, time.earned), (0, 0, 280_000));

@@ -94,9 +94,7 @@ impl Partition {
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
         let hash = match &entry.body {
             Body::Signal(address, _) => self.people.session_hash(*address),
-            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
-                SessionHash::default()
-            }
+            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
         };
         self.apply_hashed(entry, hash, out);
     }
@@ -185,9 +183,7 @@ impl Partition {
     /// The log time at which an entry would first have something to settle, early rather than late. `None`: never.
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
-        self.wheel
-            .next_step()
-            .map(|step| self.time.expected(step * self.wheel_tick))
+        self.wheel.next_step().map(|step| self.time.expected(step * self.wheel_tick))
     }
 
     /// How many sessions are kept, remembered ones included.
@@ -206,17 +202,13 @@ impl Partition {
     #[must_use]
     pub fn session_state(&self, address: Address<'_>) -> State {
         let hash = self.people.session_hash(address);
-        self.people
-            .find(address, hash)
-            .map_or(State::Offline, |at| self.people.hot[at].state())
+        self.people.find(address, hash).map_or(State::Offline, |at| self.people.hot[at].state())
     }
 
     /// The state of a user as it was told last; offline if nothing is known of it.
     #[must_use]
     pub fn user_state(&self, tenant: Token<'_>, user: Token<'_>) -> State {
-        self.people
-            .find_user(tenant, user)
-            .map_or(State::Offline, |at| self.people.users[at].state)
+        self.people.find_user(tenant, user).map_or(State::Offline, |at| self.people.users[at].state)
     }
 
     /// The log was lost: another one begins at the next entry, counted as `generation`. Who is there stays, and the gap

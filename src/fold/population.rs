@@ -51,11 +51,7 @@ impl Population {
 
     /// The hash under which a session is found.
     pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
-        SessionHash(self.hash_of(
-            address.tenant.as_str(),
-            address.user.as_str(),
-            address.session.as_str(),
-        ))
+        SessionHash(self.hash_of(address.tenant.as_str(), address.user.as_str(), address.session.as_str()))
     }
 
     /// The hash of a session, or with an empty session of a user.
@@ -82,9 +78,7 @@ impl Population {
 
     /// Where a session seems to be, by its hash alone.
     pub(crate) fn glance(&self, hash: SessionHash) -> Option<u32> {
-        self.by_session
-            .find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64)
-            .copied()
+        self.by_session.find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64).copied()
     }
 
     /// Reads the names of a session and its user's record; what it returns means nothing.
@@ -103,16 +97,13 @@ impl Population {
 
     fn is_user(&self, at: u32, tenant: Token<'_>, name: Token<'_>) -> bool {
         let user = &self.users[at];
-        self.names.bytes(user.name) == name.as_str().as_bytes()
-            && *self.tenants[user.tenant].name == *tenant.as_str()
+        self.names.bytes(user.name) == name.as_str().as_bytes() && *self.tenants[user.tenant].name == *tenant.as_str()
     }
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
         let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
-        self.by_user
-            .find(hash, |at| self.is_user(*at, tenant, user))
-            .copied()
+        self.by_user.find(hash, |at| self.is_user(*at, tenant, user)).copied()
     }
 
     fn user_hash(&self, at: u32) -> u64 {
@@ -133,30 +124,20 @@ impl Population {
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
         let same = |at: &u32| *self.tenants[*at].name == *tenant.as_str();
-        self.by_tenant
-            .find(self.tenant_hash(tenant.as_str()), same)
-            .copied()
+        self.by_tenant.find(self.tenant_hash(tenant.as_str()), same).copied()
     }
 
     fn add_tenant(&mut self, tenant: Token<'_>) -> u32 {
-        let at = self.tenants.insert(Tenant {
-            name: tenant.as_str().into(),
-            ..Tenant::default()
-        });
+        let at = self.tenants.insert(Tenant { name: tenant.as_str().into(), ..Tenant::default() });
         let mut index = std::mem::take(&mut self.by_tenant);
-        index.insert_unique(self.tenant_hash(tenant.as_str()), at, |at| {
-            self.tenant_hash(&self.tenants[*at].name)
-        });
+        index.insert_unique(self.tenant_hash(tenant.as_str()), at, |at| self.tenant_hash(&self.tenants[*at].name));
         self.by_tenant = index;
         at
     }
 
     fn remove_tenant(&mut self, at: u32) {
         let hash = self.tenant_hash(&self.tenants[at].name);
-        self.by_tenant
-            .find_entry(hash, |other| *other == at)
-            .expect("a tenant is in the index")
-            .remove();
+        self.by_tenant.find_entry(hash, |other| *other == at).expect("a tenant is in the index").remove();
         self.tenants.remove(at);
     }
 
@@ -175,12 +156,7 @@ impl Population {
         let name = self.names.insert(address.session.as_str());
         let at = self.hot.insert(Hot::with_key((hash >> 64) as u64));
         let next = std::mem::replace(&mut self.users[user].first, at);
-        let cold = self.cold.insert(Cold {
-            name,
-            user,
-            next,
-            ..Cold::default()
-        });
+        let cold = self.cold.insert(Cold { name, user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
         self.users[user].sessions += 1;
         let tenant = self.users[user].tenant;
@@ -198,11 +174,7 @@ impl Population {
         };
         self.tenants[tenant_at].users += 1;
         let name = self.names.insert(user.as_str());
-        let at = self.users.insert(User {
-            tenant: tenant_at,
-            name,
-            ..User::default()
-        });
+        let at = self.users.insert(User { tenant: tenant_at, name, ..User::default() });
         let hash = self.hash_of(tenant.as_str(), user.as_str(), "") as u64;
         let mut index = std::mem::take(&mut self.by_user);
         index.insert_unique(hash, at, |at| self.user_hash(*at));
@@ -213,10 +185,7 @@ impl Population {
     /// Removes a session, and its user if that was the last one; returns the highest incarnation that is forgotten.
     pub(crate) fn remove(&mut self, at: u32) -> u64 {
         let hash = self.place_hash(at);
-        self.by_session
-            .find_entry(hash, |other| *other == at)
-            .expect("a session is in the index")
-            .remove();
+        self.by_session.find_entry(hash, |other| *other == at).expect("a session is in the index").remove();
         let user = self.cold[at].user;
         self.unlink(user, at);
         self.hot.remove(at);
@@ -228,11 +197,7 @@ impl Population {
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions -= 1;
         self.users[user].sessions -= 1;
-        let forgotten = if self.users[user].first == NONE {
-            self.remove_user(user)
-        } else {
-            0
-        };
+        let forgotten = if self.users[user].first == NONE { self.remove_user(user) } else { 0 };
         forgotten.max(cold.incarnation)
     }
 
@@ -251,10 +216,7 @@ impl Population {
 
     fn remove_user(&mut self, at: u32) -> u64 {
         let hash = self.user_hash(at);
-        self.by_user
-            .find_entry(hash, |other| *other == at)
-            .expect("a user is in the index")
-            .remove();
+        self.by_user.find_entry(hash, |other| *other == at).expect("a user is in the index").remove();
         let user = self.users.remove(at);
         self.names.remove(user.name);
         if user.will != NONE {
@@ -323,10 +285,7 @@ impl Population {
 
     /// The latest of `time` over a user's sessions, remembered ones included.
     pub(crate) fn latest(&self, user: u32, time: impl Fn(&Hot) -> Millis) -> Millis {
-        self.sessions_of(user)
-            .map(|at| time(&self.hot[at]))
-            .max()
-            .unwrap_or(0)
+        self.sessions_of(user).map(|at| time(&self.hot[at])).max().unwrap_or(0)
     }
 
     /// Users in the order of their tenant's and their own name.

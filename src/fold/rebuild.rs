@@ -6,8 +6,7 @@ use super::key::IndexKey;
 use super::partition::Partition;
 use super::record::{NO_EPOCH, NONE, UNARMED, Will};
 use crate::model::{
-    Address, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent,
-    Visibility,
+    Address, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent, Visibility,
 };
 
 impl Partition {
@@ -37,27 +36,18 @@ impl Partition {
     }
 
     fn rebuild_session(&mut self, told: &SessionEvent, at_ms: Millis) {
-        let (Ok(tenant), Ok(user), Ok(session)) = (
-            Token::parse(&told.tenant),
-            Token::parse(&told.user),
-            Token::parse(&told.session),
-        ) else {
+        let (Ok(tenant), Ok(user), Ok(session)) =
+            (Token::parse(&told.tenant), Token::parse(&told.user), Token::parse(&told.session))
+        else {
             return;
         };
-        let address = Address {
-            tenant,
-            user,
-            session,
-        };
+        let address = Address { tenant, user, session };
         let hash = self.people.session_hash(address);
         if self.people.find(address, hash).is_some() {
             return;
         }
         let at = self.people.add(address, hash);
-        let index = self
-            .policy
-            .profile_index(&told.profile)
-            .unwrap_or_else(|| self.policy.default_index());
+        let index = self.policy.profile_index(&told.profile).unwrap_or_else(|| self.policy.default_index());
         let now = self.time.w;
         let hot = &mut self.people.hot[at];
         hot.set_profile(index);
@@ -80,18 +70,10 @@ impl Partition {
         cold.every_ms = told.every_ms;
         cold.epoch = told.epoch.unwrap_or(NO_EPOCH);
         let hidden = told.visibility != Visibility::Visible;
-        let hidden_since = if told.to == State::Away {
-            age(profile.hidden_after)
-        } else {
-            now
-        };
+        let hidden_since = if told.to == State::Away { age(profile.hidden_after) } else { now };
         let facts = self.people.facts_mut(at);
         facts.out_of_sight = hidden.then_some(hidden_since);
-        facts.frozen = if told.visibility == Visibility::Frozen {
-            now
-        } else {
-            0
-        };
+        facts.frozen = if told.visibility == Visibility::Frozen { now } else { 0 };
         facts.closed = (told.transport == Transport::Closed).then_some(now);
         facts.conn.clone_from(&told.conn);
         facts.can.clone_from(&told.can);
@@ -111,11 +93,7 @@ impl Partition {
         let will = if told.intent == Intent::Open {
             NONE
         } else {
-            self.people.wills.insert(Will {
-                intent: told.intent,
-                until: told.intent_until_ms,
-                wake: UNARMED,
-            })
+            self.people.wills.insert(Will { intent: told.intent, until: told.intent_until_ms, wake: UNARMED })
         };
         let user = &mut self.people.users[at];
         (user.ordinal, user.incarnation, user.told_at) = (told.ordinal, told.incarnation, at_ms);

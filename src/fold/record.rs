@@ -20,61 +20,17 @@ struct Bits {
     width: u32,
 }
 
-const SEEN: Bits = Bits {
-    word: 0,
-    shift: 0,
-    width: 42,
-};
-const SEQ_LOW: Bits = Bits {
-    word: 0,
-    shift: 42,
-    width: 22,
-};
-const INPUT: Bits = Bits {
-    word: 1,
-    shift: 0,
-    width: 42,
-};
-const SEQ_MIDDLE: Bits = Bits {
-    word: 1,
-    shift: 42,
-    width: 22,
-};
-const WAKE: Bits = Bits {
-    word: 2,
-    shift: 0,
-    width: 36,
-};
-const SEQ_HIGH: Bits = Bits {
-    word: 2,
-    shift: 36,
-    width: 9,
-};
-const SEQ_KNOWN: Bits = Bits {
-    word: 2,
-    shift: 45,
-    width: 1,
-};
-const PROFILE: Bits = Bits {
-    word: 2,
-    shift: 46,
-    width: 6,
-};
-const STATE: Bits = Bits {
-    word: 2,
-    shift: 52,
-    width: 3,
-};
-const VISIBILITY: Bits = Bits {
-    word: 2,
-    shift: 55,
-    width: 2,
-};
-const REPORTED: Bits = Bits {
-    word: 2,
-    shift: 57,
-    width: 1,
-};
+const SEEN: Bits = Bits { word: 0, shift: 0, width: 42 };
+const SEQ_LOW: Bits = Bits { word: 0, shift: 42, width: 22 };
+const INPUT: Bits = Bits { word: 1, shift: 0, width: 42 };
+const SEQ_MIDDLE: Bits = Bits { word: 1, shift: 42, width: 22 };
+const WAKE: Bits = Bits { word: 2, shift: 0, width: 36 };
+const SEQ_HIGH: Bits = Bits { word: 2, shift: 36, width: 9 };
+const SEQ_KNOWN: Bits = Bits { word: 2, shift: 45, width: 1 };
+const PROFILE: Bits = Bits { word: 2, shift: 46, width: 6 };
+const STATE: Bits = Bits { word: 2, shift: 52, width: 3 };
+const VISIBILITY: Bits = Bits { word: 2, shift: 55, width: 2 };
+const REPORTED: Bits = Bits { word: 2, shift: 57, width: 1 };
 
 /// The part of a session that every heartbeat touches: 32 bytes, two to a cache line.
 ///
@@ -110,11 +66,7 @@ impl Hot {
     }
 
     fn set(&mut self, bits: Bits, value: u64) {
-        debug_assert!(
-            value < 1 << bits.width,
-            "{value} does not fit {} bits",
-            bits.width
-        );
+        debug_assert!(value < 1 << bits.width, "{value} does not fit {} bits", bits.width);
         let mask = ((1 << bits.width) - 1) << bits.shift;
         self.words[bits.word] = self.words[bits.word] & !mask | value << bits.shift;
     }
@@ -306,11 +258,7 @@ pub(crate) struct Will {
 
 impl Default for Will {
     fn default() -> Self {
-        Self {
-            intent: Intent::Open,
-            until: None,
-            wake: UNARMED,
-        }
+        Self { intent: Intent::Open, until: None, wake: UNARMED }
     }
 }
 
@@ -338,20 +286,11 @@ mod tests {
         hot.set_state(State::Offline);
         hot.set_visibility(Visibility::Frozen);
         hot.set_reported(true);
-        assert_eq!(
-            (hot.seen(), hot.input(), hot.wake()),
-            (TIME_MAX, TIME_MAX - 1, UNARMED)
-        );
+        assert_eq!((hot.seen(), hot.input(), hot.wake()), (TIME_MAX, TIME_MAX - 1, UNARMED));
         assert_eq!(hot.seq(), Some(crate::model::signal::SEQ_MAX - 1));
-        assert_eq!(
-            (hot.profile(), hot.state(), hot.visibility()),
-            (63, State::Offline, Visibility::Frozen)
-        );
+        assert_eq!((hot.profile(), hot.state(), hot.visibility()), (63, State::Offline, Visibility::Frozen));
         hot.set_seq(None);
         hot.set_seen(0);
-        assert_eq!(
-            (hot.seq(), hot.seen(), hot.input(), hot.reported()),
-            (None, 0, TIME_MAX - 1, true)
-        );
+        assert_eq!((hot.seq(), hot.seen(), hot.input(), hot.reported()), (None, 0, TIME_MAX - 1, true));
     }
 }

@@ -74,12 +74,7 @@ impl Partition {
     }
 
     fn next_instant(&self, user: u32) -> Millis {
-        let sessions = self
-            .people
-            .sessions_of(user)
-            .map(|at| self.deadline(at))
-            .min()
-            .unwrap_or(NEVER);
+        let sessions = self.people.sessions_of(user).map(|at| self.deadline(at)).min().unwrap_or(NEVER);
         sessions.min(self.will_until(user))
     }
 
@@ -128,20 +123,10 @@ impl Partition {
 
     /// The session that the user's state is: best state, then latest input, then name.
     fn leader(&self, user: u32) -> Option<u32> {
-        let present = self
-            .people
-            .sessions_of(user)
-            .filter(|at| self.people.hot[*at].state() != State::Offline);
+        let present = self.people.sessions_of(user).filter(|at| self.people.hot[*at].state() != State::Offline);
         present.min_by(|a, b| {
-            let rank = |at: &u32| {
-                (
-                    self.people.hot[*at].state(),
-                    std::cmp::Reverse(self.people.hot[*at].input()),
-                )
-            };
-            rank(a)
-                .cmp(&rank(b))
-                .then_with(|| self.people.session_name(*a).cmp(self.people.session_name(*b)))
+            let rank = |at: &u32| (self.people.hot[*at].state(), std::cmp::Reverse(self.people.hot[*at].input()));
+            rank(a).cmp(&rank(b)).then_with(|| self.people.session_name(*a).cmp(self.people.session_name(*b)))
         })
     }
 

@@ -13,11 +13,7 @@ pub(crate) struct Slab<T> {
 
 impl<T: Default> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            chunks: Vec::new(),
-            free: Vec::new(),
-            used: 0,
-        }
+        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
     }
 
     /// Keeps `value`; returns its place.

@@ -5,20 +5,13 @@ use std::cmp::Ordering;
 use super::partition::Partition;
 use super::record::NONE;
 use crate::model::{
-    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Millis, RejectedEvent, Rejection, SessionEvent,
-    State, Transport, UserEvent,
+    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Millis, RejectedEvent, Rejection, SessionEvent, State,
+    Transport, UserEvent,
 };
 
 impl Partition {
     /// Turns a session to another state, at a log time and an observed instant, and tells it.
-    pub(crate) fn turn(
-        &mut self,
-        at: u32,
-        to: State,
-        cause: Cause,
-        when: (Millis, Millis),
-        out: &mut Vec<Event>,
-    ) {
+    pub(crate) fn turn(&mut self, at: u32, to: State, cause: Cause, when: (Millis, Millis), out: &mut Vec<Event>) {
         let (at_ms, instant) = when;
         let from = self.people.hot[at].state();
         self.people.hot[at].set_state(to);
@@ -51,11 +44,7 @@ impl Partition {
             to: hot.state(),
             last_seen_ms: self.time.told(hot.seen()),
             last_input_ms: self.time.told(hot.input()),
-            transport: if closed {
-                Transport::Closed
-            } else {
-                Transport::Open
-            },
+            transport: if closed { Transport::Closed } else { Transport::Open },
             visibility: hot.visibility(),
             can: facts.can,
             rooms: facts.rooms,
@@ -81,10 +70,7 @@ impl Partition {
         for session in self.people.sessions_of(at) {
             counts[self.people.hot[session].state() as usize] += 1;
         }
-        let to = State::ALL
-            .into_iter()
-            .find(|state| counts[*state as usize] > 0)
-            .unwrap_or(State::Offline);
+        let to = State::ALL.into_iter().find(|state| counts[*state as usize] > 0).unwrap_or(State::Offline);
         let from = self.people.users[at].state;
         if to == from && !(intent_changed && to != State::Offline) {
             return;
@@ -120,11 +106,7 @@ impl Partition {
     }
 
     pub(crate) fn tell_engine(&self, what: EngineWhat, from_ms: Millis, to_ms: Millis, out: &mut Vec<Event>) {
-        self.tell(
-            self.time.hi,
-            EventBody::Engine(EngineEvent { what, from_ms, to_ms }),
-            out,
-        );
+        self.tell(self.time.hi, EventBody::Engine(EngineEvent { what, from_ms, to_ms }), out);
     }
 
     /// Tells that a signal was refused, up to the limit of a log second.
@@ -135,23 +117,12 @@ impl Partition {
         }
         if self.rejected.1 < self.policy.limits.rejected_events {
             self.rejected.1 += 1;
-            self.tell(
-                self.time.hi,
-                EventBody::Rejected(Box::new(RejectedEvent { subject, reason })),
-                out,
-            );
+            self.tell(self.time.hi, EventBody::Rejected(Box::new(RejectedEvent { subject, reason })), out);
         }
     }
 
     fn tell(&self, at_ms: Millis, body: EventBody, out: &mut Vec<Event>) {
-        out.push(Event {
-            at_ms,
-            partition: self.number,
-            generation: self.generation,
-            seq: self.seq,
-            k: 0,
-            body,
-        });
+        out.push(Event { at_ms, partition: self.number, generation: self.generation, seq: self.seq, k: 0, body });
     }
 }
 

@@ -33,15 +33,8 @@ impl TimingWheel {
     /// An empty wheel that has reached the step `now`.
     #[must_use]
     pub fn starting_at(now: u64) -> Self {
-        let level = || Level {
-            occupied: 0,
-            slots: vec![Vec::new(); SLOTS],
-        };
-        Self {
-            now,
-            pending: Vec::new(),
-            levels: (0..LEVELS).map(|_| level()).collect(),
-        }
+        let level = || Level { occupied: 0, slots: vec![Vec::new(); SLOTS] };
+        Self { now, pending: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
     }
 
     /// The step that was reached last.
@@ -90,11 +83,7 @@ impl TimingWheel {
     /// A lower bound of the steps at which there are entries.
     #[must_use]
     pub fn next_step(&self) -> Option<u64> {
-        if self.pending.is_empty() {
-            self.next_slot().map(|(_, _, start)| start)
-        } else {
-            Some(self.now)
-        }
+        if self.pending.is_empty() { self.next_slot().map(|(_, _, start)| start) } else { Some(self.now) }
     }
 
     /// Level, slot and first step of the earliest slot that isn't empty. Slots of a level lie behind all of the level below.
@@ -125,12 +114,7 @@ impl TimingWheel {
     /// How many entries there are, dead ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        let in_slots: usize = self
-            .levels
-            .iter()
-            .flat_map(|level| &level.slots)
-            .map(Vec::len)
-            .sum();
+        let in_slots: usize = self.levels.iter().flat_map(|level| &level.slots).map(Vec::len).sum();
         self.pending.len() + in_slots
     }
 

@@ -35,10 +35,7 @@ impl fmt::Display for TokenError {
         match self {
             Self::Empty => write!(f, "a name must not be empty"),
             Self::TooLong(len) => {
-                write!(
-                    f,
-                    "a name of {len} bytes (escaped) is above the limit of {TOKEN_BYTES_MAX}"
-                )
+                write!(f, "a name of {len} bytes (escaped) is above the limit of {TOKEN_BYTES_MAX}")
             }
             Self::Bare(at) => write!(
                 f,
@@ -181,17 +178,7 @@ mod tests {
 
     #[test]
     fn plain_names_survive_the_round_trip() {
-        for plain in [
-            "alice",
-            "a@b.c",
-            "Ünï code",
-            "=",
-            "..",
-            "*",
-            ">",
-            "a b\n",
-            "\u{0}",
-        ] {
+        for plain in ["alice", "a@b.c", "Ünï code", "=", "..", "*", ">", "a b\n", "\u{0}"] {
             let token = escape(plain).unwrap();
             assert_eq!(unescape(Token::parse(&token).unwrap()), plain);
         }

@@ -7,9 +7,7 @@ pub mod session;
 pub mod signal;
 pub mod state;
 
-pub use event::{
-    EngineEvent, EngineWhat, Event, EventBody, RejectedEvent, Rejection, SessionEvent, UserEvent,
-};
+pub use event::{EngineEvent, EngineWhat, Event, EventBody, RejectedEvent, Rejection, SessionEvent, UserEvent};
 pub use id::{Address, Token, TokenError};
 pub use policy::{Policy, PolicyError, Profile, Promise};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
@@ -31,8 +29,6 @@ pub fn partition_of(tenant: &str, user: &str, partitions: u16) -> u16 {
     let hash = tenant
         .bytes()
         .chain(user.bytes())
-        .fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash % u32::from(partitions)) as u16
 }

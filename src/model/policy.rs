@@ -124,18 +124,9 @@ impl std::fmt::Display for PolicyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Range { key, value, min, max } => {
-                write!(
-                    f,
-                    "{key} is {value}, allowed are {min} to {max} (times in milliseconds)"
-                )
+                write!(f, "{key} is {value}, allowed are {min} to {max} (times in milliseconds)")
             }
-            Self::Order {
-                profile,
-                first,
-                first_ms,
-                then,
-                then_ms,
-            } => write!(
+            Self::Order { profile, first, first_ms, then, then_ms } => write!(
                 f,
                 "profile.{profile}: {first} ({first_ms} ms) is above {then} ({then_ms} ms); make {then} at least as long"
             ),
@@ -176,12 +167,7 @@ impl Default for Profile {
 
 impl Default for Promise {
     fn default() -> Self {
-        Self {
-            factor_permille: 2_000,
-            slack: 35 * SECOND,
-            cap: 60 * MINUTE,
-            idle_beats: 3,
-        }
+        Self { factor_permille: 2_000, slack: 35 * SECOND, cap: 60 * MINUTE, idle_beats: 3 }
     }
 }
 
@@ -201,14 +187,7 @@ impl Profile {
             // The whole ladder in twelve seconds, to be looked at.
             ("demo".into(), ladder(3, 6, 9, 12)),
             // The ladder that the project began with, exactly: no promises, out of sight is away at once.
-            (
-                "seed".into(),
-                Self {
-                    hidden_after: 0,
-                    promise: None,
-                    ..ladder(15, 60, 180, 240)
-                },
-            ),
+            ("seed".into(), Self { hidden_after: 0, promise: None, ..ladder(15, 60, 180, 240) }),
             // A hidden tab may run one timer a minute (Chrome, after five minutes out of sight): 150 s are two such beats and slack.
             ("web".into(), ladder(60, 300, 150, 210)),
         ]
@@ -231,50 +210,25 @@ impl Profile {
         }
         if let Some(promise) = &self.promise {
             let key = |key: &str| format!("profile.{name}.promise.{key}");
-            in_range(
-                || key("factor"),
-                u64::from(promise.factor_permille),
-                1_000,
-                1_000_000,
-            )?;
+            in_range(|| key("factor"), u64::from(promise.factor_permille), 1_000, 1_000_000)?;
             in_range(|| key("slack"), promise.slack, 0, DURATION_MS_MAX)?;
             in_range(|| key("cap"), promise.cap, 1_000, 3_600_000)?;
             in_range(|| key("idle_beats"), u64::from(promise.idle_beats), 0, 1_000)?;
         }
         let order = |first: &'static str, first_ms, then: &'static str, then_ms| {
             if first_ms > then_ms {
-                Err(PolicyError::Order {
-                    profile: name.into(),
-                    first,
-                    first_ms,
-                    then,
-                    then_ms,
-                })
+                Err(PolicyError::Order { profile: name.into(), first, first_ms, then, then_ms })
             } else {
                 Ok(())
             }
         };
         order("idle_after", self.idle_after, "away_after", self.away_after)?;
-        order(
-            "stale_after",
-            self.stale_after,
-            "offline_after",
-            self.offline_after,
-        )
+        order("stale_after", self.stale_after, "offline_after", self.offline_after)
     }
 }
 
 fn in_range(key: impl FnOnce() -> String, value: u64, min: u64, max: u64) -> Result<(), PolicyError> {
-    if (min..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(PolicyError::Range {
-            key: key(),
-            value,
-            min,
-            max,
-        })
-    }
+    if (min..=max).contains(&value) { Ok(()) } else { Err(PolicyError::Range { key: key(), value, min, max }) }
 }
 
 impl Default for Limits {
@@ -328,32 +282,15 @@ impl Policy {
         let limits = &self.limits;
         let sessions = u64::from(limits.sessions_per_partition);
         range("limits.sessions_per_partition", sessions, 1, 1 << 30)?;
-        range(
-            "limits.sessions_per_tenant",
-            u64::from(limits.sessions_per_tenant),
-            1,
-            sessions,
-        )?;
-        range(
-            "limits.sessions_per_user",
-            u64::from(limits.sessions_per_user),
-            1,
-            255,
-        )?;
-        range(
-            "limits.rejected_events",
-            u64::from(limits.rejected_events),
-            0,
-            100_000,
-        )
+        range("limits.sessions_per_tenant", u64::from(limits.sessions_per_tenant), 1, sessions)?;
+        range("limits.sessions_per_user", u64::from(limits.sessions_per_user), 1, 255)?;
+        range("limits.rejected_events", u64::from(limits.rejected_events), 0, 100_000)
     }
 
     /// The place of a profile in [`Policy::profiles`].
     #[must_use]
     pub fn profile_index(&self, name: &str) -> Option<usize> {
-        self.profiles
-            .binary_search_by(|(other, _)| (**other).cmp(name))
-            .ok()
+        self.profiles.binary_search_by(|(other, _)| (**other).cmp(name)).ok()
     }
 
     /// The place of the default profile.
@@ -362,8 +299,7 @@ impl Policy {
     /// If the policy was not checked.
     #[must_use]
     pub fn default_index(&self) -> usize {
-        self.profile_index(&self.default_profile)
-            .expect("a checked policy has its default profile")
+        self.profile_index(&self.default_profile).expect("a checked policy has its default profile")
     }
 }
 
@@ -381,9 +317,6 @@ mod tests {
         let mut policy = Policy::default();
         policy.profiles[0].1.away_after = 1;
         let error = policy.check().unwrap_err().to_string();
-        assert!(
-            error.contains("profile.default: idle_after (60000 ms) is above away_after (1 ms)"),
-            "{error}"
-        );
+        assert!(error.contains("profile.default: idle_after (60000 ms) is above away_after (1 ms)"), "{error}");
     }
 }

@@ -68,23 +68,11 @@ impl Life {
         }
         let idle = self.input + idle_after;
         let quiet = (idle + (profile.away_after - profile.idle_after), Cause::Quiet);
-        let hidden = (
-            self.out_of_sight
-                .map_or(NEVER, |since| since + profile.hidden_after),
-            Cause::Hidden,
-        );
-        let closed = (
-            self.closed.map_or(NEVER, |at| at + profile.disconnect_grace),
-            Cause::Disconnected,
-        );
+        let hidden = (self.out_of_sight.map_or(NEVER, |since| since + profile.hidden_after), Cause::Hidden);
+        let closed = (self.closed.map_or(NEVER, |at| at + profile.disconnect_grace), Cause::Disconnected);
         let stale = earlier(closed, (self.seen + stale_after, Cause::Silent));
         let offline = (stale.0 + (profile.offline_after - profile.stale_after), stale.1);
-        Deadlines {
-            idle,
-            away: earlier(hidden, quiet),
-            stale,
-            offline,
-        }
+        Deadlines { idle, away: earlier(hidden, quiet), stale, offline }
     }
 }
 
@@ -142,11 +130,7 @@ mod tests {
     }
 
     fn profile(name: &str) -> Profile {
-        Profile::built_in()
-            .into_iter()
-            .find(|(other, _)| **other == *name)
-            .unwrap()
-            .1
+        Profile::built_in().into_iter().find(|(other, _)| **other == *name).unwrap().1
     }
 
     /// The ladder as (milliseconds after the last signal, state), walked deadline by deadline.
@@ -165,13 +149,7 @@ mod tests {
     #[test]
     fn the_seed_walks_its_ladder_exactly() {
         use State::{Active, Away, Idle, Offline, Stale};
-        let expected = [
-            (0, Active),
-            (15_000, Idle),
-            (60_000, Away),
-            (180_000, Stale),
-            (240_000, Offline),
-        ];
+        let expected = [(0, Active), (15_000, Idle), (60_000, Away), (180_000, Stale), (240_000, Offline)];
         assert_eq!(ladder(&life(), &profile("seed")), expected);
     }
 
@@ -184,17 +162,10 @@ mod tests {
 
     #[test]
     fn a_promise_stretches_idle_until_input_is_reported_and_moves_stale() {
-        let mut slow = Life {
-            every_ms: 300_000,
-            ..life()
-        };
+        let mut slow = Life { every_ms: 300_000, ..life() };
         let default = profile("default");
         let steps = ladder(&slow, &default);
-        assert_eq!(
-            steps[1],
-            (635_000, State::Stale),
-            "2 × 300 s + 35 s come before 3 × 300 s of quiet"
-        );
+        assert_eq!(steps[1], (635_000, State::Stale), "2 × 300 s + 35 s come before 3 × 300 s of quiet");
         assert_eq!(steps[2], (695_000, State::Offline));
         slow.reported = true;
         assert_eq!(ladder(&slow, &default)[1], (60_000, State::Idle));
@@ -203,50 +174,21 @@ mod tests {
     #[test]
     fn a_disconnect_brings_stale_forward_and_never_back() {
         let default = profile("default");
-        let early = Life {
-            closed: Some(1_010_000),
-            ..life()
-        };
-        assert_eq!(
-            ladder(&early, &default)[1..],
-            [(25_000, State::Stale), (85_000, State::Offline)]
-        );
-        let late = Life {
-            closed: Some(1_179_000),
-            ..life()
-        };
-        assert_eq!(
-            ladder(&late, &default)[3..],
-            [(180_000, State::Stale), (240_000, State::Offline)]
-        );
+        let early = Life { closed: Some(1_010_000), ..life() };
+        assert_eq!(ladder(&early, &default)[1..], [(25_000, State::Stale), (85_000, State::Offline)]);
+        let late = Life { closed: Some(1_179_000), ..life() };
+        assert_eq!(ladder(&late, &default)[3..], [(180_000, State::Stale), (240_000, State::Offline)]);
     }
 
     #[test]
     fn frozen_is_away_and_never_stale() {
-        let frozen = Life {
-            visibility: Visibility::Frozen,
-            frozen: 1_000_000,
-            closed: Some(1_000_000),
-            ..life()
-        };
-        assert_eq!(
-            ladder(&frozen, &profile("default")),
-            [(0, State::Away), (900_000, State::Offline)]
-        );
+        let frozen = Life { visibility: Visibility::Frozen, frozen: 1_000_000, closed: Some(1_000_000), ..life() };
+        assert_eq!(ladder(&frozen, &profile("default")), [(0, State::Away), (900_000, State::Offline)]);
     }
 
     #[test]
     fn thresholds_that_coincide_are_one_fall() {
-        let steep = Profile {
-            idle_after: 5,
-            away_after: 5,
-            stale_after: 5,
-            offline_after: 9,
-            ..Profile::default()
-        };
-        assert_eq!(
-            ladder(&life(), &steep),
-            [(0, State::Active), (5, State::Stale), (9, State::Offline)]
-        );
+        let steep = Profile { idle_after: 5, away_after: 5, stale_after: 5, offline_after: 9, ..Profile::default() };
+        assert_eq!(ladder(&life(), &steep), [(0, State::Active), (5, State::Stale), (9, State::Offline)]);
     }
 }

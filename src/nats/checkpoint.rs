@@ -36,10 +36,7 @@ pub struct CheckpointError {
 
 impl CheckpointError {
     fn new(action: &'static str, cause: &dyn std::fmt::Display) -> Self {
-        Self {
-            action,
-            cause: cause.to_string(),
-        }
+        Self { action, cause: cause.to_string() }
     }
 }
 
@@ -60,24 +57,12 @@ impl Checkpoints {
     /// [`CheckpointError`], worth another try.
     pub async fn open(nats: &Nats, orphan_age: Duration) -> Result<Self, CheckpointError> {
         let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("listed", cause);
-        let store = nats
-            .jetstream
-            .get_object_store(names::CHECKPOINTS)
-            .await
-            .map_err(|error| failed(&error))?;
-        let stream = nats
-            .jetstream
-            .get_stream_no_info(names::store_stream(names::CHECKPOINTS))
-            .await;
+        let store = nats.jetstream.get_object_store(names::CHECKPOINTS).await.map_err(|error| failed(&error))?;
+        let stream = nats.jetstream.get_stream_no_info(names::store_stream(names::CHECKPOINTS)).await;
         let stream = stream.map_err(|error| failed(&error))?;
         // Chunks first: the chunks of a write that ends between the two are in the second list.
         let chunks = chunk_subjects(&stream).await?;
-        let mut checkpoints = Self {
-            nats: nats.clone(),
-            store,
-            stream,
-            known: BTreeMap::new(),
-        };
+        let mut checkpoints = Self { nats: nats.clone(), store, stream, known: BTreeMap::new() };
         let live = checkpoints.list().await?;
         checkpoints.collect_orphans(chunks, &live, orphan_age).await?;
         Ok(checkpoints)
@@ -101,21 +86,14 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`CheckpointError`] if the store does not answer, worth another try.
-    pub async fn newest(
-        &self,
-        partition: u16,
-        at_most_seq: u64,
-    ) -> Result<Option<(u64, Bytes)>, CheckpointError> {
+    pub async fn newest(&self, partition: u16, at_most_seq: u64) -> Result<Option<(u64, Bytes)>, CheckpointError> {
         let Some(known) = self.known.get(&partition) else {
             return Ok(None);
         };
         for (&seq, nuid) in known.range(..=at_most_seq).rev() {
             match self.read(partition, seq, nuid).await? {
                 Ok(bytes) => return Ok(Some((seq, bytes))),
-                Err(damage) => warn!(
-                    partition,
-                    seq, damage, "a checkpoint is passed over, trying the one before"
-                ),
+                Err(damage) => warn!(partition, seq, damage, "a checkpoint is passed over, trying the one before"),
             }
         }
         Ok(None)
@@ -123,19 +101,12 @@ impl Checkpoints {
 
     /// The positions of the partition's checkpoints, oldest first.
     pub fn positions(&self, partition: u16) -> impl Iterator<Item = u64> {
-        self.known
-            .get(&partition)
-            .into_iter()
-            .flat_map(|known| known.keys().copied())
+        self.known.get(&partition).into_iter().flat_map(|known| known.keys().copied())
     }
 
     /// Reads the list into what is known; returns the unique names of all objects that live.
     async fn list(&mut self) -> Result<HashSet<String>, CheckpointError> {
-        let mut list = self
-            .store
-            .list()
-            .await
-            .map_err(|error| CheckpointError::new("listed", &error))?;
+        let mut list = self.store.list().await.map_err(|error| CheckpointError::new("listed", &error))?;
         let mut live = HashSet::new();
         loop {
             let next = tokio::time::timeout(SILENCE_MAX, list.next()).await;
@@ -159,10 +130,7 @@ impl Checkpoints {
         live: &HashSet<String>,
         orphan_age: Duration,
     ) -> Result<(), CheckpointError> {
-        let orphans = chunks
-            .iter()
-            .filter(|subject| !live.contains(nuid_of(subject)))
-            .collect::<Vec<_>>();
+        let orphans = chunks.iter().filter(|subject| !live.contains(nuid_of(subject))).collect::<Vec<_>>();
         if orphans.is_empty() {
             return Ok(());
         }
@@ -176,15 +144,8 @@ impl Checkpoints {
                 Err(error) => return Err(failed(&error)),
             };
             if latest - written >= i128::try_from(orphan_age.as_nanos()).unwrap_or(i128::MAX) {
-                self.stream
-                    .purge()
-                    .filter(subject)
-                    .await
-                    .map_err(|error| failed(&error))?;
-                info!(
-                    chunks = nuid_of(subject),
-                    "collected what an aborted checkpoint left behind"
-                );
+                self.stream.purge().filter(subject).await.map_err(|error| failed(&error))?;
+                info!(chunks = nuid_of(subject), "collected what an aborted checkpoint left behind");
             }
         }
         Ok(())
@@ -193,12 +154,7 @@ impl Checkpoints {
     /// Deletes what is not to be kept beside `seq`. What can't be deleted now is tried again with the next one.
     async fn prune(&mut self, partition: u16, seq: u64) {
         let known = self.known.entry(partition).or_default();
-        let kept = known
-            .range(..=seq)
-            .rev()
-            .take(KEPT)
-            .map(|(seq, _)| *seq)
-            .collect::<Vec<_>>();
+        let kept = known.range(..=seq).rev().take(KEPT).map(|(seq, _)| *seq).collect::<Vec<_>>();
         let doomed = known.iter().filter(|(seq, _)| !kept.contains(seq));
         for (seq, nuid) in doomed.map(|(seq, nuid)| (*seq, nuid.clone())).collect::<Vec<_>>() {
             match self.delete(partition, seq, &nuid).await {
@@ -206,7 +162,7 @@ impl Checkpoints {
                     self.known.entry(partition).or_default().remove(&seq);
                 }
                 Err(error) => {
-                    warn!(partition, seq, %error, "an old checkpoint can't be deleted, trying again later")
+                    warn!(partition, seq, %error, "an old checkpoint can't be deleted, trying again later");
                 }
             }
         }
@@ -222,12 +178,7 @@ impl Checkpoints {
     }
 
     /// The content, or in what way it is damaged.
-    async fn read(
-        &self,
-        partition: u16,
-        seq: u64,
-        nuid: &str,
-    ) -> Result<Result<Bytes, String>, CheckpointError> {
+    async fn read(&self, partition: u16, seq: u64, nuid: &str) -> Result<Result<Bytes, String>, CheckpointError> {
         let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("read", cause);
         let mut object = match self.store.get(object_name(partition, seq)).await {
             Ok(object) => object,
@@ -239,10 +190,7 @@ impl Checkpoints {
             },
         };
         if object.info().chunks > 0
-            && let Err(error) = self
-                .stream
-                .get_last_raw_message_by_subject(&chunk_subject(nuid))
-                .await
+            && let Err(error) = self.stream.get_last_raw_message_by_subject(&chunk_subject(nuid)).await
         {
             return match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(Err("its content is gone".into())),
@@ -254,9 +202,7 @@ impl Checkpoints {
         match read_all(&mut object).await {
             Ok(bytes) => Ok(Ok(bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
-            Err(error) if !self.nats.is_connected() => {
-                Err(failed(&format!("the connection is lost ({error})")))
-            }
+            Err(error) if !self.nats.is_connected() => Err(failed(&format!("the connection is lost ({error})"))),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -264,9 +210,7 @@ impl Checkpoints {
 
 impl std::fmt::Debug for Checkpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoints")
-            .field("known", &self.known)
-            .finish_non_exhaustive()
+        f.debug_struct("Checkpoints").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
@@ -290,15 +234,9 @@ async fn read_all(object: &mut Object) -> std::io::Result<Bytes> {
 
 async fn chunk_subjects(stream: &Stream<()>) -> Result<Vec<String>, CheckpointError> {
     let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("listed", cause);
-    let pages = stream
-        .info_with_subjects(chunk_subject(">"))
-        .await
-        .map_err(|error| failed(&error))?;
+    let pages = stream.info_with_subjects(chunk_subject(">")).await.map_err(|error| failed(&error))?;
     let subjects = pages.collect::<Vec<_>>().await;
-    subjects
-        .into_iter()
-        .map(|page| page.map(|(subject, _)| subject).map_err(|error| failed(&error)))
-        .collect()
+    subjects.into_iter().map(|page| page.map(|(subject, _)| subject).map_err(|error| failed(&error))).collect()
 }
 
 fn object_name(partition: u16, seq: u64) -> String {
@@ -328,10 +266,7 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
-        let group = three
-            .iter()
-            .enumerate()
-            .fold(0, |group, (i, byte)| group | u32::from(*byte) << (16 - 8 * i));
+        let group = three.iter().enumerate().fold(0, |group, (i, byte)| group | u32::from(*byte) << (16 - 8 * i));
         for i in 0..4 {
             let six = ALPHABET[(group >> (18 - 6 * i) & 63) as usize];
             text.push(if i <= three.len() { char::from(six) } else { '=' });

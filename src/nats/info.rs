@@ -31,9 +31,7 @@ pub struct Info {
 
 /// Why the service can't be announced. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the service `presence` can't be announced: {0}; may this user subscribe to $SRV.> and presence.v1.info?"
-)]
+#[error("the service `presence` can't be announced: {0}; may this user subscribe to $SRV.> and presence.v1.info?")]
 pub struct InfoError(String);
 
 /// The running service; it ends when this is dropped.
@@ -47,11 +45,7 @@ impl InfoService {
     ///
     /// # Errors
     /// [`InfoError`].
-    pub async fn start(
-        nats: &Nats,
-        version: &str,
-        info: watch::Receiver<Option<Info>>,
-    ) -> Result<Self, InfoError> {
+    pub async fn start(nats: &Nats, version: &str, info: watch::Receiver<Option<Info>>) -> Result<Self, InfoError> {
         let failed = |error: &dyn std::fmt::Display| InfoError(error.to_string());
         let service = nats
             .client
@@ -64,12 +58,8 @@ impl InfoService {
         let endpoint = endpoint.map_err(|error| failed(&error))?;
         // Who asks right after this has to be heard.
         let flushed = tokio::time::timeout(Duration::from_secs(5), nats.client.flush()).await;
-        flushed
-            .map_err(|error| failed(&error))?
-            .map_err(|error| failed(&error))?;
-        Ok(Self {
-            task: tokio::spawn(serve(service, endpoint, info)),
-        })
+        flushed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        Ok(Self { task: tokio::spawn(serve(service, endpoint, info)) })
     }
 }
 
@@ -90,9 +80,7 @@ async fn serve(service: Service, mut endpoint: Endpoint, info: watch::Receiver<O
 
 async fn answer_one(request: &Request, info: Option<Info>) {
     let answer = match info {
-        Some(info) => Ok(serde_json::to_vec(&info)
-            .expect("an info is made of texts and numbers")
-            .into()),
+        Some(info) => Ok(serde_json::to_vec(&info).expect("an info is made of texts and numbers").into()),
         None => Err(ServiceError {
             status: "restoring: not every partition of this engine is live yet, ask again".into(),
             code: 503,

@@ -74,10 +74,7 @@ pub async fn bucket_values(nats: &Nats, name: &str) -> Result<Latest, LatestErro
 
 impl Latest {
     async fn open(nats: &Nats, stream: String, filter_subject: String) -> Result<Self, LatestError> {
-        let failed = |error: &dyn std::fmt::Display| LatestError {
-            stream: stream.clone(),
-            cause: error.to_string(),
-        };
+        let failed = |error: &dyn std::fmt::Display| LatestError { stream: stream.clone(), cause: error.to_string() };
         let config = Config {
             description: Some("presence: reads the last message of each subject".into()),
             deliver_policy: DeliverPolicy::LastPerSubject,
@@ -87,28 +84,12 @@ impl Latest {
             memory_storage: true,
             ..Config::default()
         };
-        let consumer = nats
-            .jetstream
-            .create_consumer_on_stream(config, &stream)
-            .await
-            .map_err(|error| failed(&error))?;
+        let consumer =
+            nats.jetstream.create_consumer_on_stream(config, &stream).await.map_err(|error| failed(&error))?;
         let inbox = nats.client.new_inbox();
-        let subscriber = nats
-            .client
-            .subscribe(inbox.clone())
-            .await
-            .map_err(|error| failed(&error))?;
+        let subscriber = nats.client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
         let done = consumer.cached_info().num_pending == 0;
-        Ok(Self {
-            nats: nats.clone(),
-            stream,
-            consumer,
-            inbox,
-            subscriber,
-            asked: 0,
-            next_delivery: 1,
-            done,
-        })
+        Ok(Self { nats: nats.clone(), stream, consumer, inbox, subscriber, asked: 0, next_delivery: 1, done })
     }
 
     /// Some more of them, in the order of their sequences; `None` after the last.
@@ -167,40 +148,23 @@ impl Latest {
             no_wait: true,
             ..BatchConfig::default()
         };
-        let sent = self
-            .consumer
-            .request_batch(request, self.inbox.as_str().into())
-            .await;
+        let sent = self.consumer.request_batch(request, self.inbox.as_str().into()).await;
         sent.map_err(|error| self.failed(&error.to_string()))
     }
 
     /// Tells the server that the consumer need not be kept. Whether it hears that does not matter.
     async fn forget(&self) {
-        let subject = format!(
-            "CONSUMER.DELETE.{}.{}",
-            self.stream,
-            self.consumer.cached_info().name
-        );
-        self.nats
-            .jetstream
-            .send_request(subject, async_nats::Request::new())
-            .await
-            .ok();
+        let subject = format!("CONSUMER.DELETE.{}.{}", self.stream, self.consumer.cached_info().name);
+        self.nats.jetstream.send_request(subject, async_nats::Request::new()).await.ok();
     }
 
     fn failed(&self, cause: &str) -> LatestError {
-        LatestError {
-            stream: self.stream.clone(),
-            cause: cause.into(),
-        }
+        LatestError { stream: self.stream.clone(), cause: cause.into() }
     }
 }
 
 fn stored(message: Message, delivery: Delivery) -> Stored {
-    let operation = message
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get("KV-Operation"));
+    let operation = message.headers.as_ref().and_then(|headers| headers.get("KV-Operation"));
     let deleted = operation.is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"));
     Stored {
         seq: delivery.stream_seq,

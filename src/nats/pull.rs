@@ -62,22 +62,17 @@ pub(super) enum Notice {
 impl Notice {
     pub(super) fn of(message: &Message) -> Self {
         match message.status {
-            None | Some(StatusCode::OK) => message
-                .reply
-                .as_deref()
-                .and_then(Delivery::parse)
-                .map_or(Self::Gone, Self::Message),
-            Some(StatusCode::IDLE_HEARTBEAT) => Self::Heartbeat {
-                last_consumer_seq: number(message, "Nats-Last-Consumer"),
-            },
+            None | Some(StatusCode::OK) => {
+                message.reply.as_deref().and_then(Delivery::parse).map_or(Self::Gone, Self::Message)
+            }
+            Some(StatusCode::IDLE_HEARTBEAT) => {
+                Self::Heartbeat { last_consumer_seq: number(message, "Nats-Last-Consumer") }
+            }
             Some(StatusCode::NOT_FOUND) => Self::Empty,
             // With what was left of the request; without it, it is not about the request but about the consumer:
             // deleted, another leader, the server shuts down.
             Some(StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED) => {
-                match (
-                    number(message, "Nats-Pending-Messages"),
-                    number(message, "Nats-Pending-Bytes"),
-                ) {
+                match (number(message, "Nats-Pending-Messages"), number(message, "Nats-Pending-Bytes")) {
                     (Some(messages), Some(bytes)) => Self::Ended { messages, bytes },
                     _ => Self::Gone,
                 }
@@ -107,11 +102,7 @@ impl Credit {
     /// So much of a request will not come.
     pub(super) fn ended(&mut self, messages: u64, bytes: u64) {
         self.messages = self.messages.saturating_sub(messages);
-        self.bytes = if self.messages == 0 {
-            0
-        } else {
-            self.bytes.saturating_sub(bytes)
-        };
+        self.bytes = if self.messages == 0 { 0 } else { self.bytes.saturating_sub(bytes) };
     }
 
     /// Asks for `messages` and `bytes` more if less than that is still to come.
@@ -129,12 +120,8 @@ impl Credit {
 mod tests {
     use super::*;
 
-    const DELIVERY: Delivery = Delivery {
-        stream_seq: 5,
-        consumer_seq: 1,
-        ts_nanos: 1_795_494_159_085_172_297,
-        pending: 26,
-    };
+    const DELIVERY: Delivery =
+        Delivery { stream_seq: 5, consumer_seq: 1, ts_nanos: 1_795_494_159_085_172_297, pending: 26 };
 
     #[test]
     fn deliveries_are_read_in_both_formats() {
@@ -147,13 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_no_delivery_is_none() {
-        for reply in [
-            "",
-            "$JS.ACK.",
-            "_INBOX.x",
-            "$JS.ACK.a.b.c.d.e.f.g",
-            "$JS.ACK.a.b.1.2.3.4.5.6",
-        ] {
+        for reply in ["", "$JS.ACK.", "_INBOX.x", "$JS.ACK.a.b.c.d.e.f.g", "$JS.ACK.a.b.1.2.3.4.5.6"] {
             assert_eq!(Delivery::parse(reply), None, "{reply}");
         }
     }

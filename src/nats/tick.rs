@@ -41,11 +41,7 @@ impl Ticker {
     /// A ticker that publishes at most every `every_min` (`engine.tick`).
     #[must_use]
     pub fn new(nats: &Nats, every_min: Duration) -> Self {
-        Self {
-            nats: nats.clone(),
-            every_min,
-            failed: 0,
-        }
+        Self { nats: nats.clone(), every_min, failed: 0 }
     }
 
     /// How many ticks were bad since the last good one.
@@ -82,9 +78,7 @@ impl Ticker {
         let mut changes = true;
         let mut last = None;
         loop {
-            let at = last.map_or_else(Instant::now, |last| {
-                next_tick(last, *due.borrow_and_update(), self.every_min)
-            });
+            let at = last.map_or_else(Instant::now, |last| next_tick(last, *due.borrow_and_update(), self.every_min));
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {
                     last = Some(Instant::now());
@@ -113,12 +107,7 @@ fn outcome(answer: &[u8]) -> Outcome {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     match (&answer["error"], answer["seq"].as_u64()) {
         (Value::Null, Some(seq)) => Outcome::Stored { seq },
-        (error, _) => Outcome::Bad(
-            error["description"]
-                .as_str()
-                .unwrap_or("the answer is no acknowledgement")
-                .into(),
-        ),
+        (error, _) => Outcome::Bad(error["description"].as_str().unwrap_or("the answer is no acknowledgement").into()),
     }
 }
 
@@ -158,10 +147,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_is_told_from_a_refusal() {
-        assert_eq!(
-            outcome(br#"{"stream":"PRESENCE_LOG","seq":7}"#),
-            Outcome::Stored { seq: 7 }
-        );
+        assert_eq!(outcome(br#"{"stream":"PRESENCE_LOG","seq":7}"#), Outcome::Stored { seq: 7 });
         let refusal = br#"{"error":{"code":429,"err_code":10167,"description":"too many requests"},"stream":"PRESENCE_LOG","seq":0}"#;
         assert_eq!(outcome(refusal), Outcome::Bad("too many requests".into()));
         assert!(matches!(outcome(b""), Outcome::Bad(_)));

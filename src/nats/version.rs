@@ -3,11 +3,7 @@
 use std::fmt;
 
 /// The server that everything was tried on. Older ones have other atomic batches, or none.
-pub const OLDEST: Version = Version {
-    major: 2,
-    minor: 15,
-    patch: 1,
-};
+pub const OLDEST: Version = Version { major: 2, minor: 15, patch: 1 };
 
 /// A version of nats-server, without what stands behind a `-`.
 ///
@@ -32,11 +28,7 @@ impl Version {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
-        let mut numbers = text
-            .split(['-', '+'])
-            .next()?
-            .split('.')
-            .map(|number| number.parse().ok());
+        let mut numbers = text.split(['-', '+']).next()?.split('.').map(|number| number.parse().ok());
         let (major, minor, patch) = (numbers.next()??, numbers.next()??, numbers.next()??);
         numbers.next().is_none().then_some(Self { major, minor, patch })
     }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
-use crate::fold::{Entry, Partition};
-use crate::model::{Event, Policy};
+use crate::fold::{AHEAD, Body, Entry, Partition, SessionHash, look_ahead};
+use crate::model::{Address, Event, Policy};
 use crate::nats::LogMessage;
-use crate::wire::{self, Encoding, Route};
+use crate::wire::{self, Encoding, LogEntry, Route};
 
 /// The partitions, and where each of them is.
 #[derive(Debug)]
@@ -54,33 +54,51 @@ impl Fleet {
         }
     }
 
-    /// Folds one entry of the log; what it tells and was not told before goes to the outbox.
-    pub fn apply(&mut self, message: &LogMessage, outbox: &mut Outbox) {
-        let count = self.partitions.len() as u16;
-        let read = wire::LogMessage {
-            seq: message.seq,
-            ts: message.ts_ms,
-            subject: &message.subject,
-            payload: &message.payload,
-            content_type: message.content_type.as_deref(),
-        }
-        .read(count);
-        self.ignored_fields += u64::from(read.ignored.len());
-        (self.position, self.log_time) = (message.seq, message.ts_ms);
-        match read.route {
-            Route::Partition(number) => self.apply_to(number, &read.entry(), outbox),
-            Route::All => (0..count).for_each(|number| self.apply_to(number, &read.entry(), outbox)),
-            Route::Nobody => {}
+    /// Folds entries of the log; what they tell and was not told before goes to the outbox.
+    pub fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
+        for group in messages.chunks(AHEAD) {
+            self.apply_group(group, outbox);
         }
     }
 
-    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, outbox: &mut Outbox) {
+    /// Reads a few entries, fetches the memory of their sessions at once, then applies them one after the other.
+    fn apply_group(&mut self, group: &[LogMessage], outbox: &mut Outbox) {
+        let count = self.partitions.len() as u16;
+        let reads: Vec<LogEntry<'_>> = group.iter().map(|message| read(message, count)).collect();
+        let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
+        let mut hashes = look_ahead(&signals).into_iter();
+        for (message, read) in group.iter().zip(&reads) {
+            self.ignored_fields += u64::from(read.ignored.len());
+            (self.position, self.log_time) = (message.seq, message.ts_ms);
+            let entry = read.entry();
+            let hash = match &entry.body {
+                Body::Signal(..) => hashes.next().unwrap_or_default(),
+                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
+            };
+            match read.route {
+                Route::Partition(number) => self.apply_to(number, &entry, hash, outbox),
+                Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, hash, outbox)),
+                Route::Nobody => {}
+            }
+        }
+    }
+
+    fn signal<'r>(&self, read: &'r LogEntry<'_>) -> Option<(&Partition, Address<'r>)> {
+        match (read.route, read.entry().body) {
+            (Route::Partition(number), Body::Signal(address, _)) => {
+                Some((&self.partitions[usize::from(number)], address))
+            }
+            (Route::Partition(_) | Route::All | Route::Nobody, _) => None,
+        }
+    }
+
+    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, hash: SessionHash, outbox: &mut Outbox) {
         let at = usize::from(number);
         let partition = &mut self.partitions[at];
         if entry.seq <= partition.position() {
             return;
         }
-        partition.apply(entry, &mut self.events);
+        partition.apply_hashed(entry, hash, &mut self.events);
         if !Arc::ptr_eq(partition.policy(), &self.policies[at]) {
             self.policies[at] = Arc::clone(partition.policy());
             self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
@@ -131,4 +149,15 @@ impl Fleet {
     pub fn log_time(&self) -> u64 {
         self.log_time
     }
+}
+
+fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
+    wire::LogMessage {
+        seq: message.seq,
+        ts: message.ts_ms,
+        subject: &message.subject,
+        payload: &message.payload,
+        content_type: message.content_type.as_deref(),
+    }
+    .read(partitions)
 }

@@ -46,7 +46,7 @@ pub(crate) async fn latest(
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        warn!(%subject, seq, %error, "passing over a told event that can't be read")
+                        warn!(%subject, seq, %error, "passing over a told event that can't be read");
                     }
                 }
             }

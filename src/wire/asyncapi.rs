@@ -57,12 +57,7 @@ fn channel(address: &str, message: &str) -> Value {
     let parameters = ["tenant", "user", "session", "partition"]
         .into_iter()
         .filter(|name| address.contains(&format!("{{{name}}}")))
-        .map(|name| {
-            (
-                name.to_owned(),
-                json!({ "$ref": format!("#/components/parameters/{name}") }),
-            )
-        });
+        .map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/parameters/{name}") })));
     json!({
         "address": address,
         "messages": { message: { "$ref": format!("#/components/messages/{message}") } },

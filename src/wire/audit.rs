@@ -94,20 +94,13 @@ impl Auditor {
     /// one of a subject may be any.
     #[must_use]
     pub fn new(cut: bool) -> Self {
-        Self {
-            cut,
-            ..Self::default()
-        }
+        Self { cut, ..Self::default() }
     }
 
     /// How much was found whole so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts {
-            subjects: self.chains.len() as u64,
-            partitions: self.partitions.len() as u64,
-            ..self.counts
-        }
+        Counts { subjects: self.chains.len() as u64, partitions: self.partitions.len() as u64, ..self.counts }
     }
 
     /// Takes the next event.
@@ -119,31 +112,13 @@ impl Auditor {
             ToldEvent::Session(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
-                self.link(
-                    &Link {
-                        incarnation,
-                        ordinal,
-                        from: of.from,
-                        to: of.to,
-                        at_ms,
-                    },
-                    place,
-                )?;
+                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
                 self.counts.session_events += 1;
             }
             ToldEvent::User(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
-                self.link(
-                    &Link {
-                        incarnation,
-                        ordinal,
-                        from: of.from,
-                        to: of.to,
-                        at_ms,
-                    },
-                    place,
-                )?;
+                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
                 self.counts.user_events += 1;
             }
             ToldEvent::Engine(of) => {
@@ -156,11 +131,7 @@ impl Auditor {
             }
             ToldEvent::Other { .. } => {
                 if place.epoch.is_none() {
-                    return Err(Breach {
-                        fault: Fault::NoEpoch,
-                        before: None,
-                        at: place.stream_seq,
-                    });
+                    return Err(Breach { fault: Fault::NoEpoch, before: None, at: place.stream_seq });
                 }
                 self.counts.other_events += 1;
             }
@@ -173,13 +144,7 @@ impl Auditor {
     /// # Errors
     /// [`Fault::Epoch`] and [`Fault::NoEpoch`].
     pub fn observe_progress(&mut self, partition: u16, place: Place<'_>) -> Result<(), Breach> {
-        let breach = |fault, before| {
-            Err(Breach {
-                fault,
-                before,
-                at: place.stream_seq,
-            })
-        };
+        let breach = |fault, before| Err(Breach { fault, before, at: place.stream_seq });
         let Some(epoch) = place.epoch else {
             return breach(Fault::NoEpoch, None);
         };
@@ -196,13 +161,7 @@ impl Auditor {
     /// Checks the event's place in its partition.
     fn told_in(&mut self, partition: u16, seq: u64, id: &str, place: Place<'_>) -> Result<(), Breach> {
         self.observe_progress(partition, place)?;
-        let breach = |fault, before| {
-            Err(Breach {
-                fault,
-                before,
-                at: place.stream_seq,
-            })
-        };
+        let breach = |fault, before| Err(Breach { fault, before, at: place.stream_seq });
         match Id::parse(id, partition, seq) {
             Some(Id::Fold(position)) => {
                 let last = &mut self.partitions.entry(partition).or_default().position;
@@ -211,13 +170,7 @@ impl Auditor {
                         return breach(Fault::Duplicate { id: id.to_owned() }, Some(at));
                     }
                     Some((before, at)) if position < before => {
-                        return breach(
-                            Fault::Position {
-                                found: position,
-                                before,
-                            },
-                            Some(at),
-                        );
+                        return breach(Fault::Position { found: position, before }, Some(at));
                     }
                     Some(_) | None => *last = Some((position, place.stream_seq)),
                 }
@@ -228,14 +181,7 @@ impl Auditor {
                 }
             }
             None => {
-                return breach(
-                    Fault::Id {
-                        id: id.to_owned(),
-                        partition,
-                        seq,
-                    },
-                    None,
-                );
+                return breach(Fault::Id { id: id.to_owned(), partition, seq }, None);
             }
         }
         Ok(())
@@ -268,27 +214,17 @@ impl Auditor {
                 }
             },
         };
-        Err(Breach {
-            fault,
-            before,
-            at: place.stream_seq,
-        })
+        Err(Breach { fault, before, at: place.stream_seq })
     }
 }
 
 /// Whether an incarnation can begin with this.
 fn begins(link: &Link) -> Result<(), Fault> {
     if link.ordinal != 1 {
-        return Err(Fault::Ordinal {
-            found: link.ordinal,
-            wanted: 1,
-        });
+        return Err(Fault::Ordinal { found: link.ordinal, wanted: 1 });
     }
     if link.from != State::Offline {
-        return Err(Fault::Chain {
-            found: link.from,
-            wanted: State::Offline,
-        });
+        return Err(Fault::Chain { found: link.from, wanted: State::Offline });
     }
     Ok(())
 }
@@ -296,39 +232,23 @@ fn begins(link: &Link) -> Result<(), Fault> {
 /// Whether this can follow what was told last.
 fn follows(last: &Chain, link: &Link) -> Result<(), Fault> {
     if link.incarnation < last.incarnation {
-        return Err(Fault::Incarnation {
-            found: link.incarnation,
-            before: last.incarnation,
-        });
+        return Err(Fault::Incarnation { found: link.incarnation, before: last.incarnation });
     }
     if link.incarnation > last.incarnation {
         if last.to != State::Offline {
             let (found, before) = (link.incarnation, last.incarnation);
-            return Err(Fault::Alive {
-                found,
-                before,
-                state: last.to,
-            });
+            return Err(Fault::Alive { found, before, state: last.to });
         }
         return begins(link);
     }
     if link.ordinal != last.ordinal + 1 {
-        return Err(Fault::Ordinal {
-            found: link.ordinal,
-            wanted: last.ordinal + 1,
-        });
+        return Err(Fault::Ordinal { found: link.ordinal, wanted: last.ordinal + 1 });
     }
     if link.from != last.to {
-        return Err(Fault::Chain {
-            found: link.from,
-            wanted: last.to,
-        });
+        return Err(Fault::Chain { found: link.from, wanted: last.to });
     }
     if link.at_ms < last.at_ms {
-        return Err(Fault::Time {
-            found: link.at_ms,
-            before: last.at_ms,
-        });
+        return Err(Fault::Time { found: link.at_ms, before: last.at_ms });
     }
     Ok(())
 }

@@ -45,11 +45,7 @@ impl Encoding {
         let is = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media_type));
         if is(&["application/json", "text/json"]) {
             Some(Self::Json)
-        } else if is(&[
-            "application/msgpack",
-            "application/x-msgpack",
-            "application/vnd.msgpack",
-        ]) {
+        } else if is(&["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"]) {
             Some(Self::MessagePack)
         } else {
             None
@@ -128,14 +124,8 @@ mod tests {
 
     #[test]
     fn media_types_are_compared_without_case_and_parameters() {
-        assert_eq!(
-            Encoding::of_content_type(" Application/JSON ;charset=utf-8"),
-            Some(Encoding::Json)
-        );
-        assert_eq!(
-            Encoding::of_content_type("application/x-msgpack"),
-            Some(Encoding::MessagePack)
-        );
+        assert_eq!(Encoding::of_content_type(" Application/JSON ;charset=utf-8"), Some(Encoding::Json));
+        assert_eq!(Encoding::of_content_type("application/x-msgpack"), Some(Encoding::MessagePack));
         assert_eq!(Encoding::of_content_type(""), None);
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             assert_eq!(Encoding::of_content_type(encoding.content_type()), Some(encoding));
@@ -145,10 +135,7 @@ mod tests {
     #[test]
     fn the_configuration_names_encodings_shortly() {
         assert_eq!(serde_json::to_value(Encoding::MessagePack).unwrap(), "msgpack");
-        assert_eq!(
-            serde_json::from_str::<Encoding>("\"json\"").unwrap(),
-            Encoding::Json
-        );
+        assert_eq!(serde_json::from_str::<Encoding>("\"json\"").unwrap(), Encoding::Json);
     }
 
     #[test]

@@ -61,40 +61,24 @@ impl<'a> LogMessage<'a> {
     pub fn read(&self, partitions: u16) -> LogEntry<'a> {
         let (route, said, ignored) = match LogSubject::parse(self.subject, partitions) {
             LogSubject::Signal(partition, address) => match signal::decode(self.payload, self.content_type) {
-                Ok(Decoded { signal, ignored }) => (
-                    Route::Partition(partition),
-                    Said::Signal(address, signal),
-                    ignored,
-                ),
+                Ok(Decoded { signal, ignored }) => {
+                    (Route::Partition(partition), Said::Signal(address, signal), ignored)
+                }
                 Err(rejection) => self.rejected(partition, rejection),
             },
             LogSubject::Refused(partition, why) => self.rejected(partition, Rejection::Subject(why.into())),
-            LogSubject::Tick => (
-                Route::All,
-                Said::Tick(Tick::failed(self.payload)),
-                Ignored::default(),
-            ),
+            LogSubject::Tick => (Route::All, Said::Tick(Tick::failed(self.payload)), Ignored::default()),
             LogSubject::Policy => match policy::decode(self.payload) {
                 Ok(policy) => (Route::All, Said::Policy(Arc::new(policy)), Ignored::default()),
                 Err(error) => self.rejected(0, Rejection::Policy(error.to_string().into())),
             },
             LogSubject::Other(route) => (route, Said::Nothing, Ignored::default()),
         };
-        LogEntry {
-            route,
-            ignored,
-            seq: self.seq,
-            ts: self.ts,
-            said,
-        }
+        LogEntry { route, ignored, seq: self.seq, ts: self.ts, said }
     }
 
     fn rejected(&self, partition: u16, reason: Rejection) -> (Route, Said<'a>, Ignored) {
-        (
-            Route::Partition(partition),
-            Said::Rejected(self.subject, reason),
-            Ignored::default(),
-        )
+        (Route::Partition(partition), Said::Rejected(self.subject, reason), Ignored::default())
     }
 }
 
@@ -104,19 +88,12 @@ impl LogEntry<'_> {
     pub fn entry(&self) -> Entry<'_> {
         let body = match &self.said {
             Said::Signal(address, signal) => Body::Signal(*address, signal),
-            Said::Rejected(subject, reason) => Body::Rejected {
-                subject,
-                reason: reason.clone(),
-            },
+            Said::Rejected(subject, reason) => Body::Rejected { subject, reason: reason.clone() },
             Said::Tick(failed) => Body::Tick { failed: *failed },
             Said::Policy(policy) => Body::Policy(policy),
             Said::Nothing => Body::Other,
         };
-        Entry {
-            seq: self.seq,
-            ts: self.ts,
-            body,
-        }
+        Entry { seq: self.seq, ts: self.ts, body }
     }
 }
 
@@ -129,14 +106,7 @@ mod tests {
     use crate::wire::subject::{POLICY, TICK, log_signal};
 
     fn read<'a>(subject: &'a str, payload: &'a [u8]) -> LogEntry<'a> {
-        LogMessage {
-            seq: 7,
-            ts: 1_700_000_000_000,
-            subject,
-            payload,
-            content_type: None,
-        }
-        .read(64)
+        LogMessage { seq: 7, ts: 1_700_000_000_000, subject, payload, content_type: None }.read(64)
     }
 
     fn subject_of(user: &str) -> String {
@@ -146,10 +116,7 @@ mod tests {
     fn rejection(subject: &str, payload: &[u8]) -> (Route, String) {
         let read = read(subject, payload);
         match read.entry().body {
-            Body::Rejected {
-                subject: told,
-                reason,
-            } => {
+            Body::Rejected { subject: told, reason } => {
                 assert_eq!(told, subject);
                 (read.route, reason.to_string())
             }
@@ -165,20 +132,9 @@ mod tests {
         assert_eq!(read.ignored.names().collect::<Vec<_>>(), ["state"]);
         let entry = read.entry();
         assert_eq!((entry.seq, entry.ts), (7, 1_700_000_000_000));
-        let Body::Signal(address, signal) = entry.body else {
-            panic!("{entry:?}")
-        };
-        assert_eq!(
-            (address.user.as_str(), address.session.as_str()),
-            ("alice", "tab")
-        );
-        assert_eq!(
-            signal,
-            &Signal {
-                seq: Some(5),
-                ..Signal::default()
-            }
-        );
+        let Body::Signal(address, signal) = entry.body else { panic!("{entry:?}") };
+        assert_eq!((address.user.as_str(), address.session.as_str()), ("alice", "tab"));
+        assert_eq!(signal, &Signal { seq: Some(5), ..Signal::default() });
     }
 
     #[test]
@@ -192,11 +148,7 @@ mod tests {
         assert_eq!(route, Route::Partition(9));
         assert_eq!(reason, "misaddressed: this version takes no gateway batches");
         let foreign = log_signal((partition + 1) % 64, "acme", "alice", "tab");
-        assert!(
-            rejection(&foreign, b"{}")
-                .1
-                .starts_with("misaddressed: the user's partition is")
-        );
+        assert!(rejection(&foreign, b"{}").1.starts_with("misaddressed: the user's partition is"));
     }
 
     #[test]
@@ -215,10 +167,7 @@ mod tests {
     fn an_invalid_policy_is_told_once_by_partition_0() {
         let (route, reason) = rejection(POLICY, br#"{"v":3}"#);
         assert_eq!(route, Route::Partition(0));
-        assert_eq!(
-            reason,
-            "policy refused: version 3 of the contract, this engine reads version 1"
-        );
+        assert_eq!(reason, "policy refused: version 3 of the contract, this engine reads version 1");
     }
 
     #[test]

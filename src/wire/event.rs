@@ -43,25 +43,13 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
             let key = subject::session_key(&of.tenant, &of.user, &of.session);
             let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
             let subject = subject::session(Form::Told, &key);
-            (
-                "session",
-                key,
-                subject,
-                encoding.write(&told::Session::of(event, of)),
-                gone,
-            )
+            ("session", key, subject, encoding.write(&told::Session::of(event, of)), gone)
         }
         EventBody::User(of) => {
             let key = subject::user_key(&of.tenant, &of.user);
             let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
             let subject = subject::user(Form::Told, &key);
-            (
-                "user",
-                key,
-                subject,
-                encoding.write(&told::User::of(event, of)),
-                gone,
-            )
+            ("user", key, subject, encoding.write(&told::User::of(event, of)), gone)
         }
         EventBody::Engine(of) => {
             let subject = subject::engine(Form::Told, event.partition);
@@ -74,30 +62,15 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
             ("rejected", event.partition.to_string(), subject, payload, None)
         }
     };
-    let attributes = Attributes {
-        id: event.id(),
-        kind,
-        partition: event.partition,
-        at_ms: event.at_ms,
-        about,
-    };
-    [Some(attributes.message(subject, payload, encoding)), gone]
-        .into_iter()
-        .flatten()
+    let attributes = Attributes { id: event.id(), kind, partition: event.partition, at_ms: event.at_ms, about };
+    [Some(attributes.message(subject, payload, encoding)), gone].into_iter().flatten()
 }
 
 /// What takes a key out of its bucket: the bucket sources it onto the key, and forgets it after [`GONE_TTL`].
 #[must_use]
 pub fn gone(subject: String) -> Message {
-    let headers = vec![
-        ("KV-Operation", "DEL".to_owned()),
-        ("Nats-TTL", GONE_TTL.to_owned()),
-    ];
-    Message {
-        subject,
-        headers,
-        payload: Bytes::new(),
-    }
+    let headers = vec![("KV-Operation", "DEL".to_owned()), ("Nats-TTL", GONE_TTL.to_owned())];
+    Message { subject, headers, payload: Bytes::new() }
 }
 
 /// What the runtime tells of itself, outside of the fold and of the replay equality.
@@ -164,11 +137,7 @@ impl RuntimeEvent {
             at_ms: self.at_ms,
             about: self.partition.to_string(),
         };
-        attributes.message(
-            subject::engine(Form::Told, self.partition),
-            encoding.write(&told),
-            encoding,
-        )
+        attributes.message(subject::engine(Form::Told, self.partition), encoding.write(&told), encoding)
     }
 }
 
@@ -195,11 +164,7 @@ impl Attributes {
             ("ce-datacontenttype", content_type.to_owned()),
             ("Content-Type", content_type.to_owned()),
         ];
-        Message {
-            subject,
-            headers,
-            payload: payload.into(),
-        }
+        Message { subject, headers, payload: payload.into() }
     }
 }
 
@@ -207,8 +172,7 @@ impl Attributes {
 #[must_use]
 pub fn rfc3339(at_ms: Millis) -> String {
     const LAST: Millis = 253_402_300_799_999;
-    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST)))
-        .to_string()
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST))).to_string()
 }
 
 #[cfg(test)]

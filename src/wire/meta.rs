@@ -44,20 +44,12 @@ pub(crate) struct JsonWriter {
 impl JsonWriter {
     /// A writer for so many levels of lists and maps.
     pub(crate) fn new(depth_max: u32) -> Self {
-        Self {
-            out: Vec::new(),
-            sound: true,
-            depth_left: depth_max,
-        }
+        Self { out: Vec::new(), sound: true, depth_left: depth_max }
     }
 
     /// The JSON text, if JSON can say it.
     pub(crate) fn text(self) -> Option<Box<str>> {
-        if self.sound {
-            String::from_utf8(self.out).ok().map(Into::into)
-        } else {
-            None
-        }
+        if self.sound { String::from_utf8(self.out).ok().map(Into::into) } else { None }
     }
 
     fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
@@ -214,9 +206,7 @@ impl<'a> Meta<'a> {
 impl Serialize for Meta<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serde_json::from_str::<&RawValue>(&self.0)
-                .map_err(S::Error::custom)?
-                .serialize(serializer)
+            serde_json::from_str::<&RawValue>(&self.0).map_err(S::Error::custom)?.serialize(serializer)
         } else {
             let value: serde_json::Value = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
             value.serialize(serializer)
@@ -231,9 +221,7 @@ impl<'de> Deserialize<'de> for Meta<'_> {
         } else {
             let mut writer = JsonWriter::new(META_DEPTH_MAX);
             writer.deserialize(deserializer)?;
-            writer
-                .text()
-                .ok_or_else(|| D::Error::custom("`meta` holds what JSON can't say"))?
+            writer.text().ok_or_else(|| D::Error::custom("`meta` holds what JSON can't say"))?
         };
         Ok(Self(Cow::Owned(text.into())))
     }
@@ -276,9 +264,7 @@ mod tests {
     fn from_message_pack(value: &impl Serialize) -> Option<Box<str>> {
         let bytes = rmp_serde::to_vec_named(value).unwrap();
         let mut writer = JsonWriter::new(META_DEPTH_MAX);
-        (&mut writer)
-            .deserialize(&mut rmp_serde::Deserializer::from_read_ref(&bytes))
-            .unwrap();
+        (&mut writer).deserialize(&mut rmp_serde::Deserializer::from_read_ref(&bytes)).unwrap();
         writer.text()
     }
 
@@ -290,22 +276,13 @@ mod tests {
         assert_eq!(from_message_pack(&0.1_f32).unwrap(), "0.1".into());
         assert_eq!(from_message_pack(&f64::NAN), None);
         assert_eq!(from_message_pack(&f32::INFINITY), None);
-        assert_eq!(
-            from_message_pack(&std::collections::BTreeMap::from([(1, 2)])),
-            None,
-            "a key that is no text"
-        );
-        assert_eq!(
-            from_message_pack(&std::collections::BTreeMap::from([(vec!["a"], 2)])),
-            None
-        );
+        assert_eq!(from_message_pack(&std::collections::BTreeMap::from([(1, 2)])), None, "a key that is no text");
+        assert_eq!(from_message_pack(&std::collections::BTreeMap::from([(vec!["a"], 2)])), None);
     }
 
     #[test]
     fn an_events_meta_survives_both_encodings() {
-        let meta = Meta::new(Some(
-            r#"{"price":0.1,"big":18446744073709551615,"n":{"l":[null]}}"#,
-        ));
+        let meta = Meta::new(Some(r#"{"price":0.1,"big":18446744073709551615,"n":{"l":[null]}}"#));
         let json = serde_json::to_string(&meta).unwrap();
         assert_eq!(json, meta.as_str(), "JSON is passed on as it is");
         assert_eq!(serde_json::from_str::<Meta<'_>>(&json).unwrap(), meta);

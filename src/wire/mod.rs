@@ -43,10 +43,8 @@ pub const CONTRACT_VERSION: u8 = 1;
 #[must_use]
 pub(crate) fn plain(token: &str) -> std::borrow::Cow<'_, str> {
     if token.contains('=') {
-        crate::model::id::unescape(
-            crate::model::Token::parse(token).expect("names inside the engine are tokens"),
-        )
-        .into()
+        crate::model::id::unescape(crate::model::Token::parse(token).expect("names inside the engine are tokens"))
+            .into()
     } else {
         token.into()
     }

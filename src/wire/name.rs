@@ -20,10 +20,7 @@ pub trait Named: Copy + 'static {
 
     /// The value that has this name.
     fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| *value)
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     /// Every name, for people: `open, busy, dnd, invisible`.
@@ -96,9 +93,6 @@ mod tests {
         agree::<Transport>();
         agree::<EngineWhat>();
         agree::<Cause>();
-        assert_eq!(
-            State::NAMES.iter().map(|(_, state)| *state).collect::<Vec<_>>(),
-            State::ALL
-        );
+        assert_eq!(State::NAMES.iter().map(|(_, state)| *state).collect::<Vec<_>>(), State::ALL);
     }
 }

@@ -105,10 +105,7 @@ pub fn encode(policy: &Policy) -> Vec<u8> {
 /// A [`ReadError`] that says what is wrong with it; then the policy in force stays.
 pub fn decode(payload: &[u8]) -> Result<Policy, ReadError> {
     if payload.len() > POLICY_BYTES_MAX {
-        return Err(ReadError::TooLarge {
-            size: payload.len(),
-            limit: POLICY_BYTES_MAX,
-        });
+        return Err(ReadError::TooLarge { size: payload.len(), limit: POLICY_BYTES_MAX });
     }
     /// Read first, so that a policy of another version is told as such.
     #[derive(Deserialize)]
@@ -117,10 +114,7 @@ pub fn decode(payload: &[u8]) -> Result<Policy, ReadError> {
     }
     let Versioned { v: found } = serde_json::from_slice(payload).map_err(ReadError::Json)?;
     if found != u64::from(CONTRACT_VERSION) {
-        return Err(ReadError::Version {
-            found,
-            known: CONTRACT_VERSION,
-        });
+        return Err(ReadError::Version { found, known: CONTRACT_VERSION });
     }
     let text: PolicyText = serde_json::from_slice(payload).map_err(ReadError::Json)?;
     let policy = Policy::from(text);
@@ -144,17 +138,12 @@ pub fn hash(policy: &Policy) -> String {
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl From<&Policy> for PolicyText {
     fn from(policy: &Policy) -> Self {
-        let profiles = policy
-            .profiles
-            .iter()
-            .map(|(name, profile)| (name.clone(), profile.into()));
+        let profiles = policy.profiles.iter().map(|(name, profile)| (name.clone(), profile.into()));
         Self {
             v: CONTRACT_VERSION,
             default_profile: policy.default_profile.clone(),
@@ -172,11 +161,7 @@ impl From<PolicyText> for Policy {
     fn from(text: PolicyText) -> Self {
         Self {
             default_profile: text.default_profile,
-            profiles: text
-                .profiles
-                .into_iter()
-                .map(|(name, profile)| (name, profile.into()))
-                .collect(),
+            profiles: text.profiles.into_iter().map(|(name, profile)| (name, profile.into())).collect(),
             blind_after: text.blind_after_ms,
             reconnect_grace: text.reconnect_grace_ms,
             capabilities: text.capabilities,
@@ -312,9 +297,7 @@ mod tests {
     #[test]
     fn what_this_engine_does_not_know_refuses_the_policy() {
         assert!(changed(|value| value["half_life"] = json!(1)).contains("unknown field `half_life`"));
-        assert!(
-            changed(|value| value["profiles"]["web"]["mercy"] = json!(1)).contains("unknown field `mercy`")
-        );
+        assert!(changed(|value| value["profiles"]["web"]["mercy"] = json!(1)).contains("unknown field `mercy`"));
         assert_eq!(
             changed(|value| *value = json!({"v": 2, "all": "new"})),
             "version 2 of the contract, this engine reads version 1"
@@ -324,14 +307,8 @@ mod tests {
     #[test]
     fn a_policy_out_of_its_ranges_is_refused_with_value_and_range() {
         let error = changed(|value| value["profiles"]["web"]["idle_after_ms"] = json!(0));
-        assert!(
-            error.starts_with("profile.web.idle_after is 0, allowed are 1 to"),
-            "{error}"
-        );
+        assert!(error.starts_with("profile.web.idle_after is 0, allowed are 1 to"), "{error}");
         let huge = vec![b' '; POLICY_BYTES_MAX + 1];
-        assert_eq!(
-            decode(&huge).unwrap_err().to_string(),
-            "262145 bytes are above the limit of 262144"
-        );
+        assert_eq!(decode(&huge).unwrap_err().to_string(), "262145 bytes are above the limit of 262144");
     }
 }

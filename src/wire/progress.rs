@@ -71,15 +71,8 @@ mod tests {
         };
         let json = progress.to_json();
         assert_eq!(Progress::from_json(&json).unwrap(), progress);
-        let newer = String::from_utf8(json)
-            .unwrap()
-            .replacen('{', "{\"mood\":\"good\",", 1);
+        let newer = String::from_utf8(json).unwrap().replacen('{', "{\"mood\":\"good\",", 1);
         assert_eq!(Progress::from_json(newer.as_bytes()).unwrap(), progress);
-        assert!(
-            Progress::from_json(b"{}")
-                .unwrap_err()
-                .to_string()
-                .contains("missing field `v`")
-        );
+        assert!(Progress::from_json(b"{}").unwrap_err().to_string().contains("missing field `v`"));
     }
 }

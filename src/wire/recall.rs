@@ -24,14 +24,7 @@ impl ToldEvent {
         let mut numbers = id.split('-').skip(1);
         let generation = numbers.next()?.parse().ok()?;
         let k = numbers.nth(1)?.parse().ok()?;
-        Some(Event {
-            at_ms,
-            partition,
-            generation,
-            seq,
-            k,
-            body,
-        })
+        Some(Event { at_ms, partition, generation, seq, k, body })
     }
 }
 
@@ -50,14 +43,8 @@ fn session(told: &Session<'_>) -> Result<SessionEvent, TokenError> {
         transport: told.transport,
         visibility: told.visibility,
         can: told.can.iter().map(|name| name.as_ref().into()).collect(),
-        rooms: told
-            .rooms
-            .iter()
-            .map(|room| escape(room).map(Into::into))
-            .collect::<Result<_, _>>()?,
-        meta: Some(told.meta.as_str())
-            .filter(|meta| *meta != "{}")
-            .map(Into::into),
+        rooms: told.rooms.iter().map(|room| escape(room).map(Into::into)).collect::<Result<_, _>>()?,
+        meta: Some(told.meta.as_str()).filter(|meta| *meta != "{}").map(Into::into),
         profile: told.profile.as_ref().into(),
         every_ms: told.every_ms,
         epoch: told.epoch,
@@ -95,11 +82,7 @@ mod tests {
     fn what_was_told_is_recalled_but_for_its_cause() {
         let mut partition = Partition::new(3, IndexKey(1, 2));
         let token = |text| Token::parse(text).unwrap();
-        let address = Address {
-            tenant: token("a=40b"),
-            user: token("u"),
-            session: token("s"),
-        };
+        let address = Address { tenant: token("a=40b"), user: token("u"), session: token("s") };
         let signal = Signal {
             rooms: Some(["r=2E1".into()].into()),
             meta: Some(r#"{"a":1}"#.into()),
@@ -108,21 +91,11 @@ mod tests {
             ..Signal::default()
         };
         let mut events = Vec::new();
-        partition.apply(
-            &Entry {
-                seq: 9,
-                ts: 1_000,
-                body: Body::Signal(address, &signal),
-            },
-            &mut events,
-        );
+        partition.apply(&Entry { seq: 9, ts: 1_000, body: Body::Signal(address, &signal) }, &mut events);
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             for told in &events {
                 let message = event::messages(told, encoding).next().unwrap();
-                assert_eq!(
-                    ToldEvent::read(&message.payload).unwrap().recall().as_ref(),
-                    Some(told)
-                );
+                assert_eq!(ToldEvent::read(&message.payload).unwrap().recall().as_ref(), Some(told));
             }
         }
     }

@@ -120,29 +120,15 @@ mod tests {
     #[test]
     fn a_signals_schema_names_the_fields_that_are_read() {
         let signal = schema("signal.schema.json");
-        let fields: BTreeSet<_> = signal["properties"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let fields: BTreeSet<_> = signal["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(fields, super::super::signal::field_names().collect());
         assert_eq!(signal.get("required"), None, "every field is optional");
-        assert_eq!(
-            signal.get("additionalProperties"),
-            None,
-            "unknown fields are ignored"
-        );
+        assert_eq!(signal.get("additionalProperties"), None, "unknown fields are ignored");
     }
 
     #[test]
     fn an_events_schema_requires_all_that_is_always_there() {
-        for name in [
-            "session.schema.json",
-            "user.schema.json",
-            "engine.schema.json",
-            "rejected.schema.json",
-        ] {
+        for name in ["session.schema.json", "user.schema.json", "engine.schema.json", "rejected.schema.json"] {
             let schema = schema(name);
             let properties = schema["properties"].as_object().unwrap().len();
             assert_eq!(schema["required"].as_array().unwrap().len(), properties, "{name}");
@@ -160,26 +146,15 @@ mod tests {
             assert!(files.contains(file), "{name}: {file}");
         }
         for (name, operation) in document["operations"].as_object().unwrap() {
-            let channel = operation["channel"]["$ref"]
-                .as_str()
-                .unwrap()
-                .strip_prefix("#/channels/")
-                .unwrap();
+            let channel = operation["channel"]["$ref"].as_str().unwrap().strip_prefix("#/channels/").unwrap();
             let channel = &document["channels"][channel];
             for message in channel["messages"].as_object().unwrap().values() {
-                let message = message["$ref"]
-                    .as_str()
-                    .unwrap()
-                    .strip_prefix("#/components/messages/")
-                    .unwrap();
+                let message = message["$ref"].as_str().unwrap().strip_prefix("#/components/messages/").unwrap();
                 assert!(messages.contains_key(message), "{name}: {message}");
             }
             let address = channel["address"].as_str().unwrap();
             for parameter in channel["parameters"].as_object().unwrap().keys() {
-                assert!(
-                    address.contains(&format!("{{{parameter}}}")),
-                    "{name}: {parameter}"
-                );
+                assert!(address.contains(&format!("{{{parameter}}}")), "{name}: {parameter}");
             }
         }
     }

@@ -73,11 +73,7 @@ pub fn token(what: &'static str, plain: &str) -> Result<String, NameError> {
 /// # Errors
 /// A [`NameError`] if a name is empty or too long.
 pub fn signal(tenant: &str, user: &str, session: &str) -> Result<String, NameError> {
-    let (tenant, user, session) = (
-        token("tenant", tenant)?,
-        token("user", user)?,
-        token("session", session)?,
-    );
+    let (tenant, user, session) = (token("tenant", tenant)?, token("user", user)?, token("session", session)?);
     Ok(format!("{SIGNAL}.{}", session_key(&tenant, &user, &session)))
 }
 
@@ -214,9 +210,7 @@ impl<'a> LogSubject<'a> {
         };
         match rest.split_once('.') {
             Some(("signal", names)) => Self::signal(partition, names, partitions),
-            Some(("batch", _)) => {
-                Self::Refused(partition, "this version takes no gateway batches".to_owned())
-            }
+            Some(("batch", _)) => Self::Refused(partition, "this version takes no gateway batches".to_owned()),
             Some(_) | None => Self::Other(Route::Partition(partition)),
         }
     }
@@ -228,10 +222,7 @@ impl<'a> LogSubject<'a> {
                 if own == partition {
                     Self::Signal(partition, address)
                 } else {
-                    Self::Refused(
-                        partition,
-                        format!("the user's partition is {own}, the subject says {partition}"),
-                    )
+                    Self::Refused(partition, format!("the user's partition is {own}, the subject says {partition}"))
                 }
             }
             Err(why) => Self::Refused(partition, why),
@@ -248,20 +239,13 @@ fn decimal(text: &str) -> Option<u16> {
 /// The address in `<tenant>.<user>.<session>`, or why it is none.
 fn address(names: &str) -> Result<Address<'_>, String> {
     let mut parts = names.split('.');
-    let (Some(tenant), Some(user), Some(session), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(tenant), Some(user), Some(session), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         let count = names.split('.').count();
-        return Err(format!(
-            "{count} names follow `signal`, tenant, user and session have to"
-        ));
+        return Err(format!("{count} names follow `signal`, tenant, user and session have to"));
     };
     let token = |what, name| Token::parse(name).map_err(|source| NameError { what, source }.to_string());
-    Ok(Address {
-        tenant: token("tenant", tenant)?,
-        user: token("user", user)?,
-        session: token("session", session)?,
-    })
+    Ok(Address { tenant: token("tenant", tenant)?, user: token("user", user)?, session: token("session", session)? })
 }
 
 /// What the subject of a message in PRESENCE_EVENTS says, in its told form.
@@ -295,9 +279,7 @@ impl<'a> EventSubject<'a> {
     /// ```
     #[must_use]
     pub fn parse(subject: &'a str) -> Self {
-        let told = subject
-            .strip_prefix(Form::Told.prefix())
-            .and_then(|rest| rest.strip_prefix('.'));
+        let told = subject.strip_prefix(Form::Told.prefix()).and_then(|rest| rest.strip_prefix('.'));
         let Some((kind, rest)) = told.and_then(|rest| rest.split_once('.')) else {
             return Self::Other;
         };
@@ -335,27 +317,17 @@ mod tests {
     fn a_signal_is_taken_in_the_partition_of_its_user_only() {
         let own = partition_of("acme", "carol=40x", 64);
         let subject = log_signal(own, "acme", "carol=40x", "tab");
-        let LogSubject::Signal(partition, address) = LogSubject::parse(&subject, 64) else {
-            panic!("{subject}")
-        };
-        assert_eq!(
-            (partition, address.user.as_str(), address.session.as_str()),
-            (own, "carol=40x", "tab")
-        );
+        let LogSubject::Signal(partition, address) = LogSubject::parse(&subject, 64) else { panic!("{subject}") };
+        assert_eq!((partition, address.user.as_str(), address.session.as_str()), (own, "carol=40x", "tab"));
 
         let other = (own + 1) % 64;
         let why = refused(&log_signal(other, "acme", "carol=40x", "tab"));
-        assert_eq!(
-            why,
-            format!("the user's partition is {own}, the subject says {other}")
-        );
+        assert_eq!(why, format!("the user's partition is {own}, the subject says {other}"));
     }
 
     #[test]
     fn bad_names_are_refused_with_the_name_and_the_place() {
-        assert!(
-            refused("presence.v1.log.3.signal.acme.al=61ice.tab").starts_with("user: the escape at byte 2")
-        );
+        assert!(refused("presence.v1.log.3.signal.acme.al=61ice.tab").starts_with("user: the escape at byte 2"));
         assert!(refused("presence.v1.log.3.signal.a@b.alice.tab").starts_with("tenant: the byte at 1"));
         assert_eq!(
             refused("presence.v1.log.3.signal.acme.alice"),
@@ -365,10 +337,7 @@ mod tests {
             refused("presence.v1.log.3.signal.acme.alice.tab.more"),
             "4 names follow `signal`, tenant, user and session have to"
         );
-        assert_eq!(
-            refused("presence.v1.log.3.batch.acme.gw1"),
-            "this version takes no gateway batches"
-        );
+        assert_eq!(refused("presence.v1.log.3.batch.acme.gw1"), "this version takes no gateway batches");
     }
 
     #[test]
@@ -377,10 +346,7 @@ mod tests {
         assert_eq!(parse(TICK), LogSubject::Tick);
         assert_eq!(parse(POLICY), LogSubject::Policy);
         assert_eq!(parse("presence.v1.log.all.news"), LogSubject::Other(Route::All));
-        assert_eq!(
-            parse("presence.v1.log.63.news.x"),
-            LogSubject::Other(Route::Partition(63))
-        );
+        assert_eq!(parse("presence.v1.log.63.news.x"), LogSubject::Other(Route::Partition(63)));
         for nobody in [
             "presence.v1.log.64.signal.acme.alice.tab",
             "presence.v1.log.03.signal.acme.alice.tab",
@@ -401,50 +367,17 @@ mod tests {
     #[test]
     fn what_is_committed_is_told_under_the_stored_subject() {
         let key = session_key("acme", "carol=40x", "tab");
-        assert_eq!(
-            session(Form::Commit, &key),
-            "presence.commit.v1.session.acme.carol=40x.tab"
-        );
-        assert_eq!(
-            session(Form::Told, &key),
-            "presence.v1.session.acme.carol=40x.tab"
-        );
-        assert_eq!(
-            EventSubject::parse(&session(Form::Told, &key)),
-            EventSubject::Session(&key)
-        );
-        assert_eq!(
-            EventSubject::parse(&gone_session(Form::Told, &key)),
-            EventSubject::GoneSession(&key)
-        );
-        assert_eq!(
-            EventSubject::parse(&user(Form::Told, "a.b")),
-            EventSubject::User("a.b")
-        );
-        assert_eq!(
-            EventSubject::parse(&gone_user(Form::Told, "a.b")),
-            EventSubject::GoneUser("a.b")
-        );
-        assert_eq!(
-            EventSubject::parse(&engine(Form::Told, 7)),
-            EventSubject::Engine(7)
-        );
-        assert_eq!(
-            EventSubject::parse(&rejected(Form::Told, 7)),
-            EventSubject::Rejected(7)
-        );
-        assert_eq!(
-            EventSubject::parse(&progress(Form::Told, 7)),
-            EventSubject::Progress(7)
-        );
-        assert_eq!(
-            EventSubject::parse(&session(Form::Commit, &key)),
-            EventSubject::Other
-        );
-        assert_eq!(
-            EventSubject::parse("presence.v1.session.acme.alice"),
-            EventSubject::Other
-        );
+        assert_eq!(session(Form::Commit, &key), "presence.commit.v1.session.acme.carol=40x.tab");
+        assert_eq!(session(Form::Told, &key), "presence.v1.session.acme.carol=40x.tab");
+        assert_eq!(EventSubject::parse(&session(Form::Told, &key)), EventSubject::Session(&key));
+        assert_eq!(EventSubject::parse(&gone_session(Form::Told, &key)), EventSubject::GoneSession(&key));
+        assert_eq!(EventSubject::parse(&user(Form::Told, "a.b")), EventSubject::User("a.b"));
+        assert_eq!(EventSubject::parse(&gone_user(Form::Told, "a.b")), EventSubject::GoneUser("a.b"));
+        assert_eq!(EventSubject::parse(&engine(Form::Told, 7)), EventSubject::Engine(7));
+        assert_eq!(EventSubject::parse(&rejected(Form::Told, 7)), EventSubject::Rejected(7));
+        assert_eq!(EventSubject::parse(&progress(Form::Told, 7)), EventSubject::Progress(7));
+        assert_eq!(EventSubject::parse(&session(Form::Commit, &key)), EventSubject::Other);
+        assert_eq!(EventSubject::parse("presence.v1.session.acme.alice"), EventSubject::Other);
         assert_eq!(EventSubject::parse("presence.v1.engine.7.8"), EventSubject::Other);
     }
 

@@ -18,10 +18,7 @@ impl Tick {
     /// After so many failed ones.
     #[must_use]
     pub fn new(failed: u32) -> Self {
-        Self {
-            v: CONTRACT_VERSION,
-            failed,
-        }
+        Self { v: CONTRACT_VERSION, failed }
     }
 
     /// The payload: JSON.
@@ -52,14 +49,9 @@ mod tests {
     fn an_unreadable_tick_asks_for_no_mercy() {
         assert_eq!(Tick::failed(&Tick::new(7).to_json()), 7);
         assert_eq!(Tick::failed(br#"{"v":1,"failed":3,"from":"elsewhere"}"#), 3);
-        for payload in [
-            &b""[..],
-            b"{}",
-            br#"{"v":1}"#,
-            br#"{"v":1,"failed":-1}"#,
-            b"\xff",
-            br#"{"v":1,"failed":4294967296}"#,
-        ] {
+        for payload in
+            [&b""[..], b"{}", br#"{"v":1}"#, br#"{"v":1,"failed":-1}"#, b"\xff", br#"{"v":1,"failed":4294967296}"#]
+        {
             assert_eq!(Tick::failed(payload), 0, "{payload:?}");
         }
     }

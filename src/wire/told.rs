@@ -286,12 +286,7 @@ impl<'a> User<'a> {
             user: plain(&of.user),
             from: of.from,
             to: of.to,
-            sessions: Sessions {
-                active,
-                idle,
-                away,
-                stale,
-            },
+            sessions: Sessions { active, idle, away, stale },
             intent: of.intent,
             intent_until_ms: of.intent_until_ms,
             ready: Vec::new(),

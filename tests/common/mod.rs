@@ -59,7 +59,10 @@ impl TestServer {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let child = Self::spawn(&dir, "-1");
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", || async { std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in) }).await;
+        let port = eventually("the server tells its port", || async {
+            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
+        })
+        .await;
         let server = Self { dir, port, child };
         server.answers().await;
         server

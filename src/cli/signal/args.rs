@@ -6,8 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::CliError;
 use crate::model::signal::{
-    CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX,
-    ROOMS_MAX,
+    CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX, ROOMS_MAX,
 };
 use crate::model::{Claim, Intent, Kind, Signal, Visibility};
 use crate::wire::subject::token;
@@ -35,20 +34,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, group = "kinds", value_parser = named::<Kind>(), value_name = "KIND", help_heading = "What it says")]
     kind: Option<Kind>,
     /// The session ends: the same as --kind leave
-    #[arg(
-        long,
-        group = "kinds",
-        conflicts_with = "every",
-        help_heading = "What it says"
-    )]
+    #[arg(long, group = "kinds", conflicts_with = "every", help_heading = "What it says")]
     leave: bool,
     /// The connection closed: the same as --kind disconnect
-    #[arg(
-        long,
-        group = "kinds",
-        conflicts_with = "every",
-        help_heading = "What it says"
-    )]
+    #[arg(long, group = "kinds", conflicts_with = "every", help_heading = "What it says")]
     disconnect: bool,
     /// Facts and intent only, no life sign: the same as --kind update
     #[arg(long, group = "kinds", help_heading = "What it says")]
@@ -72,12 +61,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, requires = "intent", value_parser = millis, value_name = "DURATION", help_heading = "What it says")]
     intent_for: Option<u64>,
     /// What the session could do now; several by commas or by repeating it, none by ''
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NAME",
-        help_heading = "What it says"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", help_heading = "What it says")]
     can: Option<Vec<String>>,
     /// Where the session is, as plain text; several by repeating it, none by ''
     #[arg(long, value_name = "ROOM", help_heading = "What it says")]
@@ -107,11 +91,7 @@ impl Args {
             seq: None,
             intent: self.intent,
             intent_for_ms: self.intent_for,
-            can: self
-                .can
-                .as_deref()
-                .map(|names| limited("--can", given(names), CAPABILITIES_MAX))
-                .transpose()?,
+            can: self.can.as_deref().map(|names| limited("--can", given(names), CAPABILITIES_MAX)).transpose()?,
             rooms: self.rooms()?,
             profile: self.profile.as_deref().map(Into::into),
             meta: self.meta.as_deref().map(Into::into),
@@ -142,9 +122,7 @@ impl Args {
 
     fn rooms(&self) -> Result<Option<Box<[Box<str>]>>, CliError> {
         let Some(rooms) = &self.room else { return Ok(None) };
-        let tokens: Vec<_> = given(rooms)
-            .map(|room| token("room", room))
-            .collect::<Result<_, _>>()?;
+        let tokens: Vec<_> = given(rooms).map(|room| token("room", room)).collect::<Result<_, _>>()?;
         limited("--room", tokens.iter().map(String::as_str), ROOMS_MAX).map(Some)
     }
 }
@@ -154,17 +132,10 @@ fn given(names: &[String]) -> impl Iterator<Item = &str> {
     names.iter().map(String::as_str).filter(|name| !name.is_empty())
 }
 
-fn limited<'a>(
-    option: &str,
-    names: impl Iterator<Item = &'a str>,
-    max: usize,
-) -> Result<Box<[Box<str>]>, CliError> {
+fn limited<'a>(option: &str, names: impl Iterator<Item = &'a str>, max: usize) -> Result<Box<[Box<str>]>, CliError> {
     let names: Box<[Box<str>]> = names.map(Into::into).collect();
     if names.len() > max {
-        return Err(CliError::Usage(format!(
-            "{option} has {} names, the limit is {max}",
-            names.len()
-        )));
+        return Err(CliError::Usage(format!("{option} has {} names, the limit is {max}", names.len())));
     }
     Ok(names)
 }
@@ -177,11 +148,7 @@ fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
 fn interval(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     let least = Duration::from_millis(10);
-    if duration >= least {
-        Ok(duration)
-    } else {
-        Err("the shortest interval is 10ms".to_owned())
-    }
+    if duration >= least { Ok(duration) } else { Err("the shortest interval is 10ms".to_owned()) }
 }
 
 fn millis(text: &str) -> Result<u64, String> {
@@ -206,20 +173,14 @@ fn meta(text: &str) -> Result<String, String> {
         serde_json::from_str(text).map_err(|error| format!("it has to be a JSON object: {error}"))?;
     let compact = serde_json::Value::Object(object).to_string();
     if compact.len() > META_BYTES_MAX {
-        return Err(format!(
-            "it has {} bytes, the limit is {META_BYTES_MAX}",
-            compact.len()
-        ));
+        return Err(format!("it has {} bytes, the limit is {META_BYTES_MAX}", compact.len()));
     }
     Ok(compact)
 }
 
 fn conn(text: &str) -> Result<String, String> {
     if text.len() > CONN_BYTES_MAX {
-        return Err(format!(
-            "it has {} bytes, the limit is {CONN_BYTES_MAX}",
-            text.len()
-        ));
+        return Err(format!("it has {} bytes, the limit is {CONN_BYTES_MAX}", text.len()));
     }
     Ok(text.to_owned())
 }

@@ -26,11 +26,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let mut session = Session {
         output: global.output,
         // Who may publish need not be allowed to ask what streams there are.
-        partition: topology::partitions(&nats)
-            .await
-            .ok()
-            .flatten()
-            .map(|count| partition_of(&tenant, &user, count)),
+        partition: topology::partitions(&nats).await.ok().flatten().map(|count| partition_of(&tenant, &user, count)),
         nats,
         subject,
         epoch: millis_now(),
@@ -58,26 +54,13 @@ impl Session {
     /// Publishes `signal` with the next seq, and tells where the log holds it.
     async fn say(&mut self, signal: &Signal) -> Result<(), CliError> {
         self.seq += 1;
-        let signal = Signal {
-            epoch: Some(self.epoch),
-            seq: Some(self.seq),
-            ..signal.clone()
-        };
+        let signal = Signal { epoch: Some(self.epoch), seq: Some(self.seq), ..signal.clone() };
         let entry = self.publish(&signal).await?;
-        let Self {
-            subject,
-            partition,
-            epoch,
-            seq,
-            ..
-        } = self;
+        let Self { subject, partition, epoch, seq, .. } = self;
         match self.output {
             Output::Text => {
-                let partition =
-                    partition.map_or_else(String::new, |partition| format!(" of partition {partition}"));
-                output::line(&format!(
-                    "{subject}  entry {entry}{partition}  epoch {epoch}  seq {seq}"
-                ))?;
+                let partition = partition.map_or_else(String::new, |partition| format!(" of partition {partition}"));
+                output::line(&format!("{subject}  entry {entry}{partition}  epoch {epoch}  seq {seq}"))?;
             }
             Output::Json => output::json(&json!({
                 "subject": subject, "entry": entry, "partition": partition, "epoch": epoch, "seq": seq,
@@ -108,11 +91,7 @@ impl Session {
             }
         }
         if args.leave_at_end {
-            self.say(&Signal {
-                kind: Kind::Leave,
-                ..Signal::default()
-            })
-            .await?;
+            self.say(&Signal { kind: Kind::Leave, ..Signal::default() }).await?;
         }
         Ok(())
     }
@@ -121,11 +100,7 @@ impl Session {
     async fn publish(&self, signal: &Signal) -> Result<u64, CliError> {
         let payload = encode(signal, Encoding::Json);
         let stored = async {
-            let acknowledged = self
-                .nats
-                .jetstream
-                .publish(self.subject.clone(), payload.into())
-                .await?;
+            let acknowledged = self.nats.jetstream.publish(self.subject.clone(), payload.into()).await?;
             acknowledged.await
         };
         let error = match stored.await {
@@ -154,8 +129,6 @@ impl Session {
 
 /// This machine's clock: only the order of this session's own starts depends on it.
 fn millis_now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

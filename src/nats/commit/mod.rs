@@ -176,15 +176,7 @@ impl CommitLane {
     #[must_use]
     pub fn new(nats: &Nats, owner: Owner, log_created: &str, fold_version: u32) -> Self {
         let (nats, log_created) = (nats.clone(), log_created.to_owned());
-        Self {
-            nats,
-            owner,
-            log_created,
-            fold_version,
-            commits: 0,
-            held: BTreeMap::new(),
-            open: false,
-        }
+        Self { nats, owner, log_created, fold_version, commits: 0, held: BTreeMap::new(), open: false }
     }
 
     /// Our epoch of a partition; `None` if we don't have its fence.
@@ -203,24 +195,14 @@ impl CommitLane {
     /// # Panics
     /// If there are no partitions, more than a batch takes, or one comes twice.
     pub async fn take_fences(&mut self, partitions: &[u16]) -> Result<Vec<Fence>, CommitError> {
-        assert!(
-            !self.open,
-            "a commit was dropped in this lane, its outcome is not known"
-        );
+        assert!(!self.open, "a commit was dropped in this lane, its outcome is not known");
         self.open = true;
         let fences = loop {
             let found = self.read_all(partitions).await?;
             let commit = self.next_commit();
-            let fences: Vec<_> = partitions
-                .iter()
-                .zip(&found)
-                .map(|(p, found)| fence(*p, found.as_ref()))
-                .collect();
-            let (parts, progress) = fences
-                .iter()
-                .zip(found)
-                .map(|(fence, found)| self.taking(fence, found, &commit))
-                .unzip();
+            let fences: Vec<_> = partitions.iter().zip(&found).map(|(p, found)| fence(*p, found.as_ref())).collect();
+            let (parts, progress) =
+                fences.iter().zip(found).map(|(fence, found)| self.taking(fence, found, &commit)).unzip();
             match self.drive(&commit, Vec::new(), parts, progress).await {
                 Ok(()) => break fences,
                 Err(CommitError::Refused { code, description }) => {
@@ -230,11 +212,7 @@ impl CommitLane {
             }
         };
         self.open = false;
-        info!(
-            owner = self.owner.as_str(),
-            partitions = partitions.len(),
-            "took the fences"
-        );
+        info!(owner = self.owner.as_str(), partitions = partitions.len(), "took the fences");
         Ok(fences)
     }
 
@@ -247,28 +225,15 @@ impl CommitLane {
     /// If the batch has no progress or more messages than [`BATCH_MESSAGES_MAX`], if a partition's fence was not taken,
     /// and if an earlier commit was dropped or failed.
     pub async fn commit(&mut self, batch: Batch) -> Result<(), CommitError> {
-        assert!(
-            !self.open,
-            "a commit failed or was dropped in this lane, its outcome is not known"
-        );
-        assert!(
-            batch.messages.len() + batch.progress.len() <= BATCH_MESSAGES_MAX,
-            "a batch is within its limit"
-        );
+        assert!(!self.open, "a commit failed or was dropped in this lane, its outcome is not known");
+        assert!(batch.messages.len() + batch.progress.len() <= BATCH_MESSAGES_MAX, "a batch is within its limit");
         self.open = true;
         let commit = self.next_commit();
         let mut parts = Vec::with_capacity(batch.progress.len());
         let mut progress = Vec::with_capacity(batch.progress.len());
         for (partition, position) in batch.progress {
-            let held = self
-                .held
-                .get(&partition)
-                .expect("only partitions whose fence we have are committed");
-            parts.push(Part {
-                partition,
-                epoch: held.epoch,
-                expected: Some(held.known.clone()),
-            });
+            let held = self.held.get(&partition).expect("only partitions whose fence we have are committed");
+            parts.push(Part { partition, epoch: held.epoch, expected: Some(held.known.clone()) });
             progress.push(self.progress(held.epoch, &commit, position));
         }
         self.drive(&commit, batch.messages, parts, progress).await?;
@@ -296,22 +261,9 @@ impl CommitLane {
                     Outcome::Waited
                 }
                 Step::Done(known) => {
-                    debug!(
-                        commit,
-                        attempts = protocol.attempts(),
-                        messages = outbound.count(),
-                        "committed"
-                    );
+                    debug!(commit, attempts = protocol.attempts(), messages = outbound.count(), "committed");
                     let held = parts.iter().zip(known);
-                    self.held.extend(held.map(|(part, known)| {
-                        (
-                            part.partition,
-                            Held {
-                                epoch: part.epoch,
-                                known,
-                            },
-                        )
-                    }));
+                    self.held.extend(held.map(|(part, known)| (part.partition, Held { epoch: part.epoch, known })));
                     return Ok(());
                 }
                 Step::Lost(loss) => return Err(loss.into()),
@@ -326,10 +278,7 @@ impl CommitLane {
 
     async fn read_all(&self, partitions: &[u16]) -> Result<Vec<Option<StoredProgress>>, CommitError> {
         // Collected first: a stream over the borrowing iterator would keep this future from being `Send`.
-        let reads: Vec<_> = partitions
-            .iter()
-            .map(|partition| read_until_answered(&self.nats, *partition))
-            .collect();
+        let reads: Vec<_> = partitions.iter().map(|partition| read_until_answered(&self.nats, *partition)).collect();
         let mut found = Vec::with_capacity(partitions.len());
         let mut reads = stream::iter(reads).buffered(READS_AT_ONCE);
         while let Some(progress) = reads.next().await {
@@ -346,36 +295,18 @@ impl CommitLane {
     /// What takes a fence: the progress that was found, with us as its owner.
     fn taking(&self, fence: &Fence, found: Option<StoredProgress>, commit: &str) -> (Part, Progress) {
         let epoch = fence.epoch;
-        let expected = found.as_ref().map(|found| Known {
-            seq: found.seq,
-            commit: found.progress.commit.as_str().into(),
-        });
+        let expected =
+            found.as_ref().map(|found| Known { seq: found.seq, commit: found.progress.commit.as_str().into() });
         let progress = match found {
-            Some(found) => Progress {
-                owner: self.owner.as_str().to_owned(),
-                epoch,
-                commit: commit.to_owned(),
-                ..found.progress
-            },
+            Some(found) => {
+                Progress { owner: self.owner.as_str().to_owned(), epoch, commit: commit.to_owned(), ..found.progress }
+            }
             None => {
-                let start = Position {
-                    input_seq: 0,
-                    input_ts: 0,
-                    k: 0,
-                    policy_hash: String::new(),
-                    generation: 0,
-                };
+                let start = Position { input_seq: 0, input_ts: 0, k: 0, policy_hash: String::new(), generation: 0 };
                 self.progress(epoch, commit, start)
             }
         };
-        (
-            Part {
-                partition: fence.partition,
-                epoch,
-                expected,
-            },
-            progress,
-        )
+        (Part { partition: fence.partition, epoch, expected }, progress)
     }
 
     fn progress(&self, epoch: u64, commit: &str, position: Position) -> Progress {
@@ -397,11 +328,7 @@ impl CommitLane {
 
 fn fence(partition: u16, found: Option<&StoredProgress>) -> Fence {
     let epoch = found.map_or(0, |found| found.progress.epoch) + 1;
-    Fence {
-        partition,
-        epoch,
-        found: found.map(|found| found.progress.clone()),
-    }
+    Fence { partition, epoch, found: found.map(|found| found.progress.clone()) }
 }
 
 /// Reads a progress, over and over until somebody answers.
@@ -438,12 +365,7 @@ async fn read_found(nats: &Nats, partition: u16) -> Outcome {
         // Nothing that we have written, so whoever wrote it owns the partition, whatever that means to him.
         Err(ReadError::Unreadable(cause)) => {
             let owner = format!("somebody who writes no progress ({cause})").into();
-            Outcome::Progress(Some(Found {
-                seq: 0,
-                commit: "".into(),
-                owner,
-                epoch: u64::MAX,
-            }))
+            Outcome::Progress(Some(Found { seq: 0, commit: "".into(), owner, epoch: u64::MAX }))
         }
     }
 }
@@ -452,10 +374,7 @@ fn tell(commit: &str, outcome: &Outcome) {
     match outcome {
         Outcome::Unknown => warn!(commit, "the outcome of a commit is unknown, reading the progress"),
         Outcome::Refused { code, description } => {
-            warn!(
-                commit,
-                code, description, "a commit was refused, reading the progress"
-            );
+            warn!(commit, code, description, "a commit was refused, reading the progress");
         }
         Outcome::Acked { .. } | Outcome::Progress(_) | Outcome::ReadFailed | Outcome::Waited => {}
     }
@@ -464,30 +383,11 @@ fn tell(commit: &str, outcome: &Outcome) {
 impl From<Loss> for CommitError {
     fn from(loss: Loss) -> Self {
         match loss {
-            Loss::TakenOver {
-                partition,
-                owner,
-                epoch,
-            } => Self::FenceLost {
-                partition,
-                owner: owner.into(),
-                epoch,
-            },
+            Loss::TakenOver { partition, owner, epoch } => Self::FenceLost { partition, owner: owner.into(), epoch },
             Loss::Vanished { partition } => Self::ProgressVanished { partition },
-            Loss::Rewound {
-                partition,
-                found,
-                expected,
-            } => Self::ProgressRewound {
-                partition,
-                found,
-                expected,
-            },
+            Loss::Rewound { partition, found, expected } => Self::ProgressRewound { partition, found, expected },
         }
     }
 }
 
-const _: () = assert!(
-    names::PARTITIONS_MAX as usize <= BATCH_MESSAGES_MAX,
-    "all fences are taken in one batch"
-);
+const _: () = assert!(names::PARTITIONS_MAX as usize <= BATCH_MESSAGES_MAX, "all fences are taken in one batch");

@@ -32,27 +32,14 @@ struct Message {
 
 impl<'a> Outbound<'a> {
     /// Events first, then the progress of each part.
-    pub(super) fn new(
-        nats: &'a Nats,
-        events: Vec<OutMessage>,
-        parts: &[Part],
-        progress: &[Progress],
-    ) -> Self {
+    pub(super) fn new(nats: &'a Nats, events: Vec<OutMessage>, parts: &[Part], progress: &[Progress]) -> Self {
         let epochs: HashMap<_, _> = parts.iter().map(|part| (part.partition, part.epoch)).collect();
         let events = events.into_iter().map(|event| {
-            let epoch = epochs
-                .get(&event.partition)
-                .expect("every partition of a batch has its progress in it");
+            let epoch = epochs.get(&event.partition).expect("every partition of a batch has its progress in it");
             event_message(event, *epoch)
         });
-        let progress = parts
-            .iter()
-            .zip(progress)
-            .map(|(part, progress)| progress_message(part, progress));
-        Self {
-            nats,
-            messages: events.chain(progress).collect(),
-        }
+        let progress = parts.iter().zip(progress).map(|(part, progress)| progress_message(part, progress));
+        Self { nats, messages: events.chain(progress).collect() }
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -66,16 +53,9 @@ impl<'a> Outbound<'a> {
         for (i, message) in others.iter().enumerate() {
             let headers = message.headers(batch_id, i + 1);
             let (subject, payload) = (message.subject.clone(), message.payload.clone());
-            if let Err(error) = self
-                .nats
-                .client
-                .publish_with_headers(subject, headers, payload)
-                .await
-            {
+            if let Err(error) = self.nats.client.publish_with_headers(subject, headers, payload).await {
                 return match error.kind() {
-                    PublishErrorKind::MaxPayloadExceeded | PublishErrorKind::InvalidSubject => {
-                        unsendable(&error)
-                    }
+                    PublishErrorKind::MaxPayloadExceeded | PublishErrorKind::InvalidSubject => unsendable(&error),
                     PublishErrorKind::Send => Outcome::Unknown,
                 };
             }
@@ -111,12 +91,7 @@ impl Message {
 }
 
 fn event_message(event: OutMessage, epoch: u64) -> Message {
-    let OutMessage {
-        partition: _,
-        subject,
-        mut headers,
-        payload,
-    } = event;
+    let OutMessage { partition: _, subject, mut headers, payload } = event;
     for (_, value) in &mut headers {
         // A header ends at a line break; what would come after it is not worth a crash.
         if value.contains(['\r', '\n']) {
@@ -124,11 +99,7 @@ fn event_message(event: OutMessage, epoch: u64) -> Message {
         }
     }
     headers.push(("Presence-Epoch", epoch.to_string()));
-    Message {
-        subject: committed(&subject),
-        headers,
-        payload,
-    }
+    Message { subject: committed(&subject), headers, payload }
 }
 
 fn progress_message(part: &Part, progress: &Progress) -> Message {
@@ -140,27 +111,18 @@ fn progress_message(part: &Part, progress: &Progress) -> Message {
         ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
     ];
     let payload = serde_json::to_vec(progress).expect("a progress is made of texts and numbers");
-    Message {
-        subject: committed(&names::progress(part.partition)),
-        headers,
-        payload: payload.into(),
-    }
+    Message { subject: committed(&names::progress(part.partition)), headers, payload: payload.into() }
 }
 
 /// Where a message is published that is to be told as `told`.
 fn committed(told: &str) -> Subject {
-    let rest = told
-        .strip_prefix(names::TOLD_PREFIX)
-        .expect("events are told under presence.v1");
+    let rest = told.strip_prefix(names::TOLD_PREFIX).expect("events are told under presence.v1");
     format!("{}{rest}", names::COMMIT_PREFIX).into()
 }
 
 /// Our own client does not send it: the same as a refusal for good. 10054 is "message size exceeds maximum allowed".
 fn unsendable(error: &dyn std::fmt::Display) -> Outcome {
-    Outcome::Refused {
-        code: 10_054,
-        description: error.to_string(),
-    }
+    Outcome::Refused { code: 10_054, description: error.to_string() }
 }
 
 #[derive(Deserialize)]
@@ -183,17 +145,10 @@ struct AnswerError {
 
 fn outcome(answer: &[u8]) -> Outcome {
     match serde_json::from_slice(answer) {
-        Ok(Answer {
-            error: Some(error), ..
-        }) => Outcome::Refused {
-            code: error.err_code,
-            description: error.description,
-        },
-        Ok(Answer {
-            error: None,
-            seq,
-            count,
-        }) => Outcome::Acked { last_seq: seq, count },
+        Ok(Answer { error: Some(error), .. }) => {
+            Outcome::Refused { code: error.err_code, description: error.description }
+        }
+        Ok(Answer { error: None, seq, count }) => Outcome::Acked { last_seq: seq, count },
         Err(_) => Outcome::Unknown,
     }
 }
@@ -224,20 +179,10 @@ pub enum ReadError {
 /// [`ReadError`].
 pub async fn read_progress(nats: &Nats, partition: u16) -> Result<Option<StoredProgress>, ReadError> {
     let unanswered = |error: &dyn std::fmt::Display| ReadError::Unanswered(error.to_string());
-    let stream = nats
-        .jetstream
-        .get_stream_no_info(names::EVENTS)
-        .await
-        .map_err(|error| unanswered(&error))?;
-    match stream
-        .get_last_raw_message_by_subject(&names::progress(partition))
-        .await
-    {
+    let stream = nats.jetstream.get_stream_no_info(names::EVENTS).await.map_err(|error| unanswered(&error))?;
+    match stream.get_last_raw_message_by_subject(&names::progress(partition)).await {
         Ok(message) => match serde_json::from_slice(&message.payload) {
-            Ok(progress) => Ok(Some(StoredProgress {
-                seq: message.sequence,
-                progress,
-            })),
+            Ok(progress) => Ok(Some(StoredProgress { seq: message.sequence, progress })),
             Err(error) => Err(ReadError::Unreadable(error.to_string())),
         },
         Err(error) => match error.kind() {

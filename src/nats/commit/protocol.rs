@@ -221,18 +221,11 @@ impl CommitProtocol {
     /// If there is no part, or a partition comes twice.
     #[must_use]
     pub fn start(owner: &str, commit: &str, parts: Vec<Part>, count: u64) -> (Self, Step) {
-        assert!(
-            !parts.is_empty() && count >= parts.len() as u64,
-            "a batch ends with the progress of its partitions"
-        );
+        assert!(!parts.is_empty() && count >= parts.len() as u64, "a batch ends with the progress of its partitions");
         let mut partitions: Vec<_> = parts.iter().map(|part| part.partition).collect();
         partitions.sort_unstable();
         partitions.dedup();
-        assert_eq!(
-            partitions.len(),
-            parts.len(),
-            "a partition's progress is in a batch once"
-        );
+        assert_eq!(partitions.len(), parts.len(), "a partition's progress is in a batch once");
         let mut protocol = Self {
             owner: owner.into(),
             commit: commit.into(),
@@ -270,15 +263,10 @@ impl CommitProtocol {
 
     fn published(&mut self, outcome: Outcome) -> Step {
         match outcome {
-            Outcome::Acked { last_seq, count } if count == self.count => {
-                self.done(self.parts.len() - 1, last_seq)
-            }
+            Outcome::Acked { last_seq, count } if count == self.count => self.done(self.parts.len() - 1, last_seq),
             // An acknowledgement of something else tells nothing.
             Outcome::Acked { .. } | Outcome::Unknown => self.ask(0, Doubt::Landed),
-            Outcome::Refused {
-                code: WRONG_LAST_SEQUENCE,
-                ..
-            } => self.ask(0, Doubt::Stale),
+            Outcome::Refused { code: WRONG_LAST_SEQUENCE, .. } => self.ask(0, Doubt::Stale),
             Outcome::Refused { code, description } if FATAL.contains(&code) => {
                 self.ask(0, Doubt::Fatal { code, description })
             }
@@ -329,16 +317,12 @@ impl CommitProtocol {
     fn publish(&mut self) -> Step {
         self.attempt += 1;
         self.state = State::Publishing;
-        Step::Publish {
-            batch_id: format!("{}.{}", self.commit, self.attempt),
-        }
+        Step::Publish { batch_id: format!("{}.{}", self.commit, self.attempt) }
     }
 
     fn ask(&mut self, at: usize, doubt: Doubt) -> Step {
         self.state = State::Reading { at, doubt };
-        Step::ReadProgress {
-            partition: self.parts[at].partition,
-        }
+        Step::ReadProgress { partition: self.parts[at].partition }
     }
 
     fn wait(&mut self, reading: Option<(usize, Doubt)>) -> Step {
@@ -351,10 +335,7 @@ impl CommitProtocol {
     /// The batch landed, and the progress of `parts[at]` has the sequence `seq`: a batch has its sequences in one row.
     fn done(&mut self, at: usize, seq: u64) -> Step {
         let first = seq - at as u64;
-        let known = |i| Known {
-            seq: first + i as u64,
-            commit: self.commit.clone(),
-        };
+        let known = |i| Known { seq: first + i as u64, commit: self.commit.clone() };
         Step::Done((0..self.parts.len()).map(known).collect())
     }
 }
@@ -375,17 +356,9 @@ impl Part {
             (Some(expected), Some(found))
                 if found.epoch < self.epoch || (found.epoch == self.epoch && *found.owner == *owner) =>
             {
-                Loss::Rewound {
-                    partition,
-                    found: found.seq,
-                    expected: expected.seq,
-                }
+                Loss::Rewound { partition, found: found.seq, expected: expected.seq }
             }
-            (_, Some(found)) => Loss::TakenOver {
-                partition,
-                owner: found.owner,
-                epoch: found.epoch,
-            },
+            (_, Some(found)) => Loss::TakenOver { partition, owner: found.owner, epoch: found.epoch },
         }
     }
 }

@@ -42,10 +42,7 @@ impl ConnectOptions {
             ))
         })?;
         let context: Context = serde_json::from_str(&text).map_err(|error| {
-            ConnectError::Options(format!(
-                "{} is not a context of the nats tool: {error}",
-                path.display()
-            ))
+            ConnectError::Options(format!("{} is not a context of the nats tool: {error}", path.display()))
         })?;
         self.fill(context, home.as_deref());
         Ok(self)
@@ -54,8 +51,7 @@ impl ConnectOptions {
     fn fill(&mut self, context: Context, home: Option<&Path>) {
         let path = |text: String| given(text).map(|text| expand(&text, home));
         // Who we are is taken as a whole: a password beside another user would be nobody.
-        let anonymous =
-            self.user.is_none() && self.token.is_none() && self.creds.is_none() && self.nkey.is_none();
+        let anonymous = self.user.is_none() && self.token.is_none() && self.creds.is_none() && self.nkey.is_none();
         if anonymous {
             self.user = given(context.user);
             self.password = given(context.password);
@@ -86,9 +82,7 @@ fn file(name: &str, config_home: Option<OsString>, home: Option<&Path>) -> Resul
         .map(PathBuf::from)
         .or_else(|| home.map(|home| home.join(".config")))
         .ok_or_else(|| {
-            ConnectError::Options(
-                "neither XDG_CONFIG_HOME nor HOME is set, so no context can be found; set one".into(),
-            )
+            ConnectError::Options("neither XDG_CONFIG_HOME nor HOME is set, so no context can be found; set one".into())
         })?;
     Ok(base.join("nats").join("context").join(format!("{name}.json")))
 }
@@ -119,11 +113,7 @@ mod tests {
             "HOME" => Some("/home/me".into()),
             _ => None,
         };
-        ConnectOptions {
-            context: Some("ops".into()),
-            ..options
-        }
-        .with_context(env)
+        ConnectOptions { context: Some("ops".into()), ..options }.with_context(env)
     }
 
     const OPS: &str = r#"{"description":"", "url":"nats://ops:4222", "user":"", "creds":"~/ops.creds", "ca":"/etc/ca.pem",
@@ -140,37 +130,18 @@ mod tests {
 
     #[test]
     fn what_is_given_wins_over_the_context() {
-        let given = ConnectOptions {
-            url: Some("nats://here".into()),
-            user: Some("me".into()),
-            ..ConnectOptions::default()
-        };
+        let given =
+            ConnectOptions { url: Some("nats://here".into()), user: Some("me".into()), ..ConnectOptions::default() };
         let options = load(OPS, given).unwrap();
-        assert_eq!(
-            (options.url.as_deref(), options.user.as_deref()),
-            (Some("nats://here"), Some("me"))
-        );
-        assert_eq!(
-            options.creds, None,
-            "credentials of somebody else would be somebody else"
-        );
+        assert_eq!((options.url.as_deref(), options.user.as_deref()), (Some("nats://here"), Some("me")));
+        assert_eq!(options.creds, None, "credentials of somebody else would be somebody else");
     }
 
     #[test]
     fn a_missing_context_is_named_with_its_file() {
-        let options = ConnectOptions {
-            context: Some("nope".into()),
-            ..ConnectOptions::default()
-        };
-        let error = options
-            .with_context(|name| (name == "HOME").then(|| "/nowhere".into()))
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("/nowhere/.config/nats/context/nope.json"),
-            "{error}"
-        );
+        let options = ConnectOptions { context: Some("nope".into()), ..ConnectOptions::default() };
+        let error = options.with_context(|name| (name == "HOME").then(|| "/nowhere".into())).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/.config/nats/context/nope.json"), "{error}");
     }
 
     #[test]

@@ -56,9 +56,7 @@ pub struct ConnectOptions {
 impl std::fmt::Debug for ConnectOptions {
     /// Without secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectOptions")
-            .field("url", &self.shown_url())
-            .finish_non_exhaustive()
+        f.debug_struct("ConnectOptions").field("url", &self.shown_url()).finish_non_exhaustive()
     }
 }
 
@@ -75,9 +73,7 @@ pub struct Nats {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No server answered.
-    #[error(
-        "no NATS server answers at {url} ({cause}): start one with `presence up`, or name another with --server"
-    )]
+    #[error("no NATS server answers at {url} ({cause}): start one with `presence up`, or name another with --server")]
     Unreachable {
         /// What was tried, without passwords.
         url: String,
@@ -156,11 +152,7 @@ impl Nats {
     pub fn check_server(&self) -> Result<(), ConnectError> {
         let info = self.client.server_info();
         check_version(&info.version)?;
-        if info.jetstream {
-            Ok(())
-        } else {
-            Err(ConnectError::NoJetStream { found: info.version })
-        }
+        if info.jetstream { Ok(()) } else { Err(ConnectError::NoJetStream { found: info.version }) }
     }
 
     /// Whether the client is connected, as far as it knows.
@@ -196,10 +188,7 @@ pub fn check_version(found: &str) -> Result<(), ConnectError> {
 impl ConnectOptions {
     fn urls(&self) -> Vec<String> {
         let urls = self.url.as_deref().unwrap_or(URL_DEFAULT);
-        urls.split(',')
-            .map(|url| url.trim().to_owned())
-            .filter(|url| !url.is_empty())
-            .collect()
+        urls.split(',').map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).collect()
     }
 
     /// The URLs without user names and passwords.
@@ -230,10 +219,7 @@ impl ConnectOptions {
     }
 
     /// Who we are: the most particular of what is given.
-    async fn identify(
-        &self,
-        options: async_nats::ConnectOptions,
-    ) -> Result<async_nats::ConnectOptions, ConnectError> {
+    async fn identify(&self, options: async_nats::ConnectOptions) -> Result<async_nats::ConnectOptions, ConnectError> {
         if let Some(path) = &self.creds {
             return options.credentials_file(path).await.map_err(|error| {
                 ConnectError::Options(format!("{} is not a credentials file: {error}", path.display()))
@@ -241,10 +227,7 @@ impl ConnectOptions {
         }
         if let Some(path) = &self.nkey {
             let seed = tokio::fs::read_to_string(path).await.map_err(|error| {
-                ConnectError::Options(format!(
-                    "the nkey seed can't be read from {}: {error}",
-                    path.display()
-                ))
+                ConnectError::Options(format!("the nkey seed can't be read from {}: {error}", path.display()))
             })?;
             return Ok(options.nkey(seed.trim().to_owned()));
         }
@@ -257,26 +240,17 @@ impl ConnectOptions {
         })
     }
 
-    fn encrypt(
-        &self,
-        mut options: async_nats::ConnectOptions,
-    ) -> Result<async_nats::ConnectOptions, ConnectError> {
+    fn encrypt(&self, mut options: async_nats::ConnectOptions) -> Result<async_nats::ConnectOptions, ConnectError> {
         if let Some(ca) = &self.tls_ca {
-            options = options
-                .add_root_certificates(readable(ca, "--tls-ca")?)
-                .require_tls(true);
+            options = options.add_root_certificates(readable(ca, "--tls-ca")?).require_tls(true);
         }
         match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Ok(options
                 .add_client_certificate(readable(cert, "--tls-cert")?, readable(key, "--tls-key")?)
                 .require_tls(true)),
             (None, None) => Ok(options),
-            (Some(_), None) => Err(ConnectError::Options(
-                "--tls-cert needs --tls-key beside it".into(),
-            )),
-            (None, Some(_)) => Err(ConnectError::Options(
-                "--tls-key needs --tls-cert beside it".into(),
-            )),
+            (Some(_), None) => Err(ConnectError::Options("--tls-cert needs --tls-key beside it".into())),
+            (None, Some(_)) => Err(ConnectError::Options("--tls-key needs --tls-cert beside it".into())),
         }
     }
 }
@@ -284,10 +258,7 @@ impl ConnectOptions {
 fn readable(path: &std::path::Path, option: &str) -> Result<PathBuf, ConnectError> {
     match std::fs::File::open(path) {
         Ok(_) => Ok(path.to_owned()),
-        Err(error) => Err(ConnectError::Options(format!(
-            "{option} {} can't be read: {error}",
-            path.display()
-        ))),
+        Err(error) => Err(ConnectError::Options(format!("{option} {} can't be read: {error}", path.display()))),
     }
 }
 
@@ -306,10 +277,7 @@ fn tell(event: &Event) {
         Event::Disconnected => warn!("the connection to NATS is lost, trying to connect again"),
         Event::LameDuckMode => info!("the NATS server is shutting down, it will send us elsewhere"),
         Event::SlowConsumer(sid) => {
-            warn!(
-                subscription = sid,
-                "messages of a subscription are dropped: more than {SUBSCRIPTION_CAPACITY} wait"
-            );
+            warn!(subscription = sid, "messages of a subscription are dropped: more than {SUBSCRIPTION_CAPACITY} wait");
         }
         Event::ServerError(error) => warn!(%error, "the NATS server complains"),
         // One for each failed attempt.
@@ -325,10 +293,7 @@ mod tests {
     #[test]
     fn an_old_server_is_named_with_what_to_do() {
         let error = check_version("2.10.29").unwrap_err().to_string();
-        assert!(
-            error.contains("2.10.29") && error.contains("2.15.1") && error.contains("presence up"),
-            "{error}"
-        );
+        assert!(error.contains("2.10.29") && error.contains("2.15.1") && error.contains("presence up"), "{error}");
         assert!(check_version("2.15.1").is_ok());
         assert!(check_version("2.16.0-dev").is_ok());
     }
@@ -336,10 +301,7 @@ mod tests {
     #[test]
     fn passwords_in_urls_are_never_shown() {
         let url = Some("nats://me:secret@one:4222, two:4222,me:secret@three".to_owned());
-        let options = ConnectOptions {
-            url,
-            ..ConnectOptions::default()
-        };
+        let options = ConnectOptions { url, ..ConnectOptions::default() };
         assert_eq!(options.shown_url(), "nats://one:4222,two:4222,three");
         assert!(!format!("{options:?}").contains("secret"));
     }

@@ -29,10 +29,7 @@ pub(super) enum Verdict {
 
 impl Cursor {
     pub(super) fn new(next_seq: u64) -> Self {
-        Self {
-            next_seq,
-            next_delivery: 1,
-        }
+        Self { next_seq, next_delivery: 1 }
     }
 
     pub(super) fn next_seq(&self) -> u64 {
@@ -54,11 +51,7 @@ impl Cursor {
         }
         let missing = self.next_seq;
         self.next_seq = delivery.stream_seq + 1;
-        if delivery.stream_seq == missing {
-            Verdict::Take
-        } else {
-            Verdict::TakeAfter { missing }
-        }
+        if delivery.stream_seq == missing { Verdict::Take } else { Verdict::TakeAfter { missing } }
     }
 
     /// Whether everything came that the consumer says it has delivered.
@@ -72,12 +65,7 @@ mod tests {
     use super::*;
 
     fn delivery(stream_seq: u64, consumer_seq: u64) -> Delivery {
-        Delivery {
-            stream_seq,
-            consumer_seq,
-            ts_nanos: 0,
-            pending: 0,
-        }
+        Delivery { stream_seq, consumer_seq, ts_nanos: 0, pending: 0 }
     }
 
     #[test]

@@ -62,21 +62,11 @@ impl LogIdentity {
             .await
             .map_err(|error| LogError::Server(error.to_string()))?;
         match info {
-            Info {
-                error: Some(error), ..
-            } if error.err_code == STREAM_NOT_FOUND => Err(LogError::Missing),
-            Info {
-                error: Some(error), ..
-            } => Err(LogError::Server(error.description)),
-            Info {
-                error: None,
-                created,
-                state,
-            } => Ok(Self {
-                created,
-                first_seq: state.first_seq.max(1),
-                last_seq: state.last_seq,
-            }),
+            Info { error: Some(error), .. } if error.err_code == STREAM_NOT_FOUND => Err(LogError::Missing),
+            Info { error: Some(error), .. } => Err(LogError::Server(error.description)),
+            Info { error: None, created, state } => {
+                Ok(Self { created, first_seq: state.first_seq.max(1), last_seq: state.last_seq })
+            }
         }
     }
 }
@@ -112,18 +102,14 @@ struct InfoState {
 /// [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
     let server = |error: &dyn std::fmt::Display| LogError::Server(error.to_string());
-    let stream = nats
-        .jetstream
-        .get_stream_no_info(names::LOG)
-        .await
-        .map_err(|error| server(&error))?;
+    let stream = nats.jetstream.get_stream_no_info(names::LOG).await.map_err(|error| server(&error))?;
     match stream.get_raw_message(seq).await {
         Ok(message) => Ok(u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).ok()),
         Err(error) => match error.kind() {
             RawMessageErrorKind::NoMessageFound => Ok(None),
-            RawMessageErrorKind::InvalidSubject
-            | RawMessageErrorKind::JetStream(_)
-            | RawMessageErrorKind::Other => Err(server(&error)),
+            RawMessageErrorKind::InvalidSubject | RawMessageErrorKind::JetStream(_) | RawMessageErrorKind::Other => {
+                Err(server(&error))
+            }
         },
     }
 }
@@ -171,18 +157,8 @@ impl LogReader {
     #[must_use]
     pub fn start(nats: &Nats, created: &str, partitions: Partitions, next_seq: u64) -> Self {
         let (sender, chunks) = mpsc::channel(reader::CHUNKS_AHEAD);
-        let task = tokio::spawn(reader::run(
-            nats.clone(),
-            created.to_owned(),
-            partitions,
-            next_seq,
-            sender,
-        ));
-        Self {
-            chunks,
-            failed: None,
-            task,
-        }
+        let task = tokio::spawn(reader::run(nats.clone(), created.to_owned(), partitions, next_seq, sender));
+        Self { chunks, failed: None, task }
     }
 
     /// What is there: at least one entry and at most [`CHUNK_MAX`](Self::CHUNK_MAX). Waits for it, for ever if need be.

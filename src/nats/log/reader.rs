@@ -1,4 +1,4 @@
-//! The task behind a [`LogReader`](super::LogReader): one consumer after another, each from where the last one ended.
+//! The task behind a [`LogReader`]: one consumer after another, each from where the last one ended.
 
 use std::time::Duration;
 
@@ -44,13 +44,7 @@ type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
 
 /// Reads until the log is not the log any more, or nobody wants it.
 pub(super) async fn run(nats: Nats, created: String, partitions: Partitions, next_seq: u64, chunks: Chunks) {
-    let mut reader = Reader {
-        nats,
-        created,
-        partitions,
-        cursor: Cursor::new(next_seq),
-        chunks,
-    };
+    let mut reader = Reader { nats, created, partitions, cursor: Cursor::new(next_seq), chunks };
     if let Err(Stop::Log(error)) = reader.run().await {
         reader.chunks.send(Err(error)).await.ok();
     }
@@ -130,11 +124,7 @@ impl Reader {
                 }
                 Retry::Stale(why) => {
                     missing_since = None;
-                    info!(
-                        why,
-                        next_seq = self.cursor.next_seq(),
-                        "reading the log by a new consumer"
-                    );
+                    info!(why, next_seq = self.cursor.next_seq(), "reading the log by a new consumer");
                 }
             }
             tokio::time::sleep(backoff).await;
@@ -169,9 +159,7 @@ impl Reader {
         };
         let config = Config {
             description: Some("presence: reads the log".into()),
-            deliver_policy: DeliverPolicy::ByStartSequence {
-                start_sequence: self.cursor.next_seq(),
-            },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.cursor.next_seq() },
             ack_policy: AckPolicy::None,
             filter_subjects,
             inactive_threshold: CONSUMER_KEPT,
@@ -186,25 +174,10 @@ impl Reader {
             .await
             .map_err(|error| unanswered(&error))?;
         let inbox = self.nats.client.new_inbox();
-        let subscriber = self
-            .nats
-            .client
-            .subscribe(inbox.clone())
-            .await
-            .map_err(|error| unanswered(&error))?;
+        let subscriber = self.nats.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
         self.cursor.restart();
-        debug!(
-            consumer = consumer.cached_info().name,
-            next_seq = self.cursor.next_seq(),
-            "reading the log"
-        );
-        Ok(Pull {
-            consumer,
-            inbox,
-            subscriber,
-            credit: Credit::default(),
-            connects,
-        })
+        debug!(consumer = consumer.cached_info().name, next_seq = self.cursor.next_seq(), "reading the log");
+        Ok(Pull { consumer, inbox, subscriber, credit: Credit::default(), connects })
     }
 
     async fn check_identity(&mut self) -> Result<(), LogError> {
@@ -219,22 +192,14 @@ impl Reader {
             return Ok(());
         }
         if log.last_seq + 1 < next_seq {
-            let detail = format!(
-                "it ends at {}, {} was read of it already",
-                log.last_seq,
-                next_seq - 1
-            );
+            let detail = format!("it ends at {}, {} was read of it already", log.last_seq, next_seq - 1);
             return Err(LogError::Replaced(detail));
         }
         self.check_first(log.first_seq, next_seq)
     }
 
     fn check_first(&self, first_seq: u64, next_seq: u64) -> Result<(), LogError> {
-        if first_seq > next_seq {
-            Err(LogError::Cut { next_seq, first_seq })
-        } else {
-            Ok(())
-        }
+        if first_seq > next_seq { Err(LogError::Cut { next_seq, first_seq }) } else { Ok(()) }
     }
 
     /// Waits for a message, takes what else is there, and hands it on.
@@ -292,10 +257,7 @@ impl Reader {
                         return (chunk, gap, Some(Retry::Stale("a delivery was lost")));
                     }
                 }
-                Notice::Ended {
-                    messages,
-                    bytes: left,
-                } => pull.credit.ended(messages, left),
+                Notice::Ended { messages, bytes: left } => pull.credit.ended(messages, left),
                 Notice::Empty | Notice::Gone => {
                     return (chunk, gap, Some(Retry::Stale("the consumer is gone")));
                 }
@@ -310,18 +272,9 @@ impl Reader {
 }
 
 fn entry(message: Message, seq: u64, ts_ms: u64) -> LogMessage {
-    let content_type = message
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get("Content-Type"));
+    let content_type = message.headers.as_ref().and_then(|headers| headers.get("Content-Type"));
     let content_type = content_type.map(|value| value.as_str().to_owned());
-    LogMessage {
-        seq,
-        ts_ms,
-        subject: message.subject,
-        payload: message.payload,
-        content_type,
-    }
+    LogMessage { seq, ts_ms, subject: message.subject, payload: message.payload, content_type }
 }
 
 /// One consumer and what comes of it.
@@ -344,10 +297,7 @@ impl Pull {
                 idle_heartbeat: HEARTBEAT,
                 ..BatchConfig::default()
             };
-            let sent = self
-                .consumer
-                .request_batch(request, self.inbox.as_str().into())
-                .await;
+            let sent = self.consumer.request_batch(request, self.inbox.as_str().into()).await;
             sent.map_err(|error| Retry::Unanswered(error.to_string()))?;
         }
         Ok(())
@@ -373,16 +323,9 @@ impl Pull {
 
     /// Tells the server that it need not be kept. Whether it hears that does not matter.
     async fn delete(self, nats: &Nats) {
-        let subject = format!(
-            "CONSUMER.DELETE.{}.{}",
-            names::LOG,
-            self.consumer.cached_info().name
-        );
+        let subject = format!("CONSUMER.DELETE.{}.{}", names::LOG, self.consumer.cached_info().name);
         if nats.is_connected() {
-            nats.jetstream
-                .send_request(subject, async_nats::Request::new())
-                .await
-                .ok();
+            nats.jetstream.send_request(subject, async_nats::Request::new()).await.ok();
         }
     }
 }

@@ -21,17 +21,11 @@ const TAIL_LINES: usize = 12;
 impl DataDir {
     /// Creates it if need be and makes it ours.
     pub(super) fn open(dir: &Path) -> Result<Self, ServerError> {
-        let failed = |error: std::io::Error| ServerError::DataDir {
-            dir: dir.to_owned(),
-            cause: error.to_string(),
-        };
+        let failed = |error: std::io::Error| ServerError::DataDir { dir: dir.to_owned(), cause: error.to_string() };
         std::fs::create_dir_all(dir).map_err(failed)?;
         let dir = dir.canonicalize().map_err(failed)?;
         if dir.to_str().is_none() {
-            return Err(ServerError::DataDir {
-                dir,
-                cause: "its name is not UTF-8".into(),
-            });
+            return Err(ServerError::DataDir { dir, cause: "its name is not UTF-8".into() });
         }
         let lock = File::create(dir.join("presence.lock")).map_err(failed)?;
         match lock.try_lock() {
@@ -73,10 +67,8 @@ impl DataDir {
             log = quoted(&self.log()),
             store = quoted(&self.dir),
         );
-        std::fs::write(self.config(), text).map_err(|error| ServerError::DataDir {
-            dir: self.dir.clone(),
-            cause: error.to_string(),
-        })
+        std::fs::write(self.config(), text)
+            .map_err(|error| ServerError::DataDir { dir: self.dir.clone(), cause: error.to_string() })
     }
 
     /// What the server says where it has no log yet, or dies.
@@ -95,10 +87,7 @@ impl DataDir {
             file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        let text = read().map_or_else(
-            |_| String::new(),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        );
+        let text = read().map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
         let lines: Vec<_> = text.lines().collect();
         for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
             end.push_str("\n  ");
@@ -113,18 +102,13 @@ impl DataDir {
         let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let config = self.config();
         let ours = config.to_str()?.as_bytes();
-        cmdline
-            .split(|byte| *byte == 0)
-            .any(|argument| argument == ours)
-            .then_some(pid)
+        cmdline.split(|byte| *byte == 0).any(|argument| argument == ours).then_some(pid)
     }
 }
 
 /// A text as the server's configuration takes it.
 fn quoted(path: &Path) -> String {
-    let text = path
-        .to_str()
-        .expect("the data directory's name was checked to be UTF-8");
+    let text = path.to_str().expect("the data directory's name was checked to be UTF-8");
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -136,10 +120,7 @@ mod tests {
     fn a_data_directory_has_one_owner() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDir::open(dir.path()).unwrap();
-        assert!(matches!(
-            DataDir::open(dir.path()),
-            Err(ServerError::DataDirTaken(_))
-        ));
+        assert!(matches!(DataDir::open(dir.path()), Err(ServerError::DataDirTaken(_))));
         drop(first);
         assert!(DataDir::open(dir.path()).is_ok());
     }

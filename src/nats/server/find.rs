@@ -34,18 +34,11 @@ impl Binary {
             None => {
                 let exe = std::env::current_exe().ok();
                 let cwd = std::env::current_dir().ok();
-                candidates(
-                    std::env::var_os("PATH").as_deref(),
-                    cwd.as_deref(),
-                    exe.as_deref(),
-                )
+                candidates(std::env::var_os("PATH").as_deref(), cwd.as_deref(), exe.as_deref())
             }
         };
         let mut refused = Vec::new();
-        for path in candidates
-            .into_iter()
-            .filter(|path| explicit.is_some() || path.is_file())
-        {
+        for path in candidates.into_iter().filter(|path| explicit.is_some() || path.is_file()) {
             match version(&path).await {
                 Ok(version) if version >= OLDEST => return Ok(Self { path, version }),
                 Ok(version) => refused.push(format!("{} is {version}", path.display())),
@@ -58,24 +51,16 @@ impl Binary {
 
 /// Where a binary may be, in the order of preference.
 fn candidates(path: Option<&OsStr>, cwd: Option<&Path>, exe: Option<&Path>) -> Vec<PathBuf> {
-    let in_path = path
-        .map(std::env::split_paths)
-        .into_iter()
-        .flatten()
-        .map(|dir| dir.join("nats-server"));
+    let in_path = path.map(std::env::split_paths).into_iter().flatten().map(|dir| dir.join("nats-server"));
     let above_exe = exe.into_iter().flat_map(Path::ancestors).skip(1);
-    let mut candidates: Vec<_> = in_path
-        .chain(cwd.into_iter().chain(above_exe).map(|dir| dir.join(TOOLS)))
-        .collect();
+    let mut candidates: Vec<_> = in_path.chain(cwd.into_iter().chain(above_exe).map(|dir| dir.join(TOOLS))).collect();
     candidates.dedup();
     candidates
 }
 
 async fn version(binary: &Path) -> Result<Version, String> {
     let output = Command::new(binary).arg("--version").kill_on_drop(true).output();
-    let output = tokio::time::timeout(VERSION_MAX, output)
-        .await
-        .map_err(|_| "no answer".to_owned())?;
+    let output = tokio::time::timeout(VERSION_MAX, output).await.map_err(|_| "no answer".to_owned())?;
     let output = output.map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).ok_or_else(|| format!("it says `{}`", text.trim()))

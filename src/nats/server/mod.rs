@@ -72,11 +72,7 @@ pub enum ServerError {
 }
 
 fn listed(refused: &[String]) -> String {
-    if refused.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", refused.join(", "))
-    }
+    if refused.is_empty() { String::new() } else { format!(" ({})", refused.join(", ")) }
 }
 
 /// How long it may take to answer; a large store is read before.
@@ -115,11 +111,7 @@ impl EmbeddedServer {
         let port = free_port(options.port)?;
         data.write_config(port)?;
         let log = data.log();
-        let server = Server {
-            binary: binary.clone(),
-            data,
-            port,
-        };
+        let server = Server { binary: binary.clone(), data, port };
         let mut child = server.spawn()?;
         server.answers(&mut child).await?;
         let url = format!("nats://127.0.0.1:{port}");
@@ -127,14 +119,7 @@ impl EmbeddedServer {
         let (stop, stopping) = watch::channel(false);
         let (fail, failed) = watch::channel(None);
         let task = tokio::spawn(server.supervise(child, stopping, fail));
-        Ok(Self {
-            url,
-            binary,
-            log,
-            stop,
-            failed,
-            task,
-        })
+        Ok(Self { url, binary, log, stop, failed, task })
     }
 
     /// Where it listens, `nats://127.0.0.1:<port>`.
@@ -268,19 +253,11 @@ impl Server {
         if last.contains("address already in use") {
             return ServerError::PortTaken(self.port);
         }
-        ServerError::Failed {
-            what: format!("ended ({status})"),
-            log: self.data.log(),
-            tail,
-        }
+        ServerError::Failed { what: format!("ended ({status})"), log: self.data.log(), tail }
     }
 
     fn failed(&self, what: String) -> ServerError {
-        ServerError::Failed {
-            what,
-            log: self.data.log(),
-            tail: self.data.log_tail(),
-        }
+        ServerError::Failed { what, log: self.data.log(), tail: self.data.log_tail() }
     }
 }
 
@@ -309,10 +286,7 @@ async fn greets(port: u16) -> bool {
         BufReader::new(stream).read_line(&mut line).await?;
         std::io::Result::Ok(line.starts_with("INFO ") && line.contains("\"jetstream\":true"))
     };
-    matches!(
-        tokio::time::timeout(Duration::from_secs(2), greeting).await,
-        Ok(Ok(true))
-    )
+    matches!(tokio::time::timeout(Duration::from_secs(2), greeting).await, Ok(Ok(true)))
 }
 
 /// Asks it to end, waits, and kills it if it doesn't.
@@ -321,10 +295,7 @@ async fn terminate(child: &mut Child) {
         kill_process(pid, Signal::TERM).ok();
     }
     if tokio::time::timeout(STOP_MAX, child.wait()).await.is_err() {
-        warn!(
-            "nats-server does not end within {} s, killing it",
-            STOP_MAX.as_secs()
-        );
+        warn!("nats-server does not end within {} s, killing it", STOP_MAX.as_secs());
         child.kill().await.ok();
     }
 }
@@ -332,10 +303,7 @@ async fn terminate(child: &mut Child) {
 /// Ends a server that is not our child.
 async fn stop_orphan(raw: i32) {
     let Some(pid) = Pid::from_raw(raw) else { return };
-    info!(
-        pid = raw,
-        "stopping the nats-server that an earlier `presence up` left behind"
-    );
+    info!(pid = raw, "stopping the nats-server that an earlier `presence up` left behind");
     for (signal, patience) in [(Signal::TERM, STOP_MAX), (Signal::KILL, Duration::from_secs(5))] {
         kill_process(pid, signal).ok();
         let until = Instant::now() + patience;
@@ -352,8 +320,7 @@ async fn stop_orphan(raw: i32) {
 /// Ended, but whoever is its parent now has not noticed yet.
 fn is_zombie(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 fn pid(id: u32) -> Option<Pid> {
@@ -369,10 +336,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let message = free_port(port).unwrap_err().to_string();
-        assert!(
-            message.contains(&port.to_string()) && message.contains("--port"),
-            "{message}"
-        );
+        assert!(message.contains(&port.to_string()) && message.contains("--port"), "{message}");
     }
 
     #[test]

@@ -37,9 +37,7 @@ fn difference(spec: &Spec, field: &Field, found: &Value) -> Difference {
         Rule::Partitions => partitions_remedy(spec, found),
     };
     let shown = |value: &Value| match field.rule {
-        Rule::Partitions => {
-            partitions_of(value).map_or_else(|| show(field.name, value), |n| format!("{n} partitions"))
-        }
+        Rule::Partitions => partitions_of(value).map_or_else(|| show(field.name, value), |n| format!("{n} partitions")),
         Rule::Update | Rule::Fixed => show(field.name, value),
     };
     Difference {
@@ -57,10 +55,7 @@ fn partitions_remedy(spec: &Spec, found: &Value) -> Remedy {
             "the partition count is fixed for the log's life: set engine.partitions = {count}, or stop every engine, {}",
             instead(&spec.name, "the log with all that is in it")
         )),
-        None => Remedy::Refuse(format!(
-            "this stream was not made by presence; {}",
-            instead(&spec.name, "it")
-        )),
+        None => Remedy::Refuse(format!("this stream was not made by presence; {}", instead(&spec.name, "it"))),
     }
 }
 
@@ -87,19 +82,11 @@ fn covers(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
             let null = Value::Null;
-            wanted
-                .iter()
-                .all(|(name, value)| covers(found.get(name).unwrap_or(&null), value))
-                && found
-                    .iter()
-                    .all(|(name, value)| wanted.contains_key(name) || is_empty(value))
+            wanted.iter().all(|(name, value)| covers(found.get(name).unwrap_or(&null), value))
+                && found.iter().all(|(name, value)| wanted.contains_key(name) || is_empty(value))
         }
         (Value::Array(found), Value::Array(wanted)) => {
-            found.len() == wanted.len()
-                && found
-                    .iter()
-                    .zip(wanted)
-                    .all(|(found, wanted)| covers(found, wanted))
+            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| covers(found, wanted))
         }
         _ => found == wanted || (is_empty(found) && is_empty(wanted)),
     }
@@ -119,10 +106,8 @@ fn is_empty(value: &Value) -> bool {
 /// A value as a person reads it.
 fn show(name: &str, value: &Value) -> String {
     if matches!(name, "max_age" | "duplicate_window") {
-        return limit(value).map_or_else(
-            || "no limit".into(),
-            |n| humantime::format_duration(Duration::from_nanos(n)).to_string(),
-        );
+        return limit(value)
+            .map_or_else(|| "no limit".into(), |n| humantime::format_duration(Duration::from_nanos(n)).to_string());
     }
     if name.starts_with("max_") {
         return limit(value).map_or_else(|| "no limit".into(), |n| n.to_string());
@@ -143,17 +128,11 @@ mod tests {
     use super::*;
 
     fn log_spec() -> Spec {
-        specs(&Parameters {
-            storage: Storage::File,
-            ..Parameters::default()
-        })
-        .remove(0)
+        specs(&Parameters { storage: Storage::File, ..Parameters::default() }).remove(0)
     }
 
     fn found_with(name: &str, value: Value) -> Map<String, Value> {
-        let Value::Object(mut found) = log_spec().create() else {
-            panic!("a configuration is an object")
-        };
+        let Value::Object(mut found) = log_spec().create() else { panic!("a configuration is an object") };
         found.insert(name.into(), value);
         found
     }
@@ -167,9 +146,7 @@ mod tests {
     #[test]
     fn what_was_created_does_not_differ() {
         for spec in specs(&Parameters::default()) {
-            let Value::Object(found) = spec.create() else {
-                panic!("a configuration is an object")
-            };
+            let Value::Object(found) = spec.create() else { panic!("a configuration is an object") };
             assert_eq!(compare(&spec, Some(&found)), []);
         }
     }
@@ -189,35 +166,21 @@ mod tests {
     #[test]
     fn a_changed_partition_count_is_refused_and_says_which_to_set() {
         let difference = only(&found_with("subject_transform", log_transform(8)));
-        assert_eq!(
-            (difference.found.as_str(), difference.wanted.as_str()),
-            ("8 partitions", "64 partitions")
-        );
-        let Remedy::Refuse(why) = difference.remedy else {
-            panic!("must be refused")
-        };
+        assert_eq!((difference.found.as_str(), difference.wanted.as_str()), ("8 partitions", "64 partitions"));
+        let Remedy::Refuse(why) = difference.remedy else { panic!("must be refused") };
         assert!(why.contains("engine.partitions = 8"), "{why}");
         assert!(why.contains("nats stream rm PRESENCE_LOG"), "{why}");
     }
 
     #[test]
     fn a_stream_without_the_transform_is_refused() {
-        assert!(matches!(
-            only(&found_with("subject_transform", Value::Null)).remedy,
-            Remedy::Refuse(_)
-        ));
+        assert!(matches!(only(&found_with("subject_transform", Value::Null)).remedy, Remedy::Refuse(_)));
     }
 
     #[test]
     fn retention_is_updated_and_ttl_on_the_log_is_refused() {
         let retention = only(&found_with("max_age", json!(60_000_000_000_u64)));
-        assert_eq!(
-            (retention.found.as_str(), retention.remedy),
-            ("1m", Remedy::Update)
-        );
-        assert!(matches!(
-            only(&found_with("allow_msg_ttl", json!(true))).remedy,
-            Remedy::Refuse(_)
-        ));
+        assert_eq!((retention.found.as_str(), retention.remedy), ("1m", Remedy::Update));
+        assert!(matches!(only(&found_with("allow_msg_ttl", json!(true))).remedy, Remedy::Refuse(_)));
     }
 }

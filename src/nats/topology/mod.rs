@@ -86,13 +86,7 @@ pub enum Remedy {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            stream,
-            field,
-            found,
-            wanted,
-            remedy,
-        } = self;
+        let Self { stream, field, found, wanted, remedy } = self;
         match remedy {
             Remedy::Create => write!(f, "{stream}: missing, is created ({wanted})"),
             Remedy::Update => write!(f, "{stream}: {field} is {found}, is set to {wanted}"),
@@ -118,11 +112,7 @@ pub enum TopologyError {
 }
 
 fn list(differences: &[Difference]) -> String {
-    differences
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The differences between what is there and what is wanted; nothing is changed.
@@ -210,31 +200,21 @@ async fn apply(nats: &Nats, spec: &Spec, found: Option<Map<String, Value>>) -> R
 }
 
 async fn request(nats: &Nats, stream: &str, verb: &str, body: &Value) -> Result<Value, TopologyError> {
-    nats.jetstream
-        .request(format!("STREAM.{verb}.{stream}"), body)
-        .await
-        .map_err(|error| TopologyError::Server {
-            stream: stream.into(),
-            cause: format!("{verb} was not answered ({error}), try again once JetStream is available"),
-        })
+    nats.jetstream.request(format!("STREAM.{verb}.{stream}"), body).await.map_err(|error| TopologyError::Server {
+        stream: stream.into(),
+        cause: format!("{verb} was not answered ({error}), try again once JetStream is available"),
+    })
 }
 
 const STREAM_NOT_FOUND: u64 = 10_059;
 
 fn error_code(answer: &Value) -> Option<u64> {
-    answer
-        .get("error")
-        .map(|error| error.get("err_code").and_then(Value::as_u64).unwrap_or(0))
+    answer.get("error").map(|error| error.get("err_code").and_then(Value::as_u64).unwrap_or(0))
 }
 
 fn refusal(stream: &str, answer: &Value) -> TopologyError {
     let error = &answer["error"];
-    let description = error["description"]
-        .as_str()
-        .unwrap_or("refused without a reason");
+    let description = error["description"].as_str().unwrap_or("refused without a reason");
     let code = error["err_code"].as_u64().unwrap_or(0);
-    TopologyError::Server {
-        stream: stream.into(),
-        cause: format!("{description} (error {code})"),
-    }
+    TopologyError::Server { stream: stream.into(), cause: format!("{description} (error {code})") }
 }

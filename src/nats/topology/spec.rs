@@ -64,13 +64,7 @@ pub(super) fn specs(parameters: &Parameters) -> Vec<Spec> {
             3,
             "latest event of each session; sourced, nobody writes it",
         ),
-        bucket(
-            parameters,
-            names::USERS_BUCKET,
-            "user",
-            2,
-            "latest event of each user; sourced, nobody writes it",
-        ),
+        bucket(parameters, names::USERS_BUCKET, "user", 2, "latest event of each user; sourced, nobody writes it"),
         checkpoints(parameters),
     ]
 }
@@ -88,21 +82,12 @@ pub(super) fn log_transform(partitions: u16) -> Value {
 /// The partition count in a [`log_transform`]; `None` if it isn't one.
 pub(super) fn partitions_of(transform: &Value) -> Option<u16> {
     let dest = transform.get("dest")?.as_str()?;
-    let count = dest
-        .strip_prefix("presence.v1.log.{{partition(")?
-        .split(',')
-        .next()?
-        .parse()
-        .ok()?;
+    let count = dest.strip_prefix("presence.v1.log.{{partition(")?.split(',').next()?.parse().ok()?;
     (*transform == log_transform(count)).then_some(count)
 }
 
 fn field(name: &'static str, wanted: impl Into<Value>, rule: Rule) -> Field {
-    Field {
-        name,
-        wanted: wanted.into(),
-        rule,
-    }
+    Field { name, wanted: wanted.into(), rule }
 }
 
 fn nanos(duration: std::time::Duration) -> Value {
@@ -134,24 +119,12 @@ fn common(parameters: &Parameters, discard: &str) -> Vec<Field> {
 fn log(parameters: &Parameters) -> Spec {
     let mut fields = common(parameters, "old");
     fields.extend([
-        field(
-            "subjects",
-            json!([names::SIGNALS, names::LOG_SUBJECTS]),
-            Rule::Update,
-        ),
-        field(
-            "subject_transform",
-            log_transform(parameters.partitions),
-            Rule::Partitions,
-        ),
+        field("subjects", json!([names::SIGNALS, names::LOG_SUBJECTS]), Rule::Update),
+        field("subject_transform", log_transform(parameters.partitions), Rule::Partitions),
         field("max_age", nanos(parameters.log_retention), Rule::Update),
         field("max_bytes", bytes(parameters.log_bytes_max), Rule::Update),
         field("max_msgs_per_subject", -1, Rule::Update),
-        field(
-            "duplicate_window",
-            nanos(parameters.duplicate_window),
-            Rule::Update,
-        ),
+        field("duplicate_window", nanos(parameters.duplicate_window), Rule::Update),
         // NATS permissions don't see headers. With any of these a client that may publish its own signals could empty
         // the log, make entries vanish or forge those of others.
         field("allow_rollup_hdrs", false, Rule::Update),
@@ -165,11 +138,7 @@ fn log(parameters: &Parameters) -> Spec {
         field("sources", Value::Null, Rule::Update),
         field("republish", Value::Null, Rule::Update),
     ]);
-    Spec {
-        name: names::LOG.into(),
-        description: "presence: signals, ticks and policies, in one order",
-        fields,
-    }
+    Spec { name: names::LOG.into(), description: "presence: signals, ticks and policies, in one order", fields }
 }
 
 fn events(parameters: &Parameters) -> Spec {
@@ -178,11 +147,7 @@ fn events(parameters: &Parameters) -> Spec {
     let mut fields = common(parameters, "old");
     fields.extend([
         field("subjects", json!([committed]), Rule::Update),
-        field(
-            "subject_transform",
-            json!({"src": committed, "dest": told}),
-            Rule::Update,
-        ),
+        field("subject_transform", json!({"src": committed, "dest": told}), Rule::Update),
         field("republish", json!({"src": told, "dest": told}), Rule::Update),
         field("max_age", nanos(parameters.event_retention), Rule::Update),
         field("max_bytes", bytes(parameters.event_bytes_max), Rule::Update),
@@ -197,11 +162,7 @@ fn events(parameters: &Parameters) -> Spec {
         field("deny_purge", false, Rule::Fixed),
         field("sources", Value::Null, Rule::Update),
     ]);
-    Spec {
-        name: names::EVENTS.into(),
-        description: "presence: events and progress, told once committed",
-        fields,
-    }
+    Spec { name: names::EVENTS.into(), description: "presence: events and progress, told once committed", fields }
 }
 
 fn bucket(parameters: &Parameters, name: &str, kind: &str, tokens: usize, description: &'static str) -> Spec {
@@ -230,22 +191,14 @@ fn bucket(parameters: &Parameters, name: &str, kind: &str, tokens: usize, descri
         field("subject_transform", Value::Null, Rule::Update),
         field("republish", Value::Null, Rule::Update),
     ]);
-    Spec {
-        name: names::bucket_stream(name),
-        description,
-        fields,
-    }
+    Spec { name: names::bucket_stream(name), description, fields }
 }
 
 fn checkpoints(parameters: &Parameters) -> Spec {
     let name = names::CHECKPOINTS;
     let mut fields = common(parameters, "new");
     fields.extend([
-        field(
-            "subjects",
-            json!([format!("$O.{name}.C.>"), format!("$O.{name}.M.>")]),
-            Rule::Update,
-        ),
+        field("subjects", json!([format!("$O.{name}.C.>"), format!("$O.{name}.M.>")]), Rule::Update),
         field("max_age", 0, Rule::Update),
         field("max_bytes", -1, Rule::Update),
         field("max_msgs_per_subject", -1, Rule::Update),

@@ -42,11 +42,7 @@ impl Id {
             if parts.next()?.parse() != Ok(seq) {
                 return None;
             }
-            Self::Fold(Position {
-                generation,
-                seq,
-                k: parts.next()?.parse().ok()?,
-            })
+            Self::Fold(Position { generation, seq, k: parts.next()?.parse().ok()? })
         };
         parts.next().is_none().then_some(parsed)
     }

@@ -36,22 +36,14 @@ fn told(
         "ready": [], "last_seen_ms": 0, "last_input_ms": 0, "confidence": null, "next": null,
     });
     let told = serde_json::from_value(payload).unwrap();
-    Told {
-        subject,
-        told,
-        epoch: Some(1),
-    }
+    Told { subject, told, epoch: Some(1) }
 }
 
 fn audit_as(cut: bool, events: Vec<Told>) -> Result<Counts, Breach> {
     let mut auditor = Auditor::new(cut);
     for (n, event) in events.into_iter().enumerate() {
         let Told { subject, told, epoch } = event;
-        let place = Place {
-            subject,
-            epoch,
-            stream_seq: 100 + n as u64,
-        };
+        let place = Place { subject, epoch, stream_seq: 100 + n as u64 };
         auditor.observe(&ToldEvent::User(Box::new(told)), place)?;
     }
     Ok(auditor.counts())
@@ -68,13 +60,7 @@ fn breach(change: impl FnOnce(&mut Vec<Told>)) -> (Option<u64>, u64, Fault) {
 #[test]
 fn a_whole_history_is_counted() {
     let counts = audit_as(false, whole()).unwrap();
-    let expected = Counts {
-        user_events: 5,
-        subjects: 2,
-        incarnations: 3,
-        partitions: 1,
-        ..Counts::default()
-    };
+    let expected = Counts { user_events: 5, subjects: 2, incarnations: 3, partitions: 1, ..Counts::default() };
     assert_eq!(counts, expected);
 }
 
@@ -88,14 +74,7 @@ fn a_missing_event_shows_by_its_ordinal() {
 fn a_missing_beginning_shows_unless_the_history_is_cut() {
     let cut = || whole().split_off(1);
     let found = audit_as(false, cut()).unwrap_err();
-    assert_eq!(
-        found,
-        Breach {
-            fault: Fault::Ordinal { found: 2, wanted: 1 },
-            before: None,
-            at: 100
-        }
-    );
+    assert_eq!(found, Breach { fault: Fault::Ordinal { found: 2, wanted: 1 }, before: None, at: 100 });
     assert_eq!(audit_as(true, cut()).unwrap().incarnations, 3);
 }
 
@@ -110,119 +89,46 @@ fn a_cut_history_is_still_checked_where_it_begins_anew() {
 #[test]
 fn a_broken_chain_shows_by_its_states() {
     let found = breach(|events| events[1].told.from = State::Away);
-    assert_eq!(
-        found,
-        (
-            Some(100),
-            101,
-            Fault::Chain {
-                found: State::Away,
-                wanted: Active
-            }
-        )
-    );
+    assert_eq!(found, (Some(100), 101, Fault::Chain { found: State::Away, wanted: Active }));
     let found = breach(|events| events[4].told.from = Idle);
-    assert_eq!(
-        found,
-        (
-            Some(103),
-            104,
-            Fault::Chain {
-                found: Idle,
-                wanted: Offline
-            }
-        )
-    );
+    assert_eq!(found, (Some(103), 104, Fault::Chain { found: Idle, wanted: Offline }));
 }
 
 #[test]
 fn a_new_incarnation_needs_the_end_of_the_former_one() {
     let found = breach(|events| drop(events.remove(3)));
-    let fault = Fault::Alive {
-        found: 2_000,
-        before: 1_000,
-        state: Idle,
-    };
+    let fault = Fault::Alive { found: 2_000, before: 1_000, state: Idle };
     assert_eq!(found, (Some(101), 103, fault));
 }
 
 #[test]
 fn incarnations_never_go_back() {
     let found = breach(|events| events[4].told.incarnation = 999);
-    assert_eq!(
-        found,
-        (
-            Some(103),
-            104,
-            Fault::Incarnation {
-                found: 999,
-                before: 1_000
-            }
-        )
-    );
+    assert_eq!(found, (Some(103), 104, Fault::Incarnation { found: 999, before: 1_000 }));
 }
 
 #[test]
 fn time_within_an_incarnation_never_goes_back() {
     let found = breach(|events| events[1].told.at_ms = 9_999);
-    assert_eq!(
-        found,
-        (
-            Some(100),
-            101,
-            Fault::Time {
-                found: 9_999,
-                before: 10_000
-            }
-        )
-    );
+    assert_eq!(found, (Some(100), 101, Fault::Time { found: 9_999, before: 10_000 }));
     let mut events = whole();
     events[4].told.at_ms = 1;
-    assert!(
-        audit_as(false, events).is_ok(),
-        "another incarnation, another clock"
-    );
+    assert!(audit_as(false, events).is_ok(), "another incarnation, another clock");
 }
 
 #[test]
 fn an_event_told_twice_is_a_duplicate() {
     let found = breach(|events| events.insert(2, events[1].clone()));
-    assert_eq!(
-        found,
-        (
-            Some(101),
-            102,
-            Fault::Duplicate {
-                id: "3-1-11-0".to_owned()
-            }
-        )
-    );
+    assert_eq!(found, (Some(101), 102, Fault::Duplicate { id: "3-1-11-0".to_owned() }));
 }
 
 #[test]
 fn an_event_out_of_order_shows_by_its_position() {
     let found = breach(|events| events.swap(1, 2));
-    let position = |k| Position {
-        generation: 1,
-        seq: 11,
-        k,
-    };
-    assert_eq!(
-        found,
-        (
-            Some(101),
-            102,
-            Fault::Position {
-                found: position(0),
-                before: position(1)
-            }
-        )
-    );
+    let position = |k| Position { generation: 1, seq: 11, k };
+    assert_eq!(found, (Some(101), 102, Fault::Position { found: position(0), before: position(1) }));
     let found = breach(|events| events[2].told.id = "3-0-11-1".into());
-    assert!(
-        matches!(found, (Some(101), 102, Fault::Position { .. })),
-        "{found:?}"
-    );
+    assert!(matches!(found, (Some(101), 102, Fault::Position { .. })), "{found:?}");
 }
 
 #[test]
@@ -236,59 +142,20 @@ fn a_zombie_shows_by_its_epoch() {
 #[test]
 fn a_fence_counts_although_nothing_was_told_with_it() {
     let mut auditor = Auditor::new(false);
-    let fence = Place {
-        subject: "presence.v1.progress.3",
-        epoch: Some(2),
-        stream_seq: 7,
-    };
+    let fence = Place { subject: "presence.v1.progress.3", epoch: Some(2), stream_seq: 7 };
     auditor.observe_progress(3, fence).unwrap();
-    auditor
-        .observe_progress(
-            4,
-            Place {
-                epoch: Some(1),
-                stream_seq: 8,
-                ..fence
-            },
-        )
-        .unwrap();
+    auditor.observe_progress(4, Place { epoch: Some(1), stream_seq: 8, ..fence }).unwrap();
     let Told { subject, told, epoch } = whole().remove(0);
-    let place = Place {
-        subject,
-        epoch,
-        stream_seq: 9,
-    };
-    let breach = auditor
-        .observe(&ToldEvent::User(Box::new(told)), place)
-        .unwrap_err();
-    assert_eq!(
-        breach,
-        Breach {
-            fault: Fault::Epoch { found: 1, before: 2 },
-            before: Some(7),
-            at: 9
-        }
-    );
+    let place = Place { subject, epoch, stream_seq: 9 };
+    let breach = auditor.observe(&ToldEvent::User(Box::new(told)), place).unwrap_err();
+    assert_eq!(breach, Breach { fault: Fault::Epoch { found: 1, before: 2 }, before: Some(7), at: 9 });
 }
 
 #[test]
 fn ids_are_made_of_partition_and_position() {
-    for id in [
-        "3-1-10",
-        "3-1-10-0-0",
-        "4-1-10-0",
-        "3-1-11-0",
-        "3-1-10-x",
-        "",
-        "3-e1-0-0",
-        "3-ex-0",
-    ] {
+    for id in ["3-1-10", "3-1-10-0-0", "4-1-10-0", "3-1-11-0", "3-1-10-x", "", "3-e1-0-0", "3-ex-0"] {
         let found = breach(|events| events[0].told.id = id.into());
-        let fault = Fault::Id {
-            id: id.to_owned(),
-            partition: 3,
-            seq: 10,
-        };
+        let fault = Fault::Id { id: id.to_owned(), partition: 3, seq: 10 };
         assert_eq!(found, (None, 100, fault));
     }
 }
@@ -307,51 +174,16 @@ fn what_a_runtime_tells_is_told_once_at_no_position() {
         to_ms: 1,
     };
     let mut auditor = Auditor::new(false);
-    let place = Place {
-        subject: "presence.v1.engine.3",
-        epoch: Some(2),
-        stream_seq: 1,
-    };
-    auditor
-        .observe(&ToldEvent::Engine(engine.clone()), place)
-        .unwrap();
-    let breach = auditor
-        .observe(
-            &ToldEvent::Engine(engine),
-            Place {
-                stream_seq: 2,
-                ..place
-            },
-        )
-        .unwrap_err();
-    assert_eq!(
-        breach.fault,
-        Fault::Duplicate {
-            id: "3-e2-0".to_owned()
-        }
-    );
+    let place = Place { subject: "presence.v1.engine.3", epoch: Some(2), stream_seq: 1 };
+    auditor.observe(&ToldEvent::Engine(engine.clone()), place).unwrap();
+    let breach = auditor.observe(&ToldEvent::Engine(engine), Place { stream_seq: 2, ..place }).unwrap_err();
+    assert_eq!(breach.fault, Fault::Duplicate { id: "3-e2-0".to_owned() });
 }
 
 #[test]
 fn a_breach_says_what_is_wrong_and_where() {
-    let told = |fault| {
-        Breach {
-            fault,
-            before: None,
-            at: 7,
-        }
-        .to_string()
-    };
-    assert_eq!(
-        told(Fault::Ordinal { found: 3, wanted: 2 }),
-        "stream sequence 7: ordinal 3 where 2 is due"
-    );
-    let fault = Fault::Chain {
-        found: Idle,
-        wanted: Active,
-    };
-    assert_eq!(
-        told(fault),
-        "stream sequence 7: `from` is idle, the state told last is active"
-    );
+    let told = |fault| Breach { fault, before: None, at: 7 }.to_string();
+    assert_eq!(told(Fault::Ordinal { found: 3, wanted: 2 }), "stream sequence 7: ordinal 3 where 2 is due");
+    let fault = Fault::Chain { found: Idle, wanted: Active };
+    assert_eq!(told(fault), "stream sequence 7: `from` is idle, the state told last is active");
 }

@@ -3,8 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, SessionEvent, Transport, UserEvent,
-    Visibility,
+    Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, SessionEvent, Transport, UserEvent, Visibility,
 };
 use crate::wire::told::json_line;
 use crate::wire::{ToldEvent, signal};
@@ -54,14 +53,7 @@ fn user_event(to: State) -> UserEvent {
 }
 
 fn event(body: EventBody) -> Event {
-    Event {
-        at_ms: AT,
-        partition: 7,
-        generation: 1,
-        seq: 42,
-        k: 3,
-        body,
-    }
+    Event { at_ms: AT, partition: 7, generation: 1, seq: 42, k: 3, body }
 }
 
 fn told(event: &Event) -> Value {
@@ -100,11 +92,7 @@ fn a_user_is_told_as_the_contract_says() {
 
 #[test]
 fn the_observer_and_refused_signals_are_told_without_ordinals() {
-    let blind = EngineEvent {
-        what: EngineWhat::Blind,
-        from_ms: 1,
-        to_ms: 9_000,
-    };
+    let blind = EngineEvent { what: EngineWhat::Blind, from_ms: 1, to_ms: 9_000 };
     assert_eq!(
         told(&event(EventBody::Engine(blind))),
         json!({
@@ -112,17 +100,10 @@ fn the_observer_and_refused_signals_are_told_without_ordinals() {
             "what": "blind", "from_ms": 1, "to_ms": 9_000,
         })
     );
-    let reason = Rejection::TooLarge {
-        what: "meta",
-        size: 1_025,
-        limit: 1_024,
-    };
+    let reason = Rejection::TooLarge { what: "meta", size: 1_025, limit: 1_024 };
     let subject = "presence.v1.log.7.signal.acme.bob.tab";
     assert_eq!(
-        told(&event(EventBody::Rejected(Box::new(RejectedEvent {
-            subject: subject.into(),
-            reason
-        })))),
+        told(&event(EventBody::Rejected(Box::new(RejectedEvent { subject: subject.into(), reason })))),
         json!({
             "v": 1, "kind": "rejected", "id": "7-1-42-3", "at_ms": AT, "partition": 7, "seq": 42,
             "reason": "too large: meta is 1025, the limit is 1024", "subject": subject,
@@ -144,10 +125,7 @@ fn headers_are_cloud_events_attributes() {
         ("ce-datacontenttype", "application/msgpack"),
         ("Content-Type", "application/msgpack"),
     ];
-    assert_eq!(
-        message.headers,
-        expected.map(|(name, value)| (name, value.to_owned()))
-    );
+    assert_eq!(message.headers, expected.map(|(name, value)| (name, value.to_owned())));
 }
 
 #[test]
@@ -157,10 +135,7 @@ fn nothing_foreign_gets_into_a_header() {
     let event = event(EventBody::Rejected(Box::new(RejectedEvent { subject, reason })));
     for message in messages(&event, Encoding::Json) {
         for (name, value) in &message.headers {
-            assert!(
-                value.bytes().all(|byte| byte.is_ascii_graphic()),
-                "{name}: {value:?}"
-            );
+            assert!(value.bytes().all(|byte| byte.is_ascii_graphic()), "{name}: {value:?}");
         }
     }
 }
@@ -168,22 +143,13 @@ fn nothing_foreign_gets_into_a_header() {
 #[test]
 fn an_offline_event_is_followed_by_what_empties_its_key() {
     let offline = event(EventBody::Session(Box::new(session_event(State::Offline))));
-    let [_, gone] = messages(&offline, Encoding::Json)
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
+    let [_, gone] = messages(&offline, Encoding::Json).collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(gone.subject, "presence.v1.gone.session.acme.carol=40x.tab-1");
-    assert_eq!(
-        gone.headers,
-        [("KV-Operation", "DEL".to_owned()), ("Nats-TTL", "5m".to_owned())]
-    );
+    assert_eq!(gone.headers, [("KV-Operation", "DEL".to_owned()), ("Nats-TTL", "5m".to_owned())]);
     assert!(gone.payload.is_empty());
 
     let offline = event(EventBody::User(Box::new(user_event(State::Offline))));
-    let [_, gone] = messages(&offline, Encoding::Json)
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
+    let [_, gone] = messages(&offline, Encoding::Json).collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(gone.subject, "presence.v1.gone.user.acme.carol=40x");
 
     let stale = event(EventBody::Session(Box::new(session_event(State::Stale))));
@@ -204,9 +170,7 @@ fn the_runtime_tells_of_itself_outside_of_the_replay() {
     };
     let message = lost.message(Encoding::Json);
     assert_eq!(message.subject, "presence.v1.engine.7");
-    let ToldEvent::Engine(told) = ToldEvent::read(&message.payload).unwrap() else {
-        panic!("no engine event")
-    };
+    let ToldEvent::Engine(told) = ToldEvent::read(&message.payload).unwrap() else { panic!("no engine event") };
     assert_eq!((&*told.id, &*told.what, told.seq), ("7-e3-0", "log_lost", 41));
 }
 
@@ -224,25 +188,13 @@ fn readers_pass_over_fields_causes_and_kinds_that_they_do_not_know() {
     newer["mood"] = json!({"deep": [1]});
     newer["confidence"] = json!({"permille": 900, "model": "hazard", "rate": 3});
     newer["next"] = json!({"to": "away", "at_ms": 9, "sure": true});
-    let ToldEvent::Session(told) = ToldEvent::read(newer.to_string().as_bytes()).unwrap() else {
-        panic!("{newer}")
-    };
+    let ToldEvent::Session(told) = ToldEvent::read(newer.to_string().as_bytes()).unwrap() else { panic!("{newer}") };
     assert_eq!((&*told.cause, told.next.unwrap().to), ("bored", State::Away));
     assert_eq!(told.confidence.unwrap().permille, 900);
     newer["to"] = json!("asleep");
-    assert!(
-        ToldEvent::read(newer.to_string().as_bytes())
-            .unwrap_err()
-            .to_string()
-            .contains("unknown variant")
-    );
+    assert!(ToldEvent::read(newer.to_string().as_bytes()).unwrap_err().to_string().contains("unknown variant"));
     assert!(ToldEvent::read(b"").is_err());
-    assert!(
-        ToldEvent::read(br#"{"v":1}"#)
-            .unwrap_err()
-            .to_string()
-            .contains("missing field `kind`")
-    );
+    assert!(ToldEvent::read(br#"{"v":1}"#).unwrap_err().to_string().contains("missing field `kind`"));
 }
 
 #[test]
@@ -271,14 +223,7 @@ fn any_session() -> impl Strategy<Value = SessionEvent> {
     let rooms = prop::collection::vec(name(), 0..4).prop_map(Into::into);
     let who = (name(), name(), name());
     let what = (named(), named(), named(), named(), named());
-    let rest = (
-        rooms,
-        meta,
-        prop::option::of(any::<u64>()),
-        prop::option::of(".{0,9}"),
-        any::<u64>(),
-        any::<u32>(),
-    );
+    let rest = (rooms, meta, prop::option::of(any::<u64>()), prop::option::of(".{0,9}"), any::<u64>(), any::<u32>());
     (who, what, rest).prop_map(
         |(
             (tenant, user, session),

@@ -11,8 +11,7 @@ use super::field::{Field, Ignored};
 use super::loose::{List, Scalar, Unreadable};
 use crate::model::id::escape;
 use crate::model::signal::{
-    CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX,
-    ROOMS_MAX, SEQ_MAX,
+    CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX, ROOMS_MAX, SEQ_MAX,
 };
 use crate::model::{Kind, Rejection, Signal};
 use crate::wire::meta::{self, JsonWriter, META_DEPTH_MAX};
@@ -61,22 +60,12 @@ impl Draft {
             return Err(rejection);
         }
         if self.kind_unknown {
-            return Err(Rejection::Payload(
-                format!("`kind` is none of {}", Kind::listed()).into(),
-            ));
+            return Err(Rejection::Payload(format!("`kind` is none of {}", Kind::listed()).into()));
         }
-        Ok(Decoded {
-            signal: self.signal,
-            ignored: self.ignored,
-        })
+        Ok(Decoded { signal: self.signal, ignored: self.ignored })
     }
 
-    fn read<'de, A: MapAccess<'de>>(
-        &mut self,
-        field: Field,
-        reader: Reader,
-        map: &mut A,
-    ) -> Result<(), A::Error> {
+    fn read<'de, A: MapAccess<'de>>(&mut self, field: Field, reader: Reader, map: &mut A) -> Result<(), A::Error> {
         match field {
             Field::Kind => self.kind(name(reader.value(map)?)),
             Field::Conn => self.signal.conn = self.settle(field, text(reader.value(map)?, CONN_BYTES_MAX)),
@@ -93,9 +82,7 @@ impl Draft {
                 self.signal.can = self.settle(field, can);
             }
             Field::Rooms => {
-                let rooms = names(reader.value(map)?, ROOMS_MAX, |room| {
-                    escape(room).ok().map(Into::into)
-                });
+                let rooms = names(reader.value(map)?, ROOMS_MAX, |room| escape(room).ok().map(Into::into));
                 self.signal.rooms = self.settle(field, rooms);
             }
             Field::Profile => {
@@ -113,11 +100,7 @@ impl Draft {
             Given::Absent | Given::Wrong => None,
             Given::TooLarge { size, limit } => {
                 let (size, limit) = (size as u64, limit as u64);
-                self.too_large = Some(Rejection::TooLarge {
-                    what: field.name(),
-                    size,
-                    limit,
-                });
+                self.too_large = Some(Rejection::TooLarge { what: field.name(), size, limit });
                 None
             }
         }
@@ -190,10 +173,7 @@ fn meta_of(text: Option<Box<str>>) -> Given<Box<str>> {
     match text {
         Some(text) if &*text == "null" => Given::Absent,
         Some(text) if !text.starts_with('{') => Given::Wrong,
-        Some(text) if text.len() > META_BYTES_MAX => Given::TooLarge {
-            size: text.len(),
-            limit: META_BYTES_MAX,
-        },
+        Some(text) if text.len() > META_BYTES_MAX => Given::TooLarge { size: text.len(), limit: META_BYTES_MAX },
         Some(text) => Given::Value(text),
         None => Given::Wrong,
     }
@@ -205,11 +185,7 @@ struct Key(Option<Field>);
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = Scalar::deserialize(deserializer)?;
-        Ok(Self(if let Scalar::Text(key) = key {
-            Field::from_name(&key)
-        } else {
-            None
-        }))
+        Ok(Self(if let Scalar::Text(key) = key { Field::from_name(&key) } else { None }))
     }
 }
 

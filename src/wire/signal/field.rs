@@ -66,10 +66,7 @@ impl Ignored {
 
     /// Their names.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Field::NAMES
-            .iter()
-            .filter(move |(_, field)| self.0 & bit(*field) != 0)
-            .map(|(name, _)| *name)
+        Field::NAMES.iter().filter(move |(_, field)| self.0 & bit(*field) != 0).map(|(name, _)| *name)
     }
 
     pub(super) fn set(&mut self, field: Field, dropped: bool) {

@@ -219,24 +219,13 @@ mod tests {
         assert_eq!(json("-0"), Scalar::Whole(0));
         assert_eq!(json("2e3"), Scalar::Whole(2_000));
         assert_eq!(json("18446744073709551615"), Scalar::Whole(u64::MAX));
-        for other in [
-            "-1",
-            "-0.5",
-            "18446744073709551616",
-            "1e300",
-            "true",
-            "[1,[2]]",
-            r#"{"a":{"b":1}}"#,
-        ] {
+        for other in ["-1", "-0.5", "18446744073709551616", "1e300", "true", "[1,[2]]", r#"{"a":{"b":1}}"#] {
             assert_eq!(json(other), Scalar::Other, "{other}");
         }
         assert_eq!(json("null"), Scalar::Null);
         assert_eq!(whole(f64::NAN), None);
         assert_eq!(whole(f64::INFINITY), None);
-        assert_eq!(
-            whole(18_446_744_073_709_549_568.0),
-            Some(18_446_744_073_709_549_568)
-        );
+        assert_eq!(whole(18_446_744_073_709_549_568.0), Some(18_446_744_073_709_549_568));
     }
 
     #[test]
@@ -248,19 +237,12 @@ mod tests {
     #[test]
     fn lists_count_every_element_and_keep_texts_up_to_the_limit() {
         let text = serde_json::to_string(&vec!["r"; 40]).unwrap();
-        let List::Items { texts, count, sound } = serde_json::from_str(&text).unwrap() else {
-            panic!()
-        };
+        let List::Items { texts, count, sound } = serde_json::from_str(&text).unwrap() else { panic!() };
         assert_eq!((texts.len(), count, sound), (32, 40, true));
-        let List::Items { count, sound, .. } = serde_json::from_str(r#"["a",1,null]"#).unwrap() else {
-            panic!()
-        };
+        let List::Items { count, sound, .. } = serde_json::from_str(r#"["a",1,null]"#).unwrap() else { panic!() };
         assert_eq!((count, sound), (3, false));
         for other in ["1", "-1", "1.5", "true", "\"a\"", "{\"a\":1}"] {
-            assert!(
-                matches!(serde_json::from_str(other).unwrap(), List::Other),
-                "{other}"
-            );
+            assert!(matches!(serde_json::from_str(other).unwrap(), List::Other), "{other}");
         }
     }
 }

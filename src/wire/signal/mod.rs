@@ -51,11 +51,7 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
     }
     if payload.len() > PAYLOAD_BYTES_MAX {
         let (size, limit) = (payload.len() as u64, PAYLOAD_BYTES_MAX as u64);
-        return Err(Rejection::TooLarge {
-            what: "payload",
-            size,
-            limit,
-        });
+        return Err(Rejection::TooLarge { what: "payload", size, limit });
     }
     let named = content_type.and_then(Encoding::of_content_type);
     let draft = match named.unwrap_or_else(|| Encoding::of_payload(payload)) {
@@ -66,59 +62,40 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
 }
 
 fn json(payload: &[u8]) -> Result<Draft, Rejection> {
-    let first = payload
-        .iter()
-        .find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    let first = payload.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     match first {
         Some(b'{') => {}
         Some(other) => {
-            return Err(undecodable(format!(
-                "JSON that starts with byte {other:#04x} is no object"
-            )));
+            return Err(undecodable(format!("JSON that starts with byte {other:#04x} is no object")));
         }
         None => {
-            return Err(undecodable(
-                "JSON of nothing but white space is no object".to_owned(),
-            ));
+            return Err(undecodable("JSON of nothing but white space is no object".to_owned()));
         }
     }
     let read = |careful| {
         let mut reader = serde_json::Deserializer::from_slice(payload);
-        let draft = reader.deserialize_map(Reader {
-            encoding: Encoding::Json,
-            careful,
-        })?;
+        let draft = reader.deserialize_map(Reader { encoding: Encoding::Json, careful })?;
         reader.end()?;
         Ok::<_, serde_json::Error>(draft)
     };
     // What the first, fast reading can't take is rare, and may be a single field's matter.
-    read(false)
-        .or_else(|_| read(true))
-        .map_err(|error| undecodable(format!("JSON: {error}")))
+    read(false).or_else(|_| read(true)).map_err(|error| undecodable(format!("JSON: {error}")))
 }
 
 fn message_pack(payload: &[u8]) -> Result<Draft, Rejection> {
-    if let Some(other) = payload
-        .first()
-        .filter(|first| !matches!(first, 0x80..=0x8f | 0xde | 0xdf))
-    {
+    if let Some(other) = payload.first().filter(|first| !matches!(first, 0x80..=0x8f | 0xde | 0xdf)) {
         let what = format!("neither a JSON object nor a MessagePack map starts with byte {other:#04x}");
         return Err(undecodable(what));
     }
     let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
     reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
     let draft = reader
-        .deserialize_map(Reader {
-            encoding: Encoding::MessagePack,
-            careful: false,
-        })
+        .deserialize_map(Reader { encoding: Encoding::MessagePack, careful: false })
         .map_err(|error| undecodable(format!("MessagePack: {}", reason(&error))))?;
     // The reader tells no position; that nothing can be read behind the map says that nothing is there.
     match IgnoredAny::deserialize(&mut reader) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(draft),
-        Ok(_) | Err(_) => Err(undecodable(
-            "MessagePack: trailing bytes behind the map".to_owned(),
-        )),
+        Ok(_) | Err(_) => Err(undecodable("MessagePack: trailing bytes behind the map".to_owned())),
     }
 }
 

@@ -77,9 +77,7 @@ const _: () = assert!(META_BYTES_MAX == 1024, "the description of `meta` says so
 impl<'a> SignalText<'a> {
     fn of(signal: &'a Signal) -> Self {
         Self {
-            kind: Some(signal.kind)
-                .filter(|kind| *kind != Kind::default())
-                .map(Named::name),
+            kind: Some(signal.kind).filter(|kind| *kind != Kind::default()).map(Named::name),
             conn: signal.conn.as_deref(),
             state: signal.state.map(Named::name),
             input_age_ms: signal.input_age_ms,
@@ -89,14 +87,8 @@ impl<'a> SignalText<'a> {
             seq: signal.seq,
             intent: signal.intent.map(Named::name),
             intent_for_ms: signal.intent_for_ms,
-            can: signal
-                .can
-                .as_ref()
-                .map(|can| can.iter().map(AsRef::as_ref).collect()),
-            rooms: signal
-                .rooms
-                .as_ref()
-                .map(|rooms| rooms.iter().map(|room| plain(room)).collect()),
+            can: signal.can.as_ref().map(|can| can.iter().map(AsRef::as_ref).collect()),
+            rooms: signal.rooms.as_ref().map(|rooms| rooms.iter().map(|room| plain(room)).collect()),
             profile: signal.profile.as_deref(),
             meta: signal.meta.as_deref().map(|meta| Meta::new(Some(meta))),
         }

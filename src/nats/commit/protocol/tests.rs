@@ -3,27 +3,15 @@ use std::collections::BTreeMap;
 use super::*;
 
 fn known(seq: u64, commit: &str) -> Known {
-    Known {
-        seq,
-        commit: commit.into(),
-    }
+    Known { seq, commit: commit.into() }
 }
 
 fn found(seq: u64, commit: &str, owner: &str, epoch: u64) -> Outcome {
-    Outcome::Progress(Some(Found {
-        seq,
-        commit: commit.into(),
-        owner: owner.into(),
-        epoch,
-    }))
+    Outcome::Progress(Some(Found { seq, commit: commit.into(), owner: owner.into(), epoch }))
 }
 
 fn part(partition: u16, expected: Option<Known>) -> Part {
-    Part {
-        partition,
-        epoch: 2,
-        expected,
-    }
+    Part { partition, epoch: 2, expected }
 }
 
 /// Commit `a.7` of owner `a`, epoch 2: three events, progress of partitions 0 (left at 10) and 5 (left at 11).
@@ -35,9 +23,7 @@ fn start() -> CommitProtocol {
 }
 
 fn publish(attempt: u32) -> Step {
-    Step::Publish {
-        batch_id: format!("a.7.{attempt}"),
-    }
+    Step::Publish { batch_id: format!("a.7.{attempt}") }
 }
 
 fn read(partition: u16) -> Step {
@@ -45,10 +31,7 @@ fn read(partition: u16) -> Step {
 }
 
 fn refused(code: u64) -> Outcome {
-    Outcome::Refused {
-        code,
-        description: "no".into(),
-    }
+    Outcome::Refused { code, description: "no".into() }
 }
 
 #[track_caller]
@@ -58,10 +41,7 @@ fn waits(step: &Step) {
 
 #[test]
 fn an_acknowledgement_gives_the_next_expectations() {
-    let step = start().next(Outcome::Acked {
-        last_seq: 25,
-        count: 5,
-    });
+    let step = start().next(Outcome::Acked { last_seq: 25, count: 5 });
     assert_eq!(step, Step::Done(vec![known(24, "a.7"), known(25, "a.7")]));
 }
 
@@ -69,24 +49,14 @@ fn an_acknowledgement_gives_the_next_expectations() {
 fn an_unknown_outcome_that_landed_is_found_by_our_commit() {
     let mut protocol = start();
     assert_eq!(protocol.next(Outcome::Unknown), read(0));
-    assert_eq!(
-        protocol.next(found(24, "a.7", "a", 2)),
-        Step::Done(vec![known(24, "a.7"), known(25, "a.7")])
-    );
+    assert_eq!(protocol.next(found(24, "a.7", "a", 2)), Step::Done(vec![known(24, "a.7"), known(25, "a.7")]));
 }
 
 #[test]
 fn an_unknown_outcome_that_did_not_land_is_sent_again_under_another_batch_id() {
-    for outcome in [
-        Outcome::Unknown,
-        refused(10_164),
-        refused(10_176),
-        refused(10_210),
-        Outcome::Acked {
-            last_seq: 9,
-            count: 1,
-        },
-    ] {
+    for outcome in
+        [Outcome::Unknown, refused(10_164), refused(10_176), refused(10_210), Outcome::Acked { last_seq: 9, count: 1 }]
+    {
         let mut protocol = start();
         assert_eq!(protocol.next(outcome), read(0));
         waits(&protocol.next(found(10, "a.6", "a", 2)));
@@ -107,11 +77,7 @@ fn a_stale_expectation_is_looked_for_in_every_partition() {
     let mut protocol = start();
     assert_eq!(protocol.next(refused(10_071)), read(0));
     assert_eq!(protocol.next(found(10, "a.6", "a", 2)), read(5));
-    let loss = Loss::TakenOver {
-        partition: 5,
-        owner: "b".into(),
-        epoch: 3,
-    };
+    let loss = Loss::TakenOver { partition: 5, owner: "b".into(), epoch: 3 };
     assert_eq!(protocol.next(found(30, "b.0", "b", 3)), Step::Lost(loss));
 }
 
@@ -142,10 +108,7 @@ fn a_vanished_progress_is_lost_but_not_to_a_zombie() {
         waits(&protocol.next(Outcome::Progress(None)));
         assert_eq!(protocol.next(Outcome::Waited), read(0));
     }
-    assert_eq!(
-        protocol.next(Outcome::Progress(None)),
-        Step::Lost(Loss::Vanished { partition: 0 })
-    );
+    assert_eq!(protocol.next(Outcome::Progress(None)), Step::Lost(Loss::Vanished { partition: 0 }));
 }
 
 #[test]
@@ -162,11 +125,7 @@ fn one_old_answer_of_a_deposed_leader_loses_nothing() {
 fn the_same_sequence_in_a_stream_made_anew_is_not_ours() {
     let mut protocol = start();
     protocol.next(Outcome::Unknown);
-    let loss = Loss::TakenOver {
-        partition: 0,
-        owner: "b".into(),
-        epoch: 2,
-    };
+    let loss = Loss::TakenOver { partition: 0, owner: "b".into(), epoch: 2 };
     assert_eq!(protocol.next(found(10, "b.1", "b", 2)), Step::Lost(loss));
 }
 
@@ -175,13 +134,7 @@ fn what_the_server_never_takes_ends_the_commit_unless_it_had_landed() {
     let mut protocol = start();
     assert_eq!(protocol.next(refused(10_199)), read(0));
     let step = protocol.next(found(10, "a.6", "a", 2));
-    assert_eq!(
-        step,
-        Step::Refused {
-            code: 10_199,
-            description: "no".into()
-        }
-    );
+    assert_eq!(step, Step::Refused { code: 10_199, description: "no".into() });
 }
 
 #[test]
@@ -190,13 +143,7 @@ fn a_first_fence_expects_nothing() {
     protocol.next(Outcome::Unknown);
     waits(&protocol.next(Outcome::Progress(None)));
     protocol.next(Outcome::Waited);
-    assert_eq!(
-        protocol.next(Outcome::Acked {
-            last_seq: 1,
-            count: 1
-        }),
-        Step::Done(vec![known(1, "a.0")])
-    );
+    assert_eq!(protocol.next(Outcome::Acked { last_seq: 1, count: 1 }), Step::Done(vec![known(1, "a.0")]));
 }
 
 /// A stream that takes batches as the server does, and an adversary between it and its two rival owners.
@@ -225,15 +172,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let (progress, old) = (BTreeMap::new(), BTreeMap::new());
         let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        Self {
-            seq: 0,
-            progress,
-            old,
-            old_answers: 0,
-            stored: Vec::new(),
-            limbo: Vec::new(),
-            random,
-        }
+        Self { seq: 0, progress, old, old_answers: 0, stored: Vec::new(), limbo: Vec::new(), random }
     }
 
     fn chance(&mut self, percent: u64) -> bool {
@@ -253,26 +192,14 @@ impl World {
         let count = attempt.parts.len() as u64 + u64::from(attempt.event.is_some());
         if let Some(event) = attempt.event {
             self.seq += 1;
-            self.stored
-                .push((attempt.owner.clone(), attempt.parts[0].epoch, event));
+            self.stored.push((attempt.owner.clone(), attempt.parts[0].epoch, event));
         }
         for part in &attempt.parts {
             self.seq += 1;
             let (commit, owner) = (attempt.commit.clone(), attempt.owner.clone());
-            self.progress.insert(
-                part.partition,
-                Found {
-                    seq: self.seq,
-                    commit,
-                    owner,
-                    epoch: part.epoch,
-                },
-            );
+            self.progress.insert(part.partition, Found { seq: self.seq, commit, owner, epoch: part.epoch });
         }
-        Outcome::Acked {
-            last_seq: self.seq,
-            count,
-        }
+        Outcome::Acked { last_seq: self.seq, count }
     }
 
     /// Some of what is under way arrives.
@@ -301,11 +228,7 @@ impl World {
             self.limbo.push(attempt.clone());
             return Outcome::Unknown;
         }
-        if self.chance(50) {
-            refused(10_176)
-        } else {
-            Outcome::Unknown
-        }
+        if self.chance(50) { refused(10_176) } else { Outcome::Unknown }
     }
 
     fn read(&mut self, partition: u16) -> Outcome {
@@ -349,48 +272,21 @@ const PARTITIONS: [u16; 3] = [0, 7, 9];
 
 impl Rival {
     fn new(owner: &str) -> Self {
-        Self {
-            owner: owner.into(),
-            epoch: 0,
-            known: None,
-            commits: 0,
-        }
+        Self { owner: owner.into(), epoch: 0, known: None, commits: 0 }
     }
 
     fn attempt(&mut self, expected: Vec<Option<Known>>, event: Option<u64>) -> Attempt {
         self.commits += 1;
         let parts = PARTITIONS.into_iter().zip(expected);
-        let parts = parts
-            .map(|(partition, expected)| Part {
-                partition,
-                epoch: self.epoch,
-                expected,
-            })
-            .collect();
-        Attempt {
-            owner: self.owner.clone(),
-            commit: format!("{}.{}", self.owner, self.commits).into(),
-            parts,
-            event,
-        }
+        let parts = parts.map(|(partition, expected)| Part { partition, epoch: self.epoch, expected }).collect();
+        Attempt { owner: self.owner.clone(), commit: format!("{}.{}", self.owner, self.commits).into(), parts, event }
     }
 
     fn take_fence(&mut self, world: &mut World) {
         loop {
-            let found: Vec<_> = PARTITIONS
-                .into_iter()
-                .map(|p| world.progress.get(&p).cloned())
-                .collect();
+            let found: Vec<_> = PARTITIONS.into_iter().map(|p| world.progress.get(&p).cloned()).collect();
             self.epoch = found.iter().flatten().map(|found| found.epoch).max().unwrap_or(0) + 1;
-            let known = found
-                .into_iter()
-                .map(|found| {
-                    found.map(|f| Known {
-                        seq: f.seq,
-                        commit: f.commit,
-                    })
-                })
-                .collect();
+            let known = found.into_iter().map(|found| found.map(|f| Known { seq: f.seq, commit: f.commit })).collect();
             let attempt = self.attempt(known, None);
             match world.run(&attempt) {
                 Step::Done(known) => {
@@ -446,14 +342,8 @@ fn rivals_tell_each_event_once_and_nothing_below_the_newest_fence() {
         let stored: Vec<_> = world.stored.iter().map(|(_, _, event)| *event).collect();
         let in_order = stored.windows(2).all(|pair| pair[0] < pair[1]);
         assert!(in_order, "seed {seed}: doubled or out of order: {stored:?}");
-        assert!(
-            told.iter().all(|event| stored.contains(event)),
-            "seed {seed}: told {told:?}, stored {stored:?}"
-        );
+        assert!(told.iter().all(|event| stored.contains(event)), "seed {seed}: told {told:?}, stored {stored:?}");
         let epochs: Vec<_> = world.stored.iter().map(|(_, epoch, _)| *epoch).collect();
-        assert!(
-            epochs.is_sorted(),
-            "seed {seed}: an older epoch was stored after a newer one: {epochs:?}"
-        );
+        assert!(epochs.is_sorted(), "seed {seed}: an older epoch was stored after a newer one: {epochs:?}");
     }
 }
