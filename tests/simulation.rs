@@ -71,6 +71,25 @@ fn exactly_once(plan: Plan) -> Seen {
     run.seen
 }
 
+/// A run over a log that loses what it had: what is told cannot be what an undisturbed fold tells, but each entry is told
+/// once.
+fn once_at_most(plan: Plan) -> Seen {
+    let mut run = Run::new(plan, World::story(plan.seed, plan.entries));
+    run.to_the_end();
+    checks::audit(&run.nats.events);
+    checks::no_entry_is_told_twice(&run.nats);
+    run.seen
+}
+
+#[test]
+fn a_log_that_was_cut_or_replaced_is_told_once_at_most() {
+    for seed in seeds(1, runs()) {
+        let fate = Fate { crash: 8, rival: 3, log_cut: 4, log_loses_end: 4, log_replaced: 2, ..Fate::default() };
+        let plan = Plan { seed, entries: 120, faults: Faults::many(), fate, blow: None, tells: false };
+        told(plan, once_at_most);
+    }
+}
+
 #[test]
 fn crashes_and_rivals_at_random_change_no_event() {
     for seed in seeds(1, runs()) {

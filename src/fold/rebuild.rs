@@ -21,10 +21,13 @@ impl Partition {
         partition.start_at(now);
         partition.policy = policy;
         for event in told {
-            if let EventBody::Session(session) = &event.body
-                && session.to != State::Offline
-            {
-                partition.rebuild_session(session, event.at_ms);
+            if let EventBody::Session(session) = &event.body {
+                if session.to == State::Offline {
+                    // Nobody remembers it, so its next incarnation has to rise above it by this.
+                    partition.forgotten = partition.forgotten.max(session.incarnation);
+                } else {
+                    partition.rebuild_session(session, event.at_ms);
+                }
             }
         }
         for event in told {

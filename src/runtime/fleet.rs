@@ -28,19 +28,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// `partitions` in the order of their numbers, from 0.
+    /// `partitions` in the order of their numbers, from 0, each with where it is.
     #[must_use]
-    pub fn new(partitions: Vec<Partition>, encoding: Encoding) -> Self {
-        let derived = partitions
-            .iter()
-            .map(|partition| Reached {
-                seq: partition.position(),
-                ts: partition.log_time(),
-                k: 0,
-                generation: partition.generation(),
-                policy_hash: wire::policy::hash(partition.policy()).into(),
-            })
-            .collect();
+    pub fn new(partitions: Vec<(Partition, Reached)>, encoding: Encoding) -> Self {
+        let (partitions, mut derived): (Vec<_>, Vec<Reached>) = partitions.into_iter().unzip();
+        for (partition, derived) in partitions.iter().zip(&mut derived) {
+            assert_eq!(partition.position(), derived.seq, "a partition is where it is");
+            derived.policy_hash = wire::policy::hash(partition.policy()).into();
+        }
         let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
         Self {
             partitions,

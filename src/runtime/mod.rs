@@ -154,7 +154,7 @@ pub fn stand_up(
 ) -> (Outbox, Fleet) {
     let reached = restored.iter().map(|found| found.reached.clone()).collect();
     let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
-    let fleet = Fleet::new(restored.into_iter().map(|found| found.partition).collect(), encoding);
+    let fleet = Fleet::new(restored.into_iter().map(|found| (found.partition, found.position)).collect(), encoding);
     let mut outbox = Outbox::new(reached, batch_messages);
     for (fence, since) in fences.iter().zip(lost) {
         let Some(since) = since else { continue };
@@ -169,7 +169,7 @@ pub fn stand_up(
             to_ms: since,
         };
         outbox.tell_aside(fence.partition, told::aside(&told, encoding));
-        // A new log begins: the next start finds the state from before its first entry.
+        // What was lost is over: the next start finds the state from before what is read now.
         outbox.keep(fleet.snapshot(fence.partition));
     }
     (outbox, fleet)

@@ -53,8 +53,8 @@ impl Restore<'_> {
 
     async fn evidence<'b>(&'b self, progress: &'b Progress) -> Result<Evidence<'b>, RuntimeError> {
         let Self { log, key, .. } = *self;
-        let visible = (log.first_seq..=log.last_seq).contains(&progress.input_seq);
-        let ts_there = if visible { entry_ts_ms(self.nats, progress.input_seq).await? } else { None };
+        let place = Evidence::place(log, progress);
+        let ts_there = if place >= log.first_seq { entry_ts_ms(self.nats, place).await? } else { None };
         Ok(Evidence { log, progress, ts_there, key })
     }
 

@@ -18,6 +18,8 @@ use crate::wire::Progress;
 pub struct Restored {
     /// The partition.
     pub partition: Partition,
+    /// Where in the log it is.
+    pub position: Reached,
     /// What was told before; events up to there are suppressed.
     pub reached: Reached,
     /// The log before is gone; holds the log time up to which it was told.
@@ -31,7 +33,7 @@ pub struct Evidence<'a> {
     pub log: &'a LogIdentity,
     /// The progress that the fence found.
     pub progress: &'a Progress,
-    /// The timestamp in milliseconds of the log's entry at the progress' position; `None` if it is not there.
+    /// The timestamp in milliseconds of the log's entry at [`Evidence::place`]; `None` if it is not there.
     pub ts_there: Option<u64>,
     /// The secret of the partition's index.
     pub key: IndexKey,
@@ -41,11 +43,18 @@ impl Restored {
     /// A partition that has told nothing yet.
     #[must_use]
     pub fn fresh(number: u16, key: IndexKey) -> Self {
-        Self { partition: Partition::new(number, key), reached: Reached::nothing(0), lost_since: None }
+        let (position, reached) = (Reached::nothing(0), Reached::nothing(0));
+        Self { partition: Partition::new(number, key), position, reached, lost_since: None }
     }
 }
 
 impl Evidence<'_> {
+    /// Where the log has to be looked at: at the progress' position, or at its end if it ends before that.
+    #[must_use]
+    pub fn place(log: &LogIdentity, progress: &Progress) -> u64 {
+        progress.input_seq.min(log.last_seq)
+    }
+
     /// Whether this log is the one in which the progress is a position, as far as it can still be seen.
     #[must_use]
     pub fn goes_on(&self) -> bool {
@@ -72,11 +81,15 @@ impl Evidence<'_> {
         if stored.log_created != progress.log_created {
             return Ok(None);
         }
+        if (stored.input_seq, stored.k) > (progress.input_seq, progress.k) {
+            // PRESENCE_EVENTS lost its end: what was told up to this checkpoint has to be told again.
+            return Ok(None);
+        }
         let drained = stored.input_seq == progress.input_seq && stored.k == progress.k;
         if progress.fold_version != FOLD_VERSION && !drained {
             return Err(fold_version(number, progress));
         }
-        let mut partition = match Partition::restore(&stored.bytes, self.key) {
+        let partition = match Partition::restore(&stored.bytes, self.key) {
             Ok(partition) => partition,
             Err(error) => {
                 warn!(partition = number, seq, %error, "passing over a checkpoint that can't be restored");
@@ -88,15 +101,12 @@ impl Evidence<'_> {
         }
         if self.goes_on() && self.log.first_seq <= seq + 1 {
             info!(partition = number, seq, sessions = partition.sessions(), "restored");
-            return Ok(Some(Restored { partition, reached: Reached::of(progress), lost_since: None }));
+            let (seq, ts, k) = (stored.input_seq, stored.input_ts, stored.k);
+            let position = Reached { seq, ts, k, ..Reached::nothing(progress.generation) };
+            return Ok(Some(Restored { partition, position, reached: Reached::of(progress), lost_since: None }));
         }
-        if !drained {
-            return Ok(None);
-        }
-        // The log behind the checkpoint is gone, but everything up to it was told: nobody's state is missing.
-        let generation = progress.generation + 1;
-        partition.lose_log(generation);
-        Ok(Some(Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }))
+        // Where the log behind the checkpoint is gone, but everything up to it was told, nobody's state is missing.
+        Ok(drained.then(|| self.lose_log(partition)))
     }
 
     /// The partition before the log's first entry, where there is no checkpoint of use; `None` if that is not where it began.
@@ -118,10 +128,20 @@ impl Evidence<'_> {
     pub fn rebuilt(&self, number: u16, policy: &Arc<Policy>, told: &[Event]) -> Restored {
         let progress = self.progress;
         let now = told.iter().map(|event| event.at_ms).max().unwrap_or(0).max(progress.input_ts);
-        let mut partition = Partition::rebuild(number, self.key, Arc::clone(policy), now, told);
-        let generation = progress.generation + 1;
-        partition.lose_log(generation);
-        Restored { partition, reached: Reached::nothing(generation), lost_since: Some(progress.input_ts) }
+        self.lose_log(Partition::rebuild(number, self.key, Arc::clone(policy), now, told))
+    }
+
+    /// A partition of which all was told reads on in what is left of the log: behind what was told of it, or, if it is
+    /// another log, from its beginning. Where the log lost its end and grew again, what came instead is passed over too.
+    fn lose_log(&self, mut partition: Partition) -> Restored {
+        let Self { log, progress, .. } = self;
+        let place = if progress.log_created == log.created { Self::place(log, progress) } else { 0 };
+        let seq = place.max(log.first_seq - 1);
+        let ts = if seq == place { self.ts_there.unwrap_or(0) } else { 0 };
+        partition.lose_log(progress.generation + 1);
+        partition.skip_to(seq);
+        let position = Reached { seq, ts, ..Reached::nothing(partition.generation()) };
+        Restored { lost_since: Some(partition.log_time()), partition, reached: position.clone(), position }
     }
 }
 

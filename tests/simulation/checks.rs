@@ -75,21 +75,17 @@ pub(crate) fn audit(events: &Events) {
     }
 }
 
-/// No entry's events are told under two generations: what was told of a log before it was lost is not told again.
+/// No entry is told at two positions: what was told of a log before it lost something is not told again.
 pub(crate) fn no_entry_is_told_twice(nats: &Nats) {
     let mut told = BTreeMap::new();
     for message in &nats.events.stored {
-        let Some(id) = message.header("ce-id") else {
-            continue;
-        };
+        let Some(id) = message.header("ce-id") else { continue };
         let mut numbers = id.split('-').skip(1).map_while(|number| number.parse::<u64>().ok());
-        let (Some(generation), Some(seq)) = (numbers.next(), numbers.next()) else {
-            continue;
-        };
-        let position = (message.partition, generation as u32, seq);
-        let uid = nats.folded.get(&position).unwrap_or_else(|| panic!("nobody folded {id}"));
-        let first = *told.entry((message.partition, *uid)).or_insert(generation);
-        assert_eq!(first, generation, "the entry behind {id} was told in generation {first} already");
+        let (Some(generation), Some(seq)) = (numbers.next(), numbers.next()) else { continue };
+        let folded = nats.folded.get(&(message.owner, message.partition, generation as u32, seq));
+        let uid = folded.unwrap_or_else(|| panic!("owner{} told {id} without its entry", message.owner));
+        let first = *told.entry((message.partition, *uid)).or_insert((generation, seq));
+        assert_eq!(first, (generation, seq), "the entry behind {id} was told before");
     }
 }
 

@@ -15,6 +15,7 @@ use crate::random::Random;
 
 #[derive(Debug)]
 pub(crate) struct Lane {
+    number: u32,
     owner: String,
     log_created: String,
     commits: u64,
@@ -51,9 +52,9 @@ pub(crate) enum Ended {
 }
 
 impl Lane {
-    pub(crate) fn new(owner: &str, log_created: &str) -> Self {
-        let (owner, log_created) = (owner.to_owned(), log_created.to_owned());
-        Self { owner, log_created, commits: 0, held: BTreeMap::new(), work: None }
+    pub(crate) fn new(number: u32, log_created: &str) -> Self {
+        let (owner, log_created) = (format!("owner{number}"), log_created.to_owned());
+        Self { number, owner, log_created, commits: 0, held: BTreeMap::new(), work: None }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -120,7 +121,7 @@ impl Lane {
         for OutMessage { partition, subject, mut headers, payload } in told {
             let epoch = epoch_of(partition).expect("every partition of a batch has its progress in it");
             headers.push(("Presence-Epoch", epoch.to_string()));
-            messages.push(Published { partition, subject, headers, payload });
+            messages.push(Published { owner: self.number, partition, subject, headers, payload });
         }
         for (part, progress) in parts.iter().zip(&progress) {
             let expected = part.expected.as_ref().map_or(0, |known| known.seq);
@@ -130,7 +131,8 @@ impl Lane {
                 ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
             ];
             let (partition, subject) = (part.partition, names::progress(part.partition));
-            messages.push(Published { partition, subject, headers, payload: progress.to_json().into() });
+            let (owner, payload) = (self.number, progress.to_json().into());
+            messages.push(Published { owner, partition, subject, headers, payload });
         }
         let count = messages.len() as u64;
         let (protocol, step) = CommitProtocol::start(&self.owner, &commit, parts.clone(), count);

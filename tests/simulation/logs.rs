@@ -28,11 +28,17 @@ pub(crate) struct Log {
     first_seq: u64,
     lines: Vec<Line>,
     uids: u64,
+    /// How long the servers were away, all in all.
+    away_ms: Millis,
+    pub(crate) lost_end: bool,
 }
+
+/// How long a server is away that loses something.
+const AWAY_MS: Millis = 60_000;
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self { created: 1, first_seq: 1, lines: Vec::new(), uids: 0 }
+        Self { created: 1, first_seq: 1, lines: Vec::new(), uids: 0, away_ms: 0, lost_end: false }
     }
 
     pub(crate) fn identity(&self) -> LogIdentity {
@@ -51,6 +57,7 @@ impl Log {
         self.uids += 1;
         let seq = self.last_seq() + 1;
         let Said { ts_ms, subject, payload, content_type } = said.clone();
+        let ts_ms = ts_ms + self.away_ms;
         let message = LogMessage { seq, ts_ms, subject: subject.into(), payload, content_type };
         self.lines.push(Line { uid: self.uids, message });
         seq
@@ -70,6 +77,8 @@ impl Log {
     /// The power failed before the last `count` entries were on the disk.
     pub(crate) fn lose_end(&mut self, count: usize) {
         self.lines.truncate(self.lines.len() - count.min(self.lines.len()));
+        self.lost_end = true;
+        self.away_ms += AWAY_MS;
     }
 
     /// The stream was deleted and made anew.
@@ -77,6 +86,7 @@ impl Log {
         self.created += 1;
         self.first_seq = 1;
         self.lines.clear();
+        self.away_ms += AWAY_MS;
     }
 }
 

@@ -29,8 +29,8 @@ pub(crate) struct Nats {
     pub(crate) events: Events,
     pub(crate) store: Store,
     pub(crate) faults: Faults,
-    /// Which entry each position stands for, as those who folded it have seen it: (partition, generation, seq) → uid.
-    pub(crate) folded: BTreeMap<(u16, u32, u64), u64>,
+    /// Which entry each position was to the owner that folded it: (owner, partition, generation, seq) → uid.
+    pub(crate) folded: BTreeMap<(u32, u16, u32, u64), u64>,
 }
 
 /// What an owner is given at its start.
@@ -44,7 +44,7 @@ pub(crate) struct Settings {
 
 #[derive(Debug)]
 pub(crate) struct Owner {
-    pub(crate) name: String,
+    pub(crate) number: u32,
     settings: Settings,
     key: IndexKey,
     phase: Phase,
@@ -99,13 +99,13 @@ pub(crate) enum End {
 }
 
 impl Owner {
-    pub(crate) fn new(name: &str, nats: &Nats, settings: Settings, random: &mut Random) -> Self {
+    pub(crate) fn new(number: u32, nats: &Nats, settings: Settings, random: &mut Random) -> Self {
         let log = nats.log.identity();
         Self {
-            name: name.to_owned(),
+            number,
             settings,
             key: IndexKey(random.next(), random.next()),
-            lane: Lane::new(name, &log.created),
+            lane: Lane::new(number, &log.created),
             phase: Phase::Reading { log, found: Vec::new() },
             fences_tried: 1,
         }
@@ -234,7 +234,7 @@ impl Owner {
         restored.push(match &fence.found {
             None => Restored::fresh(number, self.key),
             Some(progress) => {
-                let ts_there = nats.log.entry(progress.input_seq).map(|line| line.message.ts_ms);
+                let ts_there = nats.log.entry(Evidence::place(&log, progress)).map(|line| line.message.ts_ms);
                 let evidence = Evidence { log: &log, progress, ts_there, key: self.key };
                 one(number, &evidence, &keeper, nats).unwrap_or_else(|| {
                     let told: Vec<Event> = told_last(number, nats);
@@ -282,7 +282,7 @@ impl Owner {
             0 if lane_moves => return self.move_lane(live, nats, random),
             1 if keeper_moves => live.move_keeper(nats, random),
             _ if live.duty == Duty::Fold && live.outbox.len() < self.settings.pending_max => {
-                if live.turn(self.settings.chunk, nats, random).is_some() {
+                if live.turn(self.number, self.settings.chunk, nats, random).is_some() {
                     live.duty = Duty::Nothing;
                 }
             }
@@ -336,7 +336,7 @@ impl Live {
     }
 
     /// The loop turns once: it reads what is there, or takes a snapshot, or tells something beside the log.
-    fn turn(&mut self, chunk: u64, nats: &mut Nats, random: &mut Random) -> Option<End> {
+    fn turn(&mut self, owner: u32, chunk: u64, nats: &mut Nats, random: &mut Random) -> Option<End> {
         if self.is_live() && random.chance(60) {
             let number = random.below(u64::from(PARTITIONS)) as u16;
             if random.chance(250) {
@@ -354,20 +354,19 @@ impl Live {
         if log.created != self.created || log.last_seq + 1 < self.next_seq || log.first_seq > self.next_seq {
             return Some(End::LogLost);
         }
+        let mut messages = Vec::new();
         for _ in 0..random.between(1, chunk) {
-            let Some(line) = nats.log.entry(self.next_seq) else {
-                break;
-            };
+            let Some(line) = nats.log.entry(self.next_seq) else { break };
             for partition in self.fleet.partitions() {
-                let position = (partition.number(), partition.generation(), self.next_seq);
                 if self.next_seq > partition.position() {
-                    let before = *nats.folded.entry(position).or_insert(line.uid);
-                    assert_eq!(before, line.uid, "I6: two entries were folded as {position:?}");
+                    let position = (owner, partition.number(), partition.generation(), self.next_seq);
+                    nats.folded.insert(position, line.uid);
                 }
             }
-            self.fleet.apply(&line.message, &mut self.outbox);
+            messages.push(line.message.clone());
             self.next_seq += 1;
         }
+        self.fleet.apply(&messages, &mut self.outbox);
         None
     }
 }
@@ -405,7 +404,7 @@ impl Owner {
             Phase::Fenced { .. } => "has the fences".to_owned(),
             Phase::Restoring { restored, .. } => match restored.last() {
                 None => "restores".to_owned(),
-                Some(Restored { partition, reached, lost_since }) => format!(
+                Some(Restored { partition, reached, lost_since, .. }) => format!(
                     "restores {} at {} behind ({}, {}), lost since {lost_since:?}",
                     partition.number(),
                     partition.position(),

@@ -47,7 +47,7 @@ pub(crate) struct Plan {
 pub(crate) struct Seen {
     /// Steps of owners, until the world came to rest.
     pub(crate) steps: u64,
-    pub(crate) owners: u64,
+    pub(crate) owners: u32,
     pub(crate) crashes: u64,
     pub(crate) drained: u64,
     pub(crate) fenced_out: u64,
@@ -144,16 +144,16 @@ impl Run {
 
     fn start(&mut self) {
         self.seen.owners += 1;
-        let name = format!("owner{}", self.seen.owners);
+        let number = self.seen.owners;
         let random = &mut self.random;
         let settings = Settings {
             batch_messages: random.pick(&[3, 4, 10, 900]),
             chunk: random.pick(&[1, 1, 3, 20]),
             pending_max: random.pick(&[2, 50]),
         };
-        let owner = Owner::new(&name, &self.nats, settings, random);
+        let owner = Owner::new(number, &self.nats, settings, random);
         self.owners.push(owner);
-        self.tell(|| format!("{name} starts"));
+        self.tell(|| format!("owner{number} starts"));
     }
 
     fn step(&mut self, at: usize) {
@@ -162,10 +162,10 @@ impl Run {
         let owner = &mut self.owners[at];
         owner.step(&mut self.nats, &mut self.random);
         if self.plan.tells {
-            eprintln!("{:>5}  {} {}", self.seen.steps, owner.name, owner.story());
+            eprintln!("{:>5}  owner{} {}", self.seen.steps, owner.number, owner.story());
         }
         if let Some(end) = owner.end().cloned() {
-            self.tell(|| format!("{} is over: {end:?}", self.owners[at].name));
+            self.tell(|| format!("owner{} is over: {end:?}", self.owners[at].number));
             match end {
                 End::Drained => self.seen.drained += 1,
                 End::Stopped => {}
@@ -189,8 +189,8 @@ impl Run {
             Blow::Shutdown => {
                 if let Some(owner) = self.owners.get_mut(at) {
                     owner.shut_down();
-                    let name = owner.name.clone();
-                    self.tell(|| format!("{name} is told to end"));
+                    let name = owner.number;
+                    self.tell(|| format!("owner{name} is told to end"));
                 }
             }
         }
@@ -200,7 +200,7 @@ impl Run {
         if at < self.owners.len() {
             self.seen.crashes += 1;
             let owner = self.owners.remove(at);
-            self.tell(|| format!("{} crashes", owner.name));
+            self.tell(|| format!("owner{} crashes", owner.number));
         }
     }
 
