@@ -153,10 +153,14 @@ pub fn stand_up(
     batch_messages: usize,
 ) -> (Outbox, Fleet) {
     let reached = restored.iter().map(|found| found.reached.clone()).collect();
-    let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
-    let fleet = Fleet::new(restored.into_iter().map(|found| (found.partition, found.position)).collect(), encoding);
+    let (mut partitions, mut lost) = (Vec::new(), Vec::new());
+    for found in restored {
+        partitions.push((found.partition, found.position));
+        lost.push((found.lost_since, found.amends));
+    }
+    let fleet = Fleet::new(partitions, encoding);
     let mut outbox = Outbox::new(reached, batch_messages);
-    for (fence, since) in fences.iter().zip(lost) {
+    for (fence, (since, amends)) in fences.iter().zip(lost) {
         let Some(since) = since else { continue };
         let told = RuntimeEvent {
             what: RuntimeWhat::LogLost,
@@ -168,7 +172,10 @@ pub fn stand_up(
             from_ms: since,
             to_ms: since,
         };
-        outbox.tell_aside(fence.partition, told::aside(&told, encoding));
+        outbox.tell_aside(fence.partition, vec![told::aside(&told, encoding)]);
+        for event in amends {
+            outbox.tell_aside(fence.partition, told::messages(&event, encoding));
+        }
         // What was lost is over: the next start finds the state from before what is read now.
         outbox.keep(fleet.snapshot(fence.partition));
     }

@@ -71,7 +71,7 @@ pub struct Snapshot {
 enum Item {
     /// An event, with the deletion behind it where it says offline.
     Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
-    /// A message that no entry of the log caused: it moves no position.
+    /// Messages that no entry of the log caused: they move no position.
     Aside { partition: u16, messages: Vec<OutMessage> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
@@ -158,9 +158,9 @@ impl Outbox {
         self.items.push_back(Item::Told { partition, reached, messages });
     }
 
-    /// Takes a message that no entry of the log caused.
-    pub fn tell_aside(&mut self, partition: u16, message: OutMessage) {
-        self.items.push_back(Item::Aside { partition, messages: vec![message] });
+    /// Takes messages that no entry of the log caused.
+    pub fn tell_aside(&mut self, partition: u16, messages: Vec<OutMessage>) {
+        self.items.push_back(Item::Aside { partition, messages });
     }
 
     /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn what_no_entry_caused_moves_no_position() {
         let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
-        outbox.tell_aside(0, message(0));
+        outbox.tell_aside(0, vec![message(0)]);
         assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
         outbox.confirm();
         assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));

@@ -24,6 +24,8 @@ pub struct Restored {
     pub reached: Reached,
     /// The log before is gone; holds the log time up to which it was told.
     pub lost_since: Option<u64>,
+    /// What the lost log would have told, as far as it can be told without it.
+    pub amends: Vec<Event>,
 }
 
 /// What a partition that was fenced is judged by.
@@ -44,7 +46,8 @@ impl Restored {
     #[must_use]
     pub fn fresh(number: u16, key: IndexKey) -> Self {
         let (position, reached) = (Reached::nothing(0), Reached::nothing(0));
-        Self { partition: Partition::new(number, key), position, reached, lost_since: None }
+        let partition = Partition::new(number, key);
+        Self { partition, position, reached, lost_since: None, amends: Vec::new() }
     }
 }
 
@@ -103,10 +106,11 @@ impl Evidence<'_> {
             info!(partition = number, seq, sessions = partition.sessions(), "restored");
             let (seq, ts, k) = (stored.input_seq, stored.input_ts, stored.k);
             let position = Reached { seq, ts, k, ..Reached::nothing(progress.generation) };
-            return Ok(Some(Restored { partition, position, reached: Reached::of(progress), lost_since: None }));
+            let reached = Reached::of(progress);
+            return Ok(Some(Restored { partition, position, reached, lost_since: None, amends: Vec::new() }));
         }
         // Where the log behind the checkpoint is gone, but everything up to it was told, nobody's state is missing.
-        Ok(drained.then(|| self.lose_log(partition)))
+        Ok(drained.then(|| self.lose_log(partition, &[])))
     }
 
     /// The partition before the log's first entry, where there is no checkpoint of use; `None` if that is not where it began.
@@ -128,12 +132,12 @@ impl Evidence<'_> {
     pub fn rebuilt(&self, number: u16, policy: &Arc<Policy>, told: &[Event]) -> Restored {
         let progress = self.progress;
         let now = told.iter().map(|event| event.at_ms).max().unwrap_or(0).max(progress.input_ts);
-        self.lose_log(Partition::rebuild(number, self.key, Arc::clone(policy), now, told))
+        self.lose_log(Partition::rebuild(number, self.key, Arc::clone(policy), now, told), told)
     }
 
     /// A partition of which all was told reads on in what is left of the log: behind what was told of it, or, if it is
     /// another log, from its beginning. Where the log lost its end and grew again, what came instead is passed over too.
-    fn lose_log(&self, mut partition: Partition) -> Restored {
+    fn lose_log(&self, mut partition: Partition, told: &[Event]) -> Restored {
         let Self { log, progress, .. } = self;
         let place = if progress.log_created == log.created { Self::place(log, progress) } else { 0 };
         let seq = place.max(log.first_seq - 1);
@@ -141,7 +145,8 @@ impl Evidence<'_> {
         partition.lose_log(progress.generation + 1);
         partition.skip_to(seq);
         let position = Reached { seq, ts, ..Reached::nothing(partition.generation()) };
-        Restored { lost_since: Some(partition.log_time()), partition, reached: position.clone(), position }
+        let (reached, lost_since, amends) = (position.clone(), Some(partition.log_time()), partition.reconcile(told));
+        Restored { partition, position, reached, lost_since, amends }
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Live {
     pub(crate) keeper: Keeper,
     created: String,
     next_seq: u64,
+    /// The last entry that was read, and its uid, which stands for its timestamp.
+    last: Option<(u64, u64)>,
     catch_up_to: u64,
     duty: Duty,
     asides: u32,
@@ -261,6 +263,7 @@ impl Owner {
             outbox,
             keeper,
             next_seq: next_seq.max(log.first_seq),
+            last: None,
             catch_up_to: log.last_seq,
             created: log.created,
             duty: Duty::Fold,
@@ -344,14 +347,19 @@ impl Live {
                 let subject = format!("presence.v1{ASIDE}{}", self.asides);
                 let message =
                     OutMessage { partition: number, subject, headers: Vec::new(), payload: Default::default() };
-                self.outbox.tell_aside(number, message);
+                self.outbox.tell_aside(number, vec![message]);
             } else {
                 self.outbox.keep(self.fleet.snapshot(number));
             }
             return None;
         }
         let log = nats.log.identity();
-        if log.created != self.created || log.last_seq + 1 < self.next_seq || log.first_seq > self.next_seq {
+        let another = |(seq, uid)| nats.log.entry(seq).is_some_and(|line| line.uid != uid);
+        if log.created != self.created
+            || log.last_seq + 1 < self.next_seq
+            || log.first_seq > self.next_seq
+            || self.last.is_some_and(another)
+        {
             return Some(End::LogLost);
         }
         let mut messages = Vec::new();
@@ -363,6 +371,7 @@ impl Live {
                     nats.folded.insert(position, line.uid);
                 }
             }
+            self.last = Some((self.next_seq, line.uid));
             messages.push(line.message.clone());
             self.next_seq += 1;
         }

@@ -92,7 +92,9 @@ impl Run {
         while self.story.len() > 0 {
             self.turn();
         }
-        self.come_to_rest()
+        let owner = self.come_to_rest();
+        self.tell_stored();
+        owner
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {
@@ -244,6 +246,13 @@ impl Run {
 
     /// Nothing goes wrong any more: what is under way arrives, everything is folded and told, and every owner but the one
     /// who holds the fences learns that it does not.
+    fn tell_stored(&self) {
+        for (at, message) in self.nats.events.stored.iter().enumerate().filter(|_| self.plan.tells) {
+            let payload = String::from_utf8_lossy(&message.payload);
+            eprintln!("stored {}: {} of owner{}: {payload}", at + 1, message.subject, message.owner);
+        }
+    }
+
     fn come_to_rest(&mut self) -> Owner {
         self.nats.faults = Faults::none();
         self.plan.fate = Fate::default();

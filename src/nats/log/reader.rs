@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::cursor::{Cursor, Verdict};
-use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions, entry_ts_ms};
 use crate::nats::pull::{Credit, Notice};
 use crate::nats::{Nats, connect, names};
 
@@ -44,7 +44,8 @@ type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
 
 /// Reads until the log is not the log any more, or nobody wants it.
 pub(super) async fn run(nats: Nats, created: String, partitions: Partitions, next_seq: u64, chunks: Chunks) {
-    let mut reader = Reader { nats, created, partitions, cursor: Cursor::new(next_seq), chunks };
+    let cursor = Cursor::new(next_seq);
+    let mut reader = Reader { nats, created, partitions, cursor, last: None, chunks };
     if let Err(Stop::Log(error)) = reader.run().await {
         reader.chunks.send(Err(error)).await.ok();
     }
@@ -55,6 +56,8 @@ struct Reader {
     created: String,
     partitions: Partitions,
     cursor: Cursor,
+    /// The sequence and timestamp of the last entry that was handed on.
+    last: Option<(u64, u64)>,
     chunks: Chunks,
 }
 
@@ -195,7 +198,20 @@ impl Reader {
             let detail = format!("it ends at {}, {} was read of it already", log.last_seq, next_seq - 1);
             return Err(LogError::Replaced(detail));
         }
-        self.check_first(log.first_seq, next_seq)
+        self.check_first(log.first_seq, next_seq)?;
+        self.check_last().await
+    }
+
+    /// A log that lost its end may have grown beyond it again: then another entry is where the last one was.
+    async fn check_last(&self) -> Result<(), LogError> {
+        let Some((seq, ts_ms)) = self.last else { return Ok(()) };
+        match entry_ts_ms(&self.nats, seq).await? {
+            Some(found) if found != ts_ms => {
+                let detail = format!("its entry {seq} is of {found} ms, what was read there was of {ts_ms} ms");
+                Err(LogError::Replaced(detail))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_first(&self, first_seq: u64, next_seq: u64) -> Result<(), LogError> {
@@ -217,8 +233,11 @@ impl Reader {
             self.cursor = before;
             return Err(error.into());
         }
-        if !chunk.is_empty() && self.chunks.send(Ok(chunk)).await.is_err() {
-            return Err(End::Stop(Stop::Unwanted));
+        if let Some(last) = chunk.last() {
+            self.last = Some((last.seq, last.ts_ms));
+            if self.chunks.send(Ok(chunk)).await.is_err() {
+                return Err(End::Stop(Stop::Unwanted));
+            }
         }
         end.map_or(Ok(()), |retry| Err(retry.into()))
     }
