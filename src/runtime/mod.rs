@@ -128,7 +128,8 @@ async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce
     };
     let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages);
     let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
-    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq.max(log.first_seq));
+    let next_seq = next_seq.max(log.first_seq);
+    let reader = LogReader::start_knowing(nats, &log.created, Partitions::All, next_seq, outbox.latest());
     let (due, next_due) = watch::channel(None);
     let live = Live {
         fleet,

@@ -153,6 +153,13 @@ impl Outbox {
         (seq, k) < (confirmed.seq, confirmed.k)
     }
 
+    /// The latest log entry of which something was told, with its timestamp.
+    #[must_use]
+    pub fn latest(&self) -> Option<(u64, u64)> {
+        let known = self.confirmed.iter().filter(|reached| reached.ts > 0);
+        known.map(|reached| (reached.seq, reached.ts)).max()
+    }
+
     /// Takes the messages of one event; `reached` is the position behind it.
     pub fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
         self.items.push_back(Item::Told { partition, reached, messages });

@@ -71,8 +71,8 @@ pub(crate) struct Live {
     pub(crate) keeper: Keeper,
     created: String,
     next_seq: u64,
-    /// The last entry that was read, and its uid, which stands for its timestamp.
-    last: Option<(u64, u64)>,
+    /// The last entry that was read, or one behind it of which something was told, with its timestamp.
+    known: Option<(u64, u64)>,
     catch_up_to: u64,
     duty: Duty,
     asides: u32,
@@ -259,11 +259,11 @@ impl Owner {
         let (outbox, fleet) = stand_up(restored, fences, Encoding::Json, self.settings.batch_messages);
         let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
         Phase::Live(Box::new(Live {
+            known: outbox.latest(),
             fleet,
             outbox,
             keeper,
             next_seq: next_seq.max(log.first_seq),
-            last: None,
             catch_up_to: log.last_seq,
             created: log.created,
             duty: Duty::Fold,
@@ -354,11 +354,11 @@ impl Live {
             return None;
         }
         let log = nats.log.identity();
-        let another = |(seq, uid)| nats.log.entry(seq).is_some_and(|line| line.uid != uid);
+        let another = |(seq, ts_ms)| nats.log.entry(seq).is_some_and(|line| line.message.ts_ms != ts_ms);
         if log.created != self.created
             || log.last_seq + 1 < self.next_seq
             || log.first_seq > self.next_seq
-            || self.last.is_some_and(another)
+            || self.known.is_some_and(another)
         {
             return Some(End::LogLost);
         }
@@ -371,7 +371,7 @@ impl Live {
                     nats.folded.insert(position, line.uid);
                 }
             }
-            self.last = Some((self.next_seq, line.uid));
+            self.known = self.known.max(Some((self.next_seq, line.message.ts_ms)));
             messages.push(line.message.clone());
             self.next_seq += 1;
         }

@@ -43,9 +43,16 @@ const _: () = assert!(2 * REQUEST_MESSAGES as usize * 3 / 2 <= connect::SUBSCRIP
 type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
 
 /// Reads until the log is not the log any more, or nobody wants it.
-pub(super) async fn run(nats: Nats, created: String, partitions: Partitions, next_seq: u64, chunks: Chunks) {
+pub(super) async fn run(
+    nats: Nats,
+    created: String,
+    partitions: Partitions,
+    next_seq: u64,
+    known: Option<(u64, u64)>,
+    chunks: Chunks,
+) {
     let cursor = Cursor::new(next_seq);
-    let mut reader = Reader { nats, created, partitions, cursor, last: None, chunks };
+    let mut reader = Reader { nats, created, partitions, cursor, known, chunks };
     if let Err(Stop::Log(error)) = reader.run().await {
         reader.chunks.send(Err(error)).await.ok();
     }
@@ -56,8 +63,8 @@ struct Reader {
     created: String,
     partitions: Partitions,
     cursor: Cursor,
-    /// The sequence and timestamp of the last entry that was handed on.
-    last: Option<(u64, u64)>,
+    /// The sequence and timestamp of the last entry that was handed on, or of one behind it that is known otherwise.
+    known: Option<(u64, u64)>,
     chunks: Chunks,
 }
 
@@ -199,15 +206,15 @@ impl Reader {
             return Err(LogError::Replaced(detail));
         }
         self.check_first(log.first_seq, next_seq)?;
-        self.check_last().await
+        self.check_known().await
     }
 
-    /// A log that lost its end may have grown beyond it again: then another entry is where the last one was.
-    async fn check_last(&self) -> Result<(), LogError> {
-        let Some((seq, ts_ms)) = self.last else { return Ok(()) };
+    /// A log that lost its end may have grown beyond it again: then another entry is where the known one was.
+    async fn check_known(&self) -> Result<(), LogError> {
+        let Some((seq, ts_ms)) = self.known else { return Ok(()) };
         match entry_ts_ms(&self.nats, seq).await? {
             Some(found) if found != ts_ms => {
-                let detail = format!("its entry {seq} is of {found} ms, what was read there was of {ts_ms} ms");
+                let detail = format!("its entry {seq} is of {found} ms, what was there was of {ts_ms} ms");
                 Err(LogError::Replaced(detail))
             }
             Some(_) | None => Ok(()),
@@ -234,7 +241,7 @@ impl Reader {
             return Err(error.into());
         }
         if let Some(last) = chunk.last() {
-            self.last = Some((last.seq, last.ts_ms));
+            self.known = self.known.max(Some((last.seq, last.ts_ms)));
             if self.chunks.send(Ok(chunk)).await.is_err() {
                 return Err(End::Stop(Stop::Unwanted));
             }
