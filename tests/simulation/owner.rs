@@ -159,12 +159,9 @@ impl Owner {
         }
     }
 
-    /// The checkpoint round comes by.
+    /// The checkpoint round comes by, behind the whole log.
     pub(crate) fn keep_all(&mut self) {
-        if let Phase::Live(live) = &mut self.phase
-            && live.duty == Duty::Fold
-            && live.is_live()
-        {
+        if let Phase::Live(live) = &mut self.phase {
             live.keep_all();
         }
     }
