@@ -41,6 +41,10 @@ use restored::Restored;
 
 /// Chunks of aborted checkpoint writes are collected when they are this old: nobody writes them any more.
 const ORPHAN_AGE: Duration = Duration::from_secs(600);
+/// So often the log has to say that it ends before what was told of it.
+const LOG_END_ASKED_MAX: u32 = 3;
+/// The pause between.
+const LOG_END_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the engine until `shutdown` is done, then drains: everything derived is committed, and a checkpoint lies exactly at
 /// the progress. `on_live` is called once, when every partition is live. The streams have to be there already.
@@ -109,8 +113,7 @@ async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce
     let fences = lane.take_fences(&numbers).await?;
     info!(partitions = numbers.len(), owner = owner.as_str(), "fences taken");
 
-    // The log as it is behind the fences: whatever an owner before us has told lies at or before its end.
-    let log = LogIdentity { last_seq: LogIdentity::read(nats).await?.last_seq, ..log };
+    let log = LogIdentity { last_seq: log_end(nats, &log, &fences).await?, ..log };
     let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
     let restore = Restore {
         nats,
@@ -143,6 +146,23 @@ async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce
         checkpoint_every: config.engine.checkpoint_every,
     };
     Ok(Takeover { live, next_due })
+}
+
+/// The log's end behind the fences: whatever an owner before us has told lies at or before it. Where it does not, the log
+/// lost its end; but a leader that was stopped and goes on may say so too until it learns that there is another one, so it
+/// is asked again.
+async fn log_end(nats: &Nats, log: &LogIdentity, fences: &[Fence]) -> Result<u64, LogError> {
+    let found = fences.iter().filter_map(|fence| fence.found.as_ref());
+    let told = found.filter(|progress| progress.log_created == log.created).map(|progress| progress.input_seq).max();
+    let mut asked = 1;
+    loop {
+        let last_seq = LogIdentity::read(nats).await?.last_seq;
+        if asked == LOG_END_ASKED_MAX || told.is_none_or(|told| told <= last_seq) {
+            return Ok(last_seq);
+        }
+        asked += 1;
+        tokio::time::sleep(LOG_END_PAUSE).await;
+    }
 }
 
 /// Puts the restored partitions to work; tells where their log was lost. Pure.
