@@ -36,17 +36,10 @@ impl Fleet {
             assert_eq!(partition.position(), derived.seq, "a partition is where it is");
             derived.policy_hash = wire::policy::hash(partition.policy()).into();
         }
+        // Where nothing comes after what is restored, everything was read.
+        let position = derived.iter().map(|derived| derived.seq).min().unwrap_or(0);
         let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
-        Self {
-            partitions,
-            derived,
-            policies,
-            encoding,
-            position: 0,
-            log_time: 0,
-            events: Vec::new(),
-            ignored_fields: 0,
-        }
+        Self { partitions, derived, policies, encoding, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
     }
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.

@@ -68,6 +68,7 @@ pub(crate) struct Events {
     /// Commits that were stored: each once.
     landed: BTreeSet<String>,
     progress: BTreeMap<u16, Vec<StoredProgress>>,
+    pub(crate) lost_end: bool,
 }
 
 impl Events {
@@ -89,6 +90,12 @@ impl Events {
 
     pub(crate) fn is_flying(&self, flight: u64) -> bool {
         self.flights.iter().any(|other| other.id == flight)
+    }
+
+    /// Whose batch it is.
+    pub(crate) fn sender(&self, flight: u64) -> Option<u32> {
+        let batch = self.flights.iter().find(|other| other.id == flight).map(|flight| &flight.batch)?;
+        batch.messages.first().map(|message| message.owner)
     }
 
     /// A batch that is under way, whoever sent it and whether he still lives.
@@ -215,6 +222,8 @@ impl Events {
         }
         self.flights.clear();
         self.answers.clear();
+        self.landed.clear();
+        self.lost_end = true;
     }
 
     /// What was told last of each subject, as a rebuild reads it.

@@ -125,6 +125,53 @@ impl World {
             .collect()
     }
 
+    /// Two stories: in the one signals come again, late or in another order; in the other nothing comes in their places but
+    /// entries that say nothing. Each client counts its signals and never starts anew.
+    pub(crate) fn echoes(seed: u64, count: usize) -> (Vec<Said>, Vec<Said>) {
+        let mut world = Self::new(seed);
+        world.clients = vec![(1, 0); 4];
+        let first = world.say(subject::POLICY.into(), wire::policy::encode(&roomy()), None);
+        let (mut with, mut without, mut signals) = (vec![first.clone()], vec![first], Vec::<Said>::new());
+        for _ in 1..count {
+            world.pass();
+            let echoed = (!signals.is_empty() && world.random.chance(350)).then(|| world.random.index(signals.len()));
+            let said = match echoed {
+                Some(at) => Said { ts_ms: world.now_ms, ..signals[at].clone() },
+                None if world.random.chance(300) => world.tick(),
+                None => {
+                    signals.push(world.counted());
+                    signals[signals.len() - 1].clone()
+                }
+            };
+            let tokens: Vec<&str> = said.subject.split('.').collect();
+            let silent = format!("presence.v1.log.{}.noise", tokens[3]);
+            let silent = Said { ts_ms: said.ts_ms, subject: silent, payload: Bytes::new(), content_type: None };
+            without.push(if echoed.is_some() { silent } else { said.clone() });
+            with.push(said);
+        }
+        (with, without)
+    }
+
+    /// A heartbeat, disconnect or leave of one of four sessions, with a rising counter.
+    fn counted(&mut self) -> Said {
+        let at = self.random.index(4);
+        let (user, session) = (USERS[at / 2], SESSIONS[at % 2]);
+        let (epoch, seq) = &mut self.clients[at];
+        *seq += 1;
+        let kind = self.random.pick(&["heartbeat", "heartbeat", "heartbeat", "heartbeat", "disconnect", "leave"]);
+        let state = self.random.pick(&["active", "idle", "away"]);
+        let visibility = self.random.pick(&["visible", "hidden", "frozen"]);
+        let mut signal = json!({ "epoch": epoch, "seq": seq, "kind": kind });
+        if self.random.chance(300) {
+            signal["state"] = json!(state);
+        }
+        if self.random.chance(300) {
+            signal["visibility"] = json!(visibility);
+        }
+        let subject = subject::log_signal(partition_of("acme", user, PARTITIONS), "acme", user, session);
+        self.say(subject, signal.to_string(), None)
+    }
+
     /// What comes next.
     pub(crate) fn next(&mut self) -> Said {
         self.pass();
@@ -256,6 +303,16 @@ impl World {
             self.say(subject, Value::Object(signal).to_string(), None)
         }
     }
+}
+
+/// A policy under which nobody is refused or forgotten.
+fn roomy() -> Policy {
+    let mut policy = policy(1);
+    policy.limits.sessions_per_user = 64;
+    for (_, profile) in &mut policy.profiles {
+        profile.tombstone = 1_000_000_000;
+    }
+    policy
 }
 
 /// One of a few policies with short thresholds, so that much falls due.

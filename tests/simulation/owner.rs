@@ -8,16 +8,15 @@ use presence::fold::IndexKey;
 use presence::model::{Event, Policy};
 use presence::nats::commit::StoredProgress;
 use presence::nats::commit::protocol::Loss;
-use presence::nats::{Fence, LogIdentity, OutMessage};
-use presence::runtime::fleet::Fleet;
-use presence::runtime::outbox::Outbox;
+use presence::nats::{Fence, LogIdentity};
 use presence::runtime::restored::{Evidence, Restored};
 use presence::runtime::stand_up;
 use presence::wire::{Encoding, ToldEvent};
 
-use crate::events::{ASIDE, Events};
+use crate::events::Events;
 use crate::faults::Faults;
 use crate::lane::{Ended, Lane};
+use crate::live::{Duty, Live};
 use crate::logs::{Log, PARTITIONS};
 use crate::random::Random;
 use crate::store::{Keeper, Store};
@@ -63,35 +62,13 @@ enum Phase {
     Over(End),
 }
 
-/// The loop's parts.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) fleet: Fleet,
-    pub(crate) outbox: Outbox,
-    pub(crate) keeper: Keeper,
-    created: String,
-    next_seq: u64,
-    /// The last entry that was read, or one behind it of which something was told, with its timestamp.
-    known: Option<(u64, u64)>,
-    catch_up_to: u64,
-    duty: Duty,
-    asides: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
-    Fold,
-    /// Told to end: nothing more is read.
-    Drain,
-    /// The log was lost, or the lane: only what is under way goes on, in tasks of their own.
-    Nothing,
-}
-
 /// How a life ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Everything derived is committed, and its checkpoints are as they are.
-    Drained,
+    /// Everything derived is committed. `exactly`: nothing was left to replay, and the checkpoints could be stored.
+    Drained {
+        exactly: bool,
+    },
     /// Told to end before it was live.
     Stopped,
     Lost(Loss),
@@ -227,7 +204,8 @@ impl Owner {
         nats: &Nats,
     ) -> Phase {
         let Some(fence) = fences.get(restored.len()) else {
-            return self.stand_up(log, &fences, keeper, restored, nats);
+            let (outbox, fleet) = stand_up(restored, &fences, Encoding::Json, self.settings.batch_messages);
+            return Phase::Live(Box::new(Live::new(log, fleet, outbox, keeper)));
         };
         let number = fence.partition;
         restored.push(match &fence.found {
@@ -244,51 +222,27 @@ impl Owner {
         Phase::Restoring { log, fences, keeper, restored }
     }
 
-    fn stand_up(
-        &self,
-        log: LogIdentity,
-        fences: &[Fence],
-        keeper: Keeper,
-        restored: Vec<Restored>,
-        nats: &Nats,
-    ) -> Phase {
-        let _ = nats;
-        let (outbox, fleet) = stand_up(restored, fences, Encoding::Json, self.settings.batch_messages);
-        let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
-        Phase::Live(Box::new(Live {
-            known: outbox.latest(),
-            fleet,
-            outbox,
-            keeper,
-            next_seq: next_seq.max(log.first_seq),
-            catch_up_to: log.last_seq,
-            created: log.created,
-            duty: Duty::Fold,
-            asides: 0,
-        }))
-    }
-
     /// The loop, the lane or the keeper moves.
     fn go_on(&mut self, mut live: Box<Live>, nats: &mut Nats, random: &mut Random) -> Phase {
-        if live.duty != Duty::Nothing && self.lane.is_idle() {
-            if live.outbox.is_idle() {
-                if let Some(batch) = live.outbox.next_batch() {
-                    self.lane.commit(batch);
-                }
-            }
+        if live.duty != Duty::Nothing
+            && let Some(batch) = live.outbox.next_batch()
+        {
+            self.lane.commit(batch);
         }
         let (lane_moves, keeper_moves) = (!self.lane.is_idle(), !live.keeper.is_idle());
         match random.below(3) {
             0 if lane_moves => return self.move_lane(live, nats, random),
             1 if keeper_moves => live.move_keeper(nats, random),
             _ if live.duty == Duty::Fold && live.outbox.len() < self.settings.pending_max => {
-                if live.turn(self.number, self.settings.chunk, nats, random).is_some() {
+                if !live.turn(self.number, self.settings.chunk, nats, random) {
                     live.duty = Duty::Nothing;
                 }
             }
             _ if lane_moves => return self.move_lane(live, nats, random),
             _ if keeper_moves => live.move_keeper(nats, random),
-            _ if live.duty == Duty::Drain && live.outbox.is_empty() => return Phase::Over(End::Drained),
+            _ if live.duty == Duty::Drain && live.outbox.is_empty() => {
+                return Phase::Over(End::Drained { exactly: live.caught_up(nats) && live.keeper.failed == 0 });
+            }
             _ if live.duty == Duty::Nothing => return Phase::Over(End::LogLost),
             _ => {}
         }
@@ -305,75 +259,6 @@ impl Owner {
             Some(Ended::Refused(code)) => return Phase::Over(End::Refused(code)),
         }
         Phase::Live(live)
-    }
-}
-
-impl Live {
-    fn is_live(&self) -> bool {
-        self.fleet.position() >= self.catch_up_to
-    }
-
-    fn keep_all(&mut self) {
-        for number in 0..PARTITIONS {
-            self.outbox.keep(self.fleet.snapshot(number));
-        }
-    }
-
-    fn confirm(&mut self) {
-        for snapshot in self.outbox.confirm() {
-            self.keeper.store(snapshot);
-        }
-    }
-
-    fn move_keeper(&mut self, nats: &mut Nats, random: &mut Random) {
-        if let Some(stored) = self.keeper.step(&mut nats.store, nats.faults.store, random) {
-            let progress = nats.events.progress(stored.partition).map(|found| &found.progress);
-            let told = progress.map(|progress| (progress.generation, progress.input_seq, progress.k));
-            let reached = &stored.reached;
-            let kept = Some((reached.generation, reached.seq, reached.k));
-            assert!(kept <= told, "I7: a checkpoint at {kept:?} is stored while the progress is {told:?}");
-        }
-    }
-
-    /// The loop turns once: it reads what is there, or takes a snapshot, or tells something beside the log.
-    fn turn(&mut self, owner: u32, chunk: u64, nats: &mut Nats, random: &mut Random) -> Option<End> {
-        if self.is_live() && random.chance(60) {
-            let number = random.below(u64::from(PARTITIONS)) as u16;
-            if random.chance(250) {
-                self.asides += 1;
-                let subject = format!("presence.v1{ASIDE}{}", self.asides);
-                let message =
-                    OutMessage { partition: number, subject, headers: Vec::new(), payload: Default::default() };
-                self.outbox.tell_aside(number, vec![message]);
-            } else {
-                self.outbox.keep(self.fleet.snapshot(number));
-            }
-            return None;
-        }
-        let log = nats.log.identity();
-        let another = |(seq, ts_ms)| nats.log.entry(seq).is_some_and(|line| line.message.ts_ms != ts_ms);
-        if log.created != self.created
-            || log.last_seq + 1 < self.next_seq
-            || log.first_seq > self.next_seq
-            || self.known.is_some_and(another)
-        {
-            return Some(End::LogLost);
-        }
-        let mut messages = Vec::new();
-        for _ in 0..random.between(1, chunk) {
-            let Some(line) = nats.log.entry(self.next_seq) else { break };
-            for partition in self.fleet.partitions() {
-                if self.next_seq > partition.position() {
-                    let position = (owner, partition.number(), partition.generation(), self.next_seq);
-                    nats.folded.insert(position, line.uid);
-                }
-            }
-            self.known = self.known.max(Some((self.next_seq, line.message.ts_ms)));
-            messages.push(line.message.clone());
-            self.next_seq += 1;
-        }
-        self.fleet.apply(&messages, &mut self.outbox);
-        None
     }
 }
 

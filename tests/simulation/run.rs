@@ -1,8 +1,11 @@
 //! One run: a scheduler that lets owners, batches under way, clients and disasters take turns, by chance from a seed.
 
+use presence::nats::commit::protocol::Outcome;
+
+use crate::checks;
 use crate::events::Events;
 use crate::faults::Faults;
-use crate::logs::{Log, Said, World};
+use crate::logs::{Log, Said};
 use crate::owner::{End, Nats, Owner, Settings};
 use crate::random::Random;
 use crate::store::Store;
@@ -34,7 +37,6 @@ pub(crate) enum Blow {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
-    pub(crate) entries: usize,
     pub(crate) faults: Faults,
     pub(crate) fate: Fate,
     /// After so many steps of owners.
@@ -48,14 +50,32 @@ pub(crate) struct Seen {
     /// Steps of owners, until the world came to rest.
     pub(crate) steps: u64,
     pub(crate) owners: u32,
+    /// The number of the last owner that had nobody beside it when it started.
+    pub(crate) alone: u32,
     pub(crate) crashes: u64,
     pub(crate) drained: u64,
     pub(crate) fenced_out: u64,
     pub(crate) refused: u64,
     pub(crate) log_lost: u64,
-    /// Batches that landed when their owner was gone or fenced out, or was about to be refused.
+    /// Batches of owners that were gone: so many landed, and so many were refused.
     pub(crate) orphans_landed: u64,
     pub(crate) orphans_refused: u64,
+    pub(crate) messages: u64,
+}
+
+impl std::ops::AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.owners += other.owners;
+        self.crashes += other.crashes;
+        self.drained += other.drained;
+        self.fenced_out += other.fenced_out;
+        self.refused += other.refused;
+        self.log_lost += other.log_lost;
+        self.orphans_landed += other.orphans_landed;
+        self.orphans_refused += other.orphans_refused;
+        self.messages += other.messages;
+    }
 }
 
 pub(crate) struct Run {
@@ -63,8 +83,7 @@ pub(crate) struct Run {
     random: Random,
     pub(crate) nats: Nats,
     owners: Vec<Owner>,
-    world: World,
-    /// What is still to come; none where the world makes it up as it goes.
+    /// What is still to come.
     story: std::vec::IntoIter<Said>,
     pub(crate) seen: Seen,
 }
@@ -81,7 +100,6 @@ impl Run {
             random: Random::new(plan.seed),
             nats,
             owners: Vec::new(),
-            world: World::new(plan.seed),
             story: story.into_iter(),
             seen: Seen::default(),
         }
@@ -94,7 +112,34 @@ impl Run {
         }
         let owner = self.come_to_rest();
         self.tell_stored();
+        self.seen.messages = self.nats.events.stored.len() as u64;
         owner
+    }
+
+    /// Goes on with more to come, and nobody at work.
+    pub(crate) fn and_then(&mut self, story: Vec<Said>) -> Owner {
+        self.story = story.into_iter();
+        self.to_the_end()
+    }
+
+    /// Ends an owner's life in order, with nobody beside it.
+    pub(crate) fn drain(&mut self, mut owner: Owner) {
+        owner.shut_down();
+        while owner.end().is_none() {
+            owner.step(&mut self.nats, &mut self.random);
+        }
+        assert_eq!(owner.end(), Some(&End::Drained { exactly: true }), "a drain in peace");
+        checks::drained(&self.nats);
+    }
+
+    /// A life that reads nothing, as nothing has come.
+    pub(crate) fn start_and_drain(&mut self) {
+        self.start();
+        let mut owner = self.owners.pop().expect("an owner has started");
+        while owner.live().is_none() {
+            owner.step(&mut self.nats, &mut self.random);
+        }
+        self.drain(owner);
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {
@@ -131,7 +176,7 @@ impl Run {
             return;
         };
         let what = match self.random.below(10) {
-            0..=5 => format!("{:?}", self.nats.events.land(flight, &self.nats.log)),
+            0..=5 => format!("{:?}", self.land(flight)),
             6..=7 => {
                 self.nats.events.refuse(flight, 10_176);
                 "refused".to_owned()
@@ -144,8 +189,23 @@ impl Run {
         self.tell(|| format!("a batch under way: {what}"));
     }
 
+    fn land(&mut self, flight: u64) -> Outcome {
+        let sender = self.nats.events.sender(flight);
+        let outcome = self.nats.events.land(flight, &self.nats.log);
+        if !self.owners.iter().any(|owner| Some(owner.number) == sender) {
+            match outcome {
+                Outcome::Acked { .. } => self.seen.orphans_landed += 1,
+                _ => self.seen.orphans_refused += 1,
+            }
+        }
+        outcome
+    }
+
     fn start(&mut self) {
         self.seen.owners += 1;
+        if self.owners.is_empty() {
+            self.seen.alone = self.seen.owners;
+        }
         let number = self.seen.owners;
         let random = &mut self.random;
         let settings = Settings {
@@ -169,7 +229,12 @@ impl Run {
         if let Some(end) = owner.end().cloned() {
             self.tell(|| format!("owner{} is over: {end:?}", self.owners[at].number));
             match end {
-                End::Drained => self.seen.drained += 1,
+                End::Drained { exactly } => {
+                    self.seen.drained += 1;
+                    if exactly && self.owners.len() == 1 && self.seen.owners == self.seen.alone {
+                        checks::drained(&self.nats);
+                    }
+                }
                 End::Stopped => {}
                 End::Lost(_) => self.seen.fenced_out += 1,
                 End::Refused(_) => self.seen.refused += 1,
@@ -258,7 +323,7 @@ impl Run {
         self.plan.fate = Fate::default();
         loop {
             while let Some(flight) = self.nats.events.any_flight(&mut self.random) {
-                self.nats.events.land(flight, &self.nats.log);
+                self.land(flight);
             }
             if !self.owners.iter().any(Owner::is_at_work) {
                 self.start();
