@@ -70,7 +70,7 @@ fn told<T>(plan: Plan, run: impl FnOnce(Plan) -> T) -> T {
 /// A run over a whole log, held against the undisturbed fold.
 fn exactly_once(plan: Plan, story: &[Said], truth: &[Truth]) -> Seen {
     let mut run = Run::new(plan, story.to_vec());
-    let owner = run.to_the_end();
+    let owner = run.play();
     checks::told_exactly(&run.nats, &owner, truth);
     checks::checkpoints_are_true(&run.nats, truth);
     checks::audit(&run.nats.events);
@@ -146,7 +146,7 @@ fn a_life_that_reads_nothing_leaves_everything_as_it_was() {
         for cut in 1..story.len() {
             told(plan, |plan| {
                 let mut run = Run::new(plan, story[..cut].to_vec());
-                let owner = run.to_the_end();
+                let owner = run.play();
                 run.drain(owner);
                 let position = |run: &Run, partition| {
                     let progress = &run.nats.events.progress(partition).expect("it was fenced").progress;
@@ -189,7 +189,7 @@ fn a_log_that_was_cut_or_replaced_is_told_once_at_most() {
         let plan = Plan { seed, faults: Faults::many(), fate, blow: None, tells: false };
         told(plan, |plan| {
             let mut run = Run::new(plan, story);
-            run.to_the_end();
+            run.play();
             checks::audit(&run.nats.events);
             checks::no_entry_is_told_twice(&run.nats);
         });

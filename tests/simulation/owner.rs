@@ -234,9 +234,8 @@ impl Owner {
             0 if lane_moves => return self.move_lane(live, nats, random),
             1 if keeper_moves => live.move_keeper(nats, random),
             _ if live.duty == Duty::Fold && live.outbox.len() < self.settings.pending_max => {
-                if !live.turn(self.number, self.settings.chunk, nats, random) {
-                    live.duty = Duty::Nothing;
-                }
+                let goes_on = live.turn(self.number, self.settings.chunk, nats, random);
+                live.duty = if goes_on { Duty::Fold } else { Duty::Nothing };
             }
             _ if lane_moves => return self.move_lane(live, nats, random),
             _ if keeper_moves => live.move_keeper(nats, random),

@@ -106,7 +106,7 @@ impl Run {
     }
 
     /// Runs until everything was said and told, and one owner is left. Returns it.
-    pub(crate) fn to_the_end(&mut self) -> Owner {
+    pub(crate) fn play(&mut self) -> Owner {
         while self.story.len() > 0 {
             self.turn();
         }
@@ -119,7 +119,7 @@ impl Run {
     /// Goes on with more to come, and nobody at work.
     pub(crate) fn and_then(&mut self, story: Vec<Said>) -> Owner {
         self.story = story.into_iter();
-        self.to_the_end()
+        self.play()
     }
 
     /// Ends an owner's life in order, with nobody beside it.
