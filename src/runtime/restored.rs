@@ -153,3 +153,111 @@ impl Evidence<'_> {
 fn fold_version(partition: u16, progress: &Progress) -> RuntimeError {
     RuntimeError::FoldVersion { partition, found: progress.fold_version, own: FOLD_VERSION, seq: progress.input_seq }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::{Body, Entry};
+    use crate::model::{Address, EventBody, Signal, State, Token};
+
+    const KEY: IndexKey = IndexKey(1, 2);
+
+    fn log(created: &str, first_seq: u64, last_seq: u64) -> LogIdentity {
+        LogIdentity { created: created.into(), first_seq, last_seq }
+    }
+
+    /// Of the log `a`, told up to and with two events of the entry `seq`, whose timestamp is 1,000 × `seq`.
+    fn progress(seq: u64) -> Progress {
+        Progress {
+            v: 1,
+            owner: "x".into(),
+            epoch: 1,
+            commit: "x.1".into(),
+            log_created: "a".into(),
+            input_seq: seq,
+            input_ts: 1_000 * seq,
+            k: 2,
+            generation: 0,
+            fold_version: FOLD_VERSION,
+            policy_hash: String::new(),
+        }
+    }
+
+    /// A heartbeat is the entry 100; with what it tells.
+    fn partition() -> (Partition, Vec<Event>) {
+        let token = |text| Token::parse(text).unwrap();
+        let address = Address { tenant: token("acme"), user: token("alice"), session: token("tab") };
+        let (mut partition, mut events) = (Partition::new(0, KEY), Vec::new());
+        let signal = Signal::default();
+        partition.apply(&Entry { seq: 100, ts: 100_000, body: Body::Signal(address, &signal) }, &mut events);
+        (partition, events)
+    }
+
+    /// The checkpoint behind the entry 100.
+    fn checkpoint() -> Vec<u8> {
+        let reached = Reached { seq: 100, ts: 100_000, k: 2, ..Reached::nothing(0) };
+        Stored::new(&log("a", 1, 100), &reached, partition().0.checkpoint()).encode()
+    }
+
+    fn restored(log: &LogIdentity, progress: &Progress, ts_there: Option<u64>) -> Restored {
+        let evidence = Evidence { log, progress, ts_there, key: KEY };
+        match evidence.from_checkpoint(0, 100, &checkpoint()).unwrap() {
+            Some(restored) => restored,
+            None => evidence.rebuilt(0, &Arc::default(), &partition().1),
+        }
+    }
+
+    /// (generation, the entry behind which it reads on, whether anything is lost)
+    fn standing(restored: &Restored) -> (u32, u64, bool) {
+        assert_eq!(restored.position.seq, restored.partition.position());
+        (restored.partition.generation(), restored.partition.position(), restored.lost_since.is_some())
+    }
+
+    #[test]
+    fn in_a_log_that_goes_on_it_is_where_its_checkpoint_is() {
+        let restored = restored(&log("a", 1, 150), &progress(120), Some(120_000));
+        assert_eq!(standing(&restored), (0, 100, false));
+        let Reached { ts, k, .. } = restored.position;
+        assert_eq!((ts, k, restored.reached), (100_000, 2, Reached::of(&progress(120))));
+    }
+
+    #[test]
+    fn behind_a_cut_it_reads_on_behind_what_was_told() {
+        assert_eq!(standing(&restored(&log("a", 110, 150), &progress(120), Some(120_000))), (1, 120, true));
+        assert_eq!(standing(&restored(&log("a", 140, 150), &progress(120), None)), (1, 139, true));
+        assert_eq!(standing(&restored(&log("a", 140, 150), &progress(100), None)), (1, 139, true), "drained");
+    }
+
+    #[test]
+    fn a_log_that_lost_its_end_is_read_on_from_there() {
+        assert_eq!(standing(&restored(&log("a", 1, 115), &progress(120), Some(115_000))), (1, 115, true));
+        let grown = restored(&log("a", 1, 150), &progress(120), Some(777_000));
+        assert_eq!((standing(&grown), grown.reached.ts), ((1, 120, true), 777_000));
+    }
+
+    #[test]
+    fn another_log_is_read_from_its_beginning() {
+        assert_eq!(standing(&restored(&log("b", 1, 150), &progress(120), Some(5))), (1, 0, true));
+        assert_eq!(standing(&restored(&log("b", 9, 150), &progress(120), Some(5))), (1, 8, true));
+    }
+
+    #[test]
+    fn a_checkpoint_behind_the_progress_is_of_no_use() {
+        let (log, progress) = (log("a", 1, 150), Progress { k: 1, ..progress(100) });
+        let evidence = Evidence { log: &log, progress: &progress, ts_there: Some(100_000), key: KEY };
+        assert!(evidence.from_checkpoint(0, 100, &checkpoint()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_user_whose_last_session_was_told_offline_follows_it() {
+        let (mut partition, mut events) = partition();
+        partition.apply(&Entry { seq: 101, ts: 101_000, body: Body::Tick { failed: 0 } }, &mut events);
+        let EventBody::Session(session) = &mut events[0].body else { panic!("{events:?}") };
+        (session.from, session.to, session.ordinal) = (State::Active, State::Offline, 2);
+        let (log, progress) = (log("b", 1, 0), progress(101));
+        let evidence = Evidence { log: &log, progress: &progress, ts_there: None, key: KEY };
+        let [gone] = &evidence.rebuilt(0, &Arc::default(), &events).amends[..] else { panic!("it alone") };
+        let EventBody::User(user) = &gone.body else { panic!("{gone:?}") };
+        assert_eq!((user.from, user.to, user.ordinal, &*gone.id()), (State::Active, State::Offline, 2, "0-1-0-0"));
+    }
+}
