@@ -1,5 +1,7 @@
 //! Every change is told once: to plain subscribers, in the history, in the buckets; over kills, shutdowns and rivals.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -18,8 +20,8 @@ use serde_json::{Value, json};
 
 use common::client::{beat, signal};
 use common::engine::{Engine, STILL, info};
-use common::told::Subscriber;
 use common::oracle::{self, Oracle};
+use common::told::Subscriber;
 use common::{TestServer, eventually, soon, streams};
 
 /// Everything happens within a second, so that sessions flap. Four partitions share eight hundred milliseconds of it.
@@ -246,7 +248,11 @@ async fn an_edited_configuration_comes_into_force_at_its_entry_and_not_before() 
     let nats = server.connect().await;
     let mut engine = Engine::start(&server.url(), FLAPPING).await;
     let mut flock = Flock::new(200, 13);
-    for edited in [FLAPPING.replace("idle_after = \"300ms\"", "idle_after = \"120ms\""), FLAPPING.replace("1200ms", "5s"), FLAPPING.into()] {
+    for edited in [
+        FLAPPING.replace("idle_after = \"300ms\"", "idle_after = \"120ms\""),
+        FLAPPING.replace("1200ms", "5s"),
+        FLAPPING.into(),
+    ] {
         for _ in 0..10 {
             flock.step(&nats).await;
         }
@@ -260,7 +266,11 @@ async fn an_edited_configuration_comes_into_force_at_its_entry_and_not_before() 
     let last = LogIdentity::read(&nats).await.unwrap().last_seq;
     streams::told_up_to(&nats, last).await;
     assert_eq!(engine.terminate().await.status.code(), Some(0));
-    let policies = streams::events_of(&nats, "presence.v1.engine.").await.into_iter().filter(|event| event["what"] == "policy").count();
+    let policies = streams::events_of(&nats, "presence.v1.engine.")
+        .await
+        .into_iter()
+        .filter(|event| event["what"] == "policy")
+        .count();
     assert_eq!(policies, 4 * 8, "the first one and three edited ones, in each partition");
     engine.audit();
     let oracle = oracle::check(&nats).await;
