@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::cursor::{Cursor, Verdict};
 use super::walk::{self, Walked};
-use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions, entry_ts_ms};
 use crate::nats::pull::{Credit, Notice};
 use crate::nats::{Nats, connect, names};
 
@@ -58,8 +58,16 @@ const _: () = assert!(2 * REQUEST_MESSAGES as usize * 3 / 2 <= connect::SUBSCRIP
 type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
 
 /// Reads until the log is not the log any more, or nobody wants it.
-pub(super) async fn run(nats: Nats, created: String, partitions: Partitions, next_seq: u64, chunks: Chunks) {
-    let mut reader = Reader { nats, created, partitions, cursor: Cursor::new(next_seq), chunks };
+pub(super) async fn run(
+    nats: Nats,
+    created: String,
+    partitions: Partitions,
+    next_seq: u64,
+    known: Option<(u64, u64)>,
+    chunks: Chunks,
+) {
+    let cursor = Cursor::new(next_seq);
+    let mut reader = Reader { nats, created, partitions, cursor, known, chunks };
     if let Err(Stop::Log(error)) = reader.run().await {
         reader.chunks.send(Err(error)).await.ok();
     }
@@ -70,6 +78,8 @@ struct Reader {
     created: String,
     partitions: Partitions,
     cursor: Cursor,
+    /// The sequence and timestamp of the last entry that was handed on, or of one behind it that is known otherwise.
+    known: Option<(u64, u64)>,
     chunks: Chunks,
 }
 
@@ -206,7 +216,20 @@ impl Reader {
             let detail = format!("it ends at {}, {} was read of it already", log.last_seq, next_seq - 1);
             return Err(LogError::Replaced(detail));
         }
-        self.check_first(log.first_seq, next_seq)
+        self.check_first(log.first_seq, next_seq)?;
+        self.check_known().await
+    }
+
+    /// A log that lost its end may have grown beyond it again: then another entry is where the known one was.
+    async fn check_known(&self) -> Result<(), LogError> {
+        let Some((seq, ts_ms)) = self.known else { return Ok(()) };
+        match entry_ts_ms(&self.nats, seq).await? {
+            Some(found) if found != ts_ms => {
+                let detail = format!("its entry {seq} is of {found} ms, what was there was of {ts_ms} ms");
+                Err(LogError::Replaced(detail))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_first(&self, first_seq: u64, next_seq: u64) -> Result<(), LogError> {
@@ -228,8 +251,11 @@ impl Reader {
             self.cursor = before;
             return Err(error.into());
         }
-        if !chunk.is_empty() && self.chunks.send(Ok(chunk)).await.is_err() {
-            return Err(End::Stop(Stop::Unwanted));
+        if let Some(last) = chunk.last() {
+            self.known = self.known.max(Some((last.seq, last.ts_ms)));
+            if self.chunks.send(Ok(chunk)).await.is_err() {
+                return Err(End::Stop(Stop::Unwanted));
+            }
         }
         end.map_or(Ok(()), |retry| Err(retry.into()))
     }
