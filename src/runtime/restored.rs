@@ -141,7 +141,8 @@ impl Evidence<'_> {
         let Self { log, progress, .. } = self;
         let place = if progress.log_created == log.created { Self::place(log, progress) } else { 0 };
         let seq = place.max(log.first_seq - 1);
-        let ts = if seq == place { self.ts_there.unwrap_or(0) } else { 0 };
+        // Another log has no entry there yet, and a cut one none that was seen.
+        let ts = if seq == place && seq > 0 { self.ts_there.unwrap_or(0) } else { 0 };
         partition.lose_log(progress.generation + 1);
         partition.skip_to(seq);
         let position = Reached { seq, ts, ..Reached::nothing(partition.generation()) };

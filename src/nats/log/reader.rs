@@ -338,7 +338,7 @@ impl Reader {
             return Ok(Pace::Waiting);
         }
         let walked = join_all(seqs.iter().map(|seq| walk::entry(&self.nats, *seq))).await;
-        let (mut chunk, mut pace) = (Vec::new(), Pace::Sound);
+        let (mut chunk, mut pace, mut walked_to) = (Vec::new(), Pace::Sound, next_seq);
         for (seq, walked) in seqs.into_iter().zip(walked) {
             match walked? {
                 Some(Walked { entry, damaged }) => {
@@ -352,10 +352,15 @@ impl Reader {
                 }
                 None => self.check_jump(seq).await?,
             }
-            self.cursor = Cursor::new(seq + 1);
+            walked_to = seq + 1;
         }
-        if !chunk.is_empty() && self.chunks.send(Ok(chunk)).await.is_err() {
-            return Err(End::Stop(Stop::Unwanted));
+        // Only now, since what came before an answer that failed is not handed on, and has to be asked for again.
+        self.cursor = Cursor::new(walked_to);
+        if let Some(last) = chunk.last() {
+            self.known = self.known.max(Some((last.seq, last.ts_ms)));
+            if self.chunks.send(Ok(chunk)).await.is_err() {
+                return Err(End::Stop(Stop::Unwanted));
+            }
         }
         Ok(pace)
     }
