@@ -1,6 +1,6 @@
 //! One run: a scheduler that lets owners, batches under way, clients and disasters take turns, by chance from a seed.
 
-use presence::nats::commit::protocol::Outcome;
+use presence::nats::commit::protocol::{Loss, Outcome};
 
 use crate::checks;
 use crate::events::Events;
@@ -236,11 +236,17 @@ impl Run {
                     }
                 }
                 End::Stopped => {}
-                End::Lost(_) => self.seen.fenced_out += 1,
+                End::Lost(loss) => {
+                    self.seen.fenced_out += 1;
+                    let own = format!("owner{}", self.owners[at].number);
+                    let by_another = matches!(&loss, Loss::TakenOver { owner, .. } if **owner != *own);
+                    assert!(by_another || self.nats.events.lost_end, "{own} gave up without a rival: {loss:?}");
+                }
                 End::Refused(_) => self.seen.refused += 1,
                 End::LogLost => self.seen.log_lost += 1,
             }
-            self.owners.remove(at);
+            let owner = self.owners.remove(at);
+            self.nats.events.outlives_nothing(owner.number);
         }
         if let Some((step, blow)) = self.plan.blow
             && step == self.seen.steps
@@ -267,6 +273,7 @@ impl Run {
         if at < self.owners.len() {
             self.seen.crashes += 1;
             let owner = self.owners.remove(at);
+            self.nats.events.outlives_nothing(owner.number);
             self.tell(|| format!("owner{} crashes", owner.number));
         }
     }
