@@ -1,5 +1,7 @@
 //! Time that nobody watched does not pass: the server is killed, the engine is killed, both are, the log is lost or cut.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeSet;

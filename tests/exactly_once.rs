@@ -1,5 +1,7 @@
 //! Every change is told once: to plain subscribers, in the history, in the buckets; over kills, shutdowns and rivals.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! What a client may publish, it may publish with the worst intent. It harms nobody.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;

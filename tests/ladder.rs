@@ -1,5 +1,7 @@
 //! The ladder: every threshold at its exact boundary, to the millisecond, purely and through a real server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! What recovery decides: where a partition stands, judged by its progress, its checkpoints and its log. Pure, and public so
-//! that `tests/simulation.rs` drives the very thing; [`restore`](super::restore) asks NATS for what is judged here.
+//! that `tests/simulation.rs` drives the very thing; `restore` asks NATS for what is judged here.
 
 use std::sync::Arc;
 
@@ -141,7 +141,8 @@ impl Evidence<'_> {
         let Self { log, progress, .. } = self;
         let place = if progress.log_created == log.created { Self::place(log, progress) } else { 0 };
         let seq = place.max(log.first_seq - 1);
-        let ts = if seq == place { self.ts_there.unwrap_or(0) } else { 0 };
+        // Another log has no entry there yet, and a cut one none that was seen.
+        let ts = if seq == place && seq > 0 { self.ts_there.unwrap_or(0) } else { 0 };
         partition.lose_log(progress.generation + 1);
         partition.skip_to(seq);
         let position = Reached { seq, ts, ..Reached::nothing(partition.generation()) };

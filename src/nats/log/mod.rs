@@ -98,11 +98,14 @@ struct InfoState {
     last_seq: u64,
 }
 
-/// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there.
+/// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there, as 0 never is.
 ///
 /// # Errors
 /// [`LogError::Missing`], and [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
+    if seq == 0 {
+        return Ok(None);
+    }
     Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
 }
 
