@@ -89,7 +89,7 @@ pub(crate) struct Run {
 }
 
 /// More steps than any run takes.
-const STEPS_MAX: u64 = 200_000;
+const STEPS_MAX: u64 = 20_000;
 
 impl Run {
     pub(crate) fn new(plan: Plan, story: Vec<Said>) -> Self {
@@ -126,6 +126,7 @@ impl Run {
     pub(crate) fn drain(&mut self, mut owner: Owner) {
         owner.shut_down();
         while owner.end().is_none() {
+            self.count();
             owner.step(&mut self.nats, &mut self.random);
         }
         assert_eq!(owner.end(), Some(&End::Drained { exactly: true }), "a drain in peace");
@@ -137,6 +138,7 @@ impl Run {
         self.start();
         let mut owner = self.owners.pop().expect("an owner has started");
         while owner.live().is_none() {
+            self.count();
             owner.step(&mut self.nats, &mut self.random);
         }
         self.drain(owner);
@@ -218,9 +220,13 @@ impl Run {
         self.tell(|| format!("owner{number} starts"));
     }
 
-    fn step(&mut self, at: usize) {
+    fn count(&mut self) {
         self.seen.steps += 1;
         assert!(self.seen.steps < STEPS_MAX, "the world does not come to rest");
+    }
+
+    fn step(&mut self, at: usize) {
+        self.count();
         let owner = &mut self.owners[at];
         owner.step(&mut self.nats, &mut self.random);
         if self.plan.tells {
