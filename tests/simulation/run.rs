@@ -345,6 +345,7 @@ impl Run {
             if let Some(at) = self.owners.iter().position(busy) {
                 self.step(at);
             } else if self.owners.len() > 1 {
+                self.count();
                 // The checkpoint round, by which a zombie in a quiet partition learns of its fence.
                 let at = self.random.index(self.owners.len());
                 self.owners[at].keep_all();
