@@ -292,6 +292,29 @@ async fn a_log_that_is_replaced_under_a_running_engine_makes_nobody_offline() {
 }
 
 #[tokio::test]
+async fn an_engine_whose_log_is_deleted_says_so_and_ends_and_the_next_one_makes_another() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), QUICK).await;
+    let beating = Beating::start(&server.connect().await, crowd(), BEAT);
+    beating.more(10).await;
+    streams::told_up_to(&nats, last_entry(&nats).await).await;
+    nats.jetstream.delete_stream(names::LOG).await.unwrap();
+    let end = engine.ended().await;
+    assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
+    let message = end.stderr.lines().last().unwrap();
+    assert!(message.starts_with("presence: ") && message.contains("presence setup"), "{message}");
+    engine.restart().await;
+    watch(&nats, LONGER).await;
+    streams::told_up_to(&nats, last_entry(&nats).await).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    nobody_fell(&nats).await;
+    assert_eq!(told_by_engines(&nats, "log_lost").await.len(), PARTITIONS);
+    engine.audit();
+    beating.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_told_before_a_rebuild_is_not_told_again_after_it() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
