@@ -1,7 +1,5 @@
 //! The JetStream edge against a real nats-server.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
 mod common;
 
 use std::collections::BTreeMap;

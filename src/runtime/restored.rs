@@ -1,5 +1,5 @@
 //! What recovery decides: where a partition stands, judged by its progress, its checkpoints and its log. Pure, and public so
-//! that `tests/simulation.rs` drives the very thing; [`restore`](super::restore) asks NATS for what is judged here.
+//! that `tests/simulation.rs` drives the very thing; `restore` asks NATS for what is judged here.
 
 use std::sync::Arc;
 
