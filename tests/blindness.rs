@@ -329,7 +329,9 @@ async fn what_was_told_before_a_rebuild_is_not_told_again_after_it() {
     streams::told_up_to(&nats, last).await;
     engine.kill();
     // The log is cut before these signals, and no checkpoint is left.
+    let silence = beating.silence().await;
     keep_from(&nats, first).await;
+    drop(silence);
     let checkpoints = names::store_stream(names::CHECKPOINTS);
     nats.jetstream.get_stream(&checkpoints).await.unwrap().purge().await.unwrap();
     engine.restart().await;
