@@ -1,5 +1,7 @@
 //! Time that nobody watched does not pass: the server is killed, the engine is killed, both are, the log is lost or cut.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -77,13 +79,19 @@ async fn an_engine_that_was_down_for_long_finds_those_who_beat_where_they_were_a
     watch(&nats, LONGER).await;
     engine.restart().await;
     let up = last_entry(&nats).await;
-    assert!(log_time(&nats, up).await - log_time(&nats, down).await > 3_000, "it was down for longer than every threshold");
+    assert!(
+        log_time(&nats, up).await - log_time(&nats, down).await > 3_000,
+        "it was down for longer than every threshold"
+    );
     watch(&nats, Duration::from_secs(2)).await;
     engine.terminate().await;
     nobody_fell(&nats).await;
     assert_eq!(told_by_engines(&nats, "blind").await, Vec::<Value>::new(), "the log took entries all the time");
     let told = streams::events_of(&nats, "presence.v1.session.main.u7.dead").await;
-    assert_eq!(silences(&told), [(0, "active"), (1_000, "idle"), (1_500, "away"), (2_000, "stale"), (3_000, "offline")]);
+    assert_eq!(
+        silences(&told),
+        [(0, "active"), (1_000, "idle"), (1_500, "away"), (2_000, "stale"), (3_000, "offline")]
+    );
     engine.audit();
     oracle::check(&nats).await;
     beating.stop().await;
@@ -116,7 +124,10 @@ async fn nobody_goes_offline_when_engine_and_server_were_down_and_the_dead_are_f
     assert!(blind.iter().all(|event| time(event, "to_ms") - time(event, "from_ms") > 1_500));
     // Only what was watched counts: her silence is exactly her thresholds, however long the night was.
     let told = streams::events_of(&nats, "presence.v1.session.main.u7.dead").await;
-    assert_eq!(silences(&told), [(0, "active"), (1_000, "idle"), (1_500, "away"), (2_000, "stale"), (3_000, "offline")]);
+    assert_eq!(
+        silences(&told),
+        [(0, "active"), (1_000, "idle"), (1_500, "away"), (2_000, "stale"), (3_000, "offline")]
+    );
     engine.audit();
     oracle::check(&nats).await;
     beating.stop().await;
@@ -126,7 +137,8 @@ async fn nobody_goes_offline_when_engine_and_server_were_down_and_the_dead_are_f
 async fn a_ghost_is_found_in_bounded_time_though_gaps_recur() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
-    let mut engine = Engine::start(&server.url(), &QUICK.replace("reconnect_grace = \"2s\"", "reconnect_grace = \"1s\"")).await;
+    let mut engine =
+        Engine::start(&server.url(), &QUICK.replace("reconnect_grace = \"2s\"", "reconnect_grace = \"1s\"")).await;
     let beating = Beating::start(&server.connect().await, crowd(), BEAT);
     let seq = beat(&nats, "u7", "dead").await;
     streams::told_up_to(&nats, seq).await;
@@ -134,8 +146,10 @@ async fn a_ghost_is_found_in_bounded_time_though_gaps_recur() {
     let mut gaps = 0;
     while streams::events_of(&nats, ghost).await.last().is_none_or(|last| last["to"] != "offline") {
         gaps += 1;
-        // Each round watches 2 s, of which the gap's grace takes 1 s at most: 3 s of silence take some three rounds.
-        assert!(gaps <= 8, "the ghost lives after {gaps} gaps");
+        // Each round watches 2 s, of which the gap's grace takes 1 s at most, so that 3 s of silence take three rounds. On a
+        // machine so busy that ticks fail, these excuse time too: 30 s by the credit of the start, and a tenth of what is
+        // watched. Then it takes twenty.
+        assert!(gaps <= 20, "the ghost lives after {gaps} gaps");
         server.pause();
         tokio::time::sleep(Duration::from_secs(2)).await;
         server.resume();
@@ -298,7 +312,8 @@ async fn what_was_told_before_a_rebuild_is_not_told_again_after_it() {
     streams::told_up_to(&nats, last_entry(&nats).await).await;
     engine.terminate().await;
     let told = streams::events_of(&nats, "presence.v1.session.main.ada.tab").await;
-    let told: Vec<_> = told.iter().map(|event| (event["from"].as_str().unwrap(), event["to"].as_str().unwrap())).collect();
+    let told: Vec<_> =
+        told.iter().map(|event| (event["from"].as_str().unwrap(), event["to"].as_str().unwrap())).collect();
     assert_eq!(told, [("offline", "active"), ("active", "offline"), ("offline", "active")]);
     nobody_fell(&nats).await;
     engine.audit();
@@ -370,7 +385,9 @@ async fn limit(nats: &Nats, max_messages: i64) {
 }
 
 fn silences(told: &[Value]) -> Vec<(u64, &str)> {
-    told.iter().map(|event| (time(event, "at_ms") - time(event, "last_seen_ms"), event["to"].as_str().unwrap())).collect()
+    told.iter()
+        .map(|event| (time(event, "at_ms") - time(event, "last_seen_ms"), event["to"].as_str().unwrap()))
+        .collect()
 }
 
 fn time(event: &Value, field: &str) -> u64 {

@@ -1,5 +1,4 @@
 //! The command line where it needs no server: what it refuses, what it says then, and its exit codes.
-#![expect(clippy::unwrap_used, reason = "a test that can't be run has failed")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

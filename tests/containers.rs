@@ -37,7 +37,9 @@ async fn a_heartbeat_walks_the_ladder_on_nats_in_a_container() {
     let told = subscriber.until_state("presence.v1.user.main.ada", "offline").await;
     let ladder: Vec<_> = told
         .iter()
-        .map(|event| (event["at_ms"].as_u64().unwrap() - event["last_seen_ms"].as_u64().unwrap(), event["to"].as_str().unwrap()))
+        .map(|event| {
+            (event["at_ms"].as_u64().unwrap() - event["last_seen_ms"].as_u64().unwrap(), event["to"].as_str().unwrap())
+        })
         .collect();
     assert_eq!(ladder, [(0, "active"), (150, "idle"), (300, "away"), (450, "stale"), (600, "offline")]);
     eventually("the buckets show who is there", async || {
@@ -73,7 +75,8 @@ async fn nats_in_a_container() -> Option<(ContainerAsync<GenericImage>, String)>
         }
         Err(error) => {
             let (name, tag) = IMAGE;
-            let why = format!("no container of {name}:{tag} ({error}): start Docker, and make the image by `make image`");
+            let why =
+                format!("no container of {name}:{tag} ({error}): start Docker, and make the image by `make image`");
             assert!(std::env::var_os("CI").is_none(), "{why}");
             eprintln!("skipped: {why}");
             None

@@ -1,5 +1,7 @@
 //! Every change is told once: to plain subscribers, in the history, in the buckets; over kills, shutdowns and rivals.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -11,13 +13,16 @@ use bytes::Bytes;
 use futures::StreamExt;
 use presence::fold::FOLD_VERSION;
 use presence::model::{State, partition_of};
-use presence::nats::{Batch, Checkpoints, CommitError, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names};
+use presence::nats::{
+    Batch, Checkpoints, CommitError, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names,
+};
 use serde_json::{Value, json};
 
 use common::client::{beat, signal};
 use common::engine::{Engine, STILL, info};
+use common::oracle::{self, Oracle};
 use common::told::Subscriber;
-use common::{TestServer, eventually, oracle, soon, streams};
+use common::{TestServer, eventually, soon, streams};
 
 /// Everything happens within a second, so that sessions flap. Four partitions share eight hundred milliseconds of it.
 const FLAPPING: &str = r#"
@@ -70,12 +75,18 @@ async fn a_plain_subscriber_hears_what_was_committed_and_nothing_else() {
     let heard: Vec<_> = subscriber.events().into_iter().map(|told| told.subject).collect();
     let session = |key: &str| format!("presence.v1.session.main.{key}");
     let user = |key: &str| format!("presence.v1.user.main.{key}");
-    let wanted = [session("ada.tab"), user("ada"), session("ada.tab"), user("ada"), session("ghost.real"), user("ghost")];
-    assert_eq!(heard.iter().filter(|subject| !subject.contains(".engine.")).collect::<Vec<_>>(), wanted.iter().collect::<Vec<_>>());
+    let wanted =
+        [session("ada.tab"), user("ada"), session("ada.tab"), user("ada"), session("ghost.real"), user("ghost")];
+    assert_eq!(
+        heard.iter().filter(|subject| !subject.contains(".engine.")).collect::<Vec<_>>(),
+        wanted.iter().collect::<Vec<_>>()
+    );
     let everything = subscriber.heard();
     assert!(everything.iter().all(|told| !told.subject.contains("ghost.tab") && !told.subject.contains("abandoned")));
-    assert!(streams::read(&nats, names::EVENTS).await.iter().all(|stored| stored.header("Presence-Epoch") != Some("2")
-        || stored.subject.starts_with("presence.v1.progress.")));
+    assert!(
+        streams::read(&nats, names::EVENTS).await.iter().all(|stored| stored.header("Presence-Epoch") != Some("2")
+            || stored.subject.starts_with("presence.v1.progress."))
+    );
     engine.audit();
     oracle::check(&nats).await;
 }
@@ -113,7 +124,8 @@ async fn buckets_hold_the_latest_event_of_whoever_is_there() {
         signal(&nats, "ada", session, &json!({"kind": "leave"})).await;
     }
     eventually("who left is out of the buckets", async || {
-        let gone = sessions.get("main.ada.tab").await.ok()?.is_none() && sessions.get("main.ada.phone").await.ok()?.is_none();
+        let gone =
+            sessions.get("main.ada.tab").await.ok()?.is_none() && sessions.get("main.ada.phone").await.ok()?.is_none();
         let users = streams::bucket(&nats, names::USERS_BUCKET).await;
         (gone && users.keys().eq(["main.bob"])).then_some(())
     })
@@ -147,9 +159,12 @@ async fn the_history_is_what_a_plain_subscriber_heard() {
 
     let stored = streams::events(&nats).await;
     let key = |headers: &HeaderMap| headers.get("ce-id").map(ToString::to_string).unwrap_or_default();
-    let mut stored: Vec<_> = stored.into_iter().map(|event| (event.subject, key(&event.headers), event.payload)).collect();
+    let mut stored: Vec<_> =
+        stored.into_iter().map(|event| (event.subject, key(&event.headers), event.payload)).collect();
     let last = stored.last().cloned().expect("something was told");
-    subscriber.until("the last event", |heard| heard.iter().any(|told| key(&told.headers) == last.1).then_some(())).await;
+    subscriber
+        .until("the last event", |heard| heard.iter().any(|told| key(&told.headers) == last.1).then_some(()))
+        .await;
     let heard = subscriber.events();
     let heard: Vec<_> = heard.into_iter().map(|told| (told.subject, key(&told.headers), told.payload)).collect();
     assert!(heard.len() > 1_000, "{} events are hardly a test", heard.len());
@@ -161,9 +176,11 @@ async fn the_history_is_what_a_plain_subscriber_heard() {
     assert_eq!(stored.len(), heard.len());
     let replay = engine.presence(&["replay", "--since", "all", "--sessions", "-o", "json"]);
     assert!(replay.status.success());
-    let replayed: Vec<Value> = String::from_utf8(replay.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let replayed: Vec<Value> =
+        String::from_utf8(replay.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let replayed: Vec<_> = replayed.iter().map(|event| event["id"].clone()).collect();
-    let transitions: Vec<_> = stored.iter().filter(|(subject, ..)| !subject.contains(".rejected.")).map(|(_, id, _)| json!(id)).collect();
+    let transitions: Vec<_> =
+        stored.iter().filter(|(subject, ..)| !subject.contains(".rejected.")).map(|(_, id, _)| json!(id)).collect();
     assert!(replayed == transitions, "`presence replay` tells {} of {} transitions", replayed.len(), transitions.len());
     oracle::check(&nats).await;
 }
@@ -194,20 +211,90 @@ async fn kills_in_the_middle_of_two_thousand_flapping_sessions_change_nothing() 
     let counts = engine.audit();
     assert!(counts["session_events"].as_u64().unwrap() > 4_000, "{counts}");
     let oracle = oracle::check(&nats).await;
-    let wanted = flock.present(|user, session| match session {
+    assert!(is_shown(&nats, &flock, &oracle).await > 200, "hardly anybody is there in the end");
+}
+
+#[tokio::test]
+async fn kills_of_the_server_in_the_middle_of_flapping_sessions_change_nothing() {
+    let mut server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), FLAPPING).await;
+    let mut flock = Flock::new(500, 3);
+    for kill_at in [10, 20, 22] {
+        while flock.steps < kill_at {
+            flock.step(&nats).await;
+        }
+        engine.must_run();
+        server.kill();
+        server.restart().await;
+        eventually("the client is connected again", async || nats.client.flush().await.ok()).await;
+    }
+    for _ in 0..10 {
+        flock.step(&nats).await;
+    }
+    flock.settle(&nats).await;
+    let last = LogIdentity::read(&nats).await.unwrap().last_seq;
+    streams::told_up_to(&nats, last).await;
+    let end = engine.terminate().await;
+    assert_eq!(end.status.code(), Some(0), "{}", end.stderr);
+    engine.audit();
+    let oracle = oracle::check(&nats).await;
+    assert!(is_shown(&nats, &flock, &oracle).await > 50, "hardly anybody is there in the end");
+}
+
+#[tokio::test]
+async fn an_edited_configuration_comes_into_force_at_its_entry_and_not_before() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), FLAPPING).await;
+    let mut flock = Flock::new(200, 13);
+    for edited in [
+        FLAPPING.replace("idle_after = \"300ms\"", "idle_after = \"120ms\""),
+        FLAPPING.replace("1200ms", "5s"),
+        FLAPPING.into(),
+    ] {
+        for _ in 0..10 {
+            flock.step(&nats).await;
+        }
+        // What was not told yet when it was killed is told by the policy that was in force then.
+        engine.kill();
+        flock.step(&nats).await;
+        engine.configure(&edited);
+        engine.restart().await;
+    }
+    flock.settle(&nats).await;
+    let last = LogIdentity::read(&nats).await.unwrap().last_seq;
+    streams::told_up_to(&nats, last).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    let policies = streams::events_of(&nats, "presence.v1.engine.")
+        .await
+        .into_iter()
+        .filter(|event| event["what"] == "policy")
+        .count();
+    assert_eq!(policies, 4 * 8, "the first one and three edited ones, in each partition");
+    engine.audit();
+    let oracle = oracle::check(&nats).await;
+    is_shown(&nats, &flock, &oracle).await;
+}
+
+/// Waits until the buckets show what the oracle says, and nothing else; returns how many sessions that are.
+async fn is_shown(nats: &Nats, flock: &Flock, oracle: &Oracle) -> usize {
+    let (sessions, users) = flock.present(|user, session| match session {
         Some(session) => oracle.session(user, session),
         None => oracle.user(user),
     });
-    assert!(wanted.0.len() > 200, "only {} sessions are there in the end", wanted.0.len());
-    for (bucket, wanted) in [(names::SESSIONS_BUCKET, wanted.0), (names::USERS_BUCKET, wanted.1)] {
-        let mut found = BTreeMap::new();
-        let equal = async || {
-            let values = streams::bucket(&nats, bucket).await;
-            found = values.into_iter().map(|(key, event)| (key, event["to"].as_str().unwrap().to_owned())).collect();
-            (found == wanted).then_some(())
-        };
-        eventually(&format!("{bucket} shows what the oracle says"), equal).await;
+    let count = sessions.len();
+    for (bucket, wanted) in [(names::SESSIONS_BUCKET, sessions), (names::USERS_BUCKET, users)] {
+        eventually(&format!("{bucket} shows what the oracle says"), async || {
+            let values = streams::bucket(nats, bucket).await.into_iter();
+            let states = values.map(|(key, event)| (key, event["to"].as_str().unwrap().to_owned()));
+            // A value that says so is to be taken as absent.
+            let there: BTreeMap<_, _> = states.filter(|(_, state)| state != "offline").collect();
+            (there == wanted).then_some(())
+        })
+        .await;
     }
+    count
 }
 
 #[tokio::test]
@@ -225,7 +312,11 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
     let stored = streams::events(&nats).await;
     let checkpoints = Checkpoints::open(&nats, Duration::from_secs(600)).await.unwrap();
     for (partition, progress) in &progress {
-        assert_eq!(checkpoints.positions(*partition).last(), Some(progress.input_seq), "partition {partition} is not drained");
+        assert_eq!(
+            checkpoints.positions(*partition).last(),
+            Some(progress.input_seq),
+            "partition {partition} is not drained"
+        );
     }
 
     engine.restart().await;
@@ -238,7 +329,9 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
     streams::told_up_to(&nats, last).await;
     assert_eq!(engine.terminate().await.status.code(), Some(0));
     let now = streams::events(&nats).await;
-    let ids = |events: &[streams::Stored]| events.iter().map(|event| event.header("ce-id").unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |events: &[streams::Stored]| {
+        events.iter().map(|event| event.header("ce-id").unwrap().to_owned()).collect::<Vec<_>>()
+    };
     let (before, now) = (ids(&stored), ids(&now));
     assert_eq!(now[..before.len()], before[..], "what was told stays as it was");
     let first_new = progress.values().map(|progress| progress.input_seq).min().unwrap();
@@ -251,14 +344,38 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
 }
 
 #[tokio::test]
+async fn a_second_sigterm_ends_an_engine_that_waits_for_its_server() {
+    let mut server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), STILL).await;
+    let last = beat(&nats, "ada", "tab").await;
+    streams::told_up_to(&nats, last).await;
+    server.kill();
+    engine.signal_to_end();
+    eventually("it drains", async || engine.stderr().contains("draining").then_some(())).await;
+    assert!(!engine.has_ended(), "it waits for its server");
+    let end = engine.terminate().await;
+    assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
+    assert!(end.stderr.contains("presence: interrupted twice"), "{}", end.stderr);
+    server.restart().await;
+    engine.restart().await;
+    let last = signal(&nats, "ada", "tab", &json!({"kind": "leave"})).await;
+    streams::told_up_to(&nats, last).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    engine.audit();
+    oracle::check(&nats).await;
+}
+
+#[tokio::test]
 async fn a_second_engine_takes_over_and_the_first_one_ends_with_a_clear_message() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
     let mut first = Engine::start(&server.url(), STILL).await;
     beat(&nats, "ada", "tab").await;
     let mut second = Engine::start(&server.url(), STILL).await;
-    let owner = second.live().await["owner"].clone();
+    // Until it learns of the other one, the first one answers as well.
     let end = first.ended().await;
+    let owner = second.live().await["owner"].clone();
     assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
     let message = end.stderr.lines().last().unwrap();
     assert!(message.starts_with("presence: partition ") && message.contains("was taken over by"), "{message}");
@@ -296,7 +413,10 @@ async fn abandon(nats: &Nats, key: &str) {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Batch-Id", "abandoned");
         headers.insert("Nats-Batch-Sequence", sequence);
-        nats.client.publish_with_headers(format!("presence.commit.v1.session.{key}"), headers, "{}".into()).await.unwrap();
+        nats.client
+            .publish_with_headers(format!("presence.commit.v1.session.{key}"), headers, "{}".into())
+            .await
+            .unwrap();
     }
     nats.client.flush().await.unwrap();
 }
@@ -324,7 +444,12 @@ struct Flock {
 
 impl Flock {
     fn new(sessions: u64, seed: u64) -> Self {
-        Self { sessions, steps: 0, random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, seqs: vec![0; sessions as usize] }
+        Self {
+            sessions,
+            steps: 0,
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            seqs: vec![0; sessions as usize],
+        }
     }
 
     /// xorshift64.
@@ -388,7 +513,10 @@ impl Flock {
     }
 
     /// The keys that are there with their states: of sessions, and of users.
-    fn present(&self, state: impl Fn(&str, Option<&str>) -> State) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    fn present(
+        &self,
+        state: impl Fn(&str, Option<&str>) -> State,
+    ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
         let (mut sessions, mut users) = (BTreeMap::new(), BTreeMap::new());
         for n in 0..self.sessions {
             let (user, session) = Self::name(n);
@@ -396,7 +524,11 @@ impl Flock {
             users.insert(format!("main.{user}"), state(&user, None));
         }
         let there = |states: BTreeMap<String, State>| {
-            states.into_iter().filter(|(_, state)| *state != State::Offline).map(|(key, state)| (key, state.as_str().to_owned())).collect()
+            states
+                .into_iter()
+                .filter(|(_, state)| *state != State::Offline)
+                .map(|(key, state)| (key, state.as_str().to_owned()))
+                .collect()
         };
         (there(sessions), there(users))
     }

@@ -1,5 +1,7 @@
 //! What a client may publish, it may publish with the worst intent. It harms nobody.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -119,10 +121,11 @@ async fn header_blocks_that_look_like_the_servers_notices_or_like_nothing_stop_n
         // It is read, and so is what comes behind it.
         let user = format!("bob{n}");
         beat(&nats, &user, "tab").await;
-        subscriber.until(&format!("bob is told behind {}", block.escape_ascii()), |heard| {
-            heard.iter().any(|told| told.subject.ends_with(&format!(".{user}"))).then_some(())
-        })
-        .await;
+        subscriber
+            .until(&format!("bob is told behind {}", block.escape_ascii()), |heard| {
+                heard.iter().any(|told| told.subject.ends_with(&format!(".{user}"))).then_some(())
+            })
+            .await;
     }
     assert_eq!(engine.terminate().await.status.code(), Some(0));
     engine.audit();
@@ -179,7 +182,8 @@ const POISON: &[u8] = b"NATS/1.0\r\nX: a carriage\rreturn\r\n\r\n";
 /// A publish with any bytes as its headers; waits until the server has taken it.
 async fn raw_publish(server: &TestServer, subject: &str, headers: &[u8], payload: &[u8]) {
     let mut socket = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
-    let connect = br#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"raw","version":"0"}"#;
+    let connect =
+        br#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"raw","version":"0"}"#;
     let (all, length) = (headers.len() + payload.len(), headers.len());
     let publish = format!("HPUB {subject} {length} {all}\r\n");
     let sent = [&connect[..], b"\r\n", publish.as_bytes(), headers, payload, b"\r\nPING\r\n"].concat();
@@ -209,7 +213,8 @@ async fn somebody_elses_message_ids_silence_nobody() {
     publish_with(&nats, MALLORY, id("bob-30"), "").await;
     // What she has guessed is his again when the log's window is over.
     let taken = eventually("bob's signal is taken", async || {
-        let answer = nats.client.request_with_headers(BOB, id("bob-30"), r#"{"seq":30,"state":"idle"}"#.into()).await.ok()?;
+        let answer =
+            nats.client.request_with_headers(BOB, id("bob-30"), r#"{"seq":30,"state":"idle"}"#.into()).await.ok()?;
         let answer: Value = serde_json::from_slice(&answer.payload).ok()?;
         (answer["duplicate"] != true).then(|| answer["seq"].as_u64().expect("a sequence"))
     })
@@ -217,7 +222,11 @@ async fn somebody_elses_message_ids_silence_nobody() {
     streams::told_up_to(&nats, taken).await;
     engine.terminate().await;
     let log = streams::log(&nats).await;
-    assert_eq!(log.iter().filter(|entry| entry.subject.ends_with("bob.tab")).count(), 31, "all of bob's are in the log");
+    assert_eq!(
+        log.iter().filter(|entry| entry.subject.ends_with("bob.tab")).count(),
+        31,
+        "all of bob's are in the log"
+    );
     let told = streams::events_of(&nats, "presence.v1.session.main.bob.tab").await;
     assert_eq!(told.iter().map(|event| &event["to"]).collect::<Vec<_>>(), ["active", "idle"]);
     oracle::check(&nats).await;
@@ -241,7 +250,10 @@ async fn payloads_that_explode_are_refused_at_their_own_size() {
         ("meta of lists in lists", closed("meta", 4_000)),
         ("rooms of lists in lists", closed("rooms", 4_000)),
         ("a state of lists in lists", closed("state", 4_000)),
-        ("meta of objects in objects", format!(r#"{{"meta":{}{{}}{}}}"#, r#"{"a":"#.repeat(1_300), "}".repeat(1_300)).into_bytes()),
+        (
+            "meta of objects in objects",
+            format!(r#"{{"meta":{}{{}}{}}}"#, r#"{"a":"#.repeat(1_300), "}".repeat(1_300)).into_bytes(),
+        ),
         ("a number of 8,000 digits", format!(r#"{{"seq":{}}}"#, "9".repeat(8_000)).into_bytes()),
         ("an exponent of 8,000 digits", format!(r#"{{"seq":1e{}}}"#, "9".repeat(8_000)).into_bytes()),
         ("a number far below one", br#"{"input_age_ms":1e-99999999999}"#.to_vec()),
@@ -274,7 +286,10 @@ async fn payloads_that_explode_are_refused_at_their_own_size() {
     assert!(peak < 400_000, "the engine needed {peak} kB");
     assert_eq!(engine.terminate().await.status.code(), Some(0));
     let rejected = streams::events_of(&nats, "presence.v1.rejected.").await;
-    assert!(rejected.iter().all(|event| event["reason"].as_str().is_some_and(|reason| reason.len() < 400)), "{rejected:?}");
+    assert!(
+        rejected.iter().all(|event| event["reason"].as_str().is_some_and(|reason| reason.len() < 400)),
+        "{rejected:?}"
+    );
     assert!(rejected.len() >= 15, "{} of them were refused", rejected.len());
     engine.audit();
     oracle::check(&nats).await;
@@ -322,7 +337,8 @@ async fn who_opens_too_many_sessions_is_refused_and_nobody_else() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
     let limits = "[limits]\nsessions_per_user = 5\nsessions_per_tenant = 8\n";
-    let mut engine = Engine::start(&server.url(), &format!("{}{limits}", STILL.replace("partitions = 8", "partitions = 1"))).await;
+    let mut engine =
+        Engine::start(&server.url(), &format!("{}{limits}", STILL.replace("partitions = 8", "partitions = 1"))).await;
     for n in 0..20 {
         beat(&nats, "mallory", &format!("s{n}")).await;
     }
@@ -388,7 +404,11 @@ async fn a_flood_of_plain_heartbeats_delays_nobody_for_ever() {
     let last = signal(&nats, "bob", "tab", &json!({"state": "idle"})).await;
     streams::told_up_to(&nats, last).await;
     assert_eq!(streams::events_of(&nats, "presence.v1.session.main.bob.tab").await.len(), 1);
-    assert_eq!(streams::events_of(&nats, "presence.v1.session.main.mallory.tab").await.len(), 1, "a heartbeat of many is no event");
+    assert_eq!(
+        streams::events_of(&nats, "presence.v1.session.main.mallory.tab").await.len(),
+        1,
+        "a heartbeat of many is no event"
+    );
     assert_eq!(engine.terminate().await.status.code(), Some(0));
     oracle::check(&nats).await;
 }

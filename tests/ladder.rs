@@ -1,5 +1,7 @@
 //! The ladder: every threshold at its exact boundary, to the millisecond, purely and through a real server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::time::Duration;
@@ -104,7 +106,11 @@ fn a_beat_at_a_boundary_comes_after_it() {
             log.beat(start + after);
             let told = log.told();
             let [.., fallen, risen] = &told[..] else { panic!("{told:?}") };
-            assert_eq!((*fallen, *risen), ((start + after, state), (start + after, State::Active)), "thresholds are inclusive");
+            assert_eq!(
+                (*fallen, *risen),
+                ((start + after, state), (start + after, State::Active)),
+                "thresholds are inclusive"
+            );
         }
     }
 }
@@ -201,7 +207,8 @@ async fn who_beats_in_time_never_falls() {
     // On a busy machine she may have beaten too late, so the log is the judge: she was idle after each gap of 157 ms, and never otherwise.
     engine.terminate().await;
     let log = streams::log(&nats).await;
-    let beats: Vec<_> = log.iter().filter(|entry| entry.subject.ends_with("ada.tab")).map(|entry| entry.ts_ms).collect();
+    let beats: Vec<_> =
+        log.iter().filter(|entry| entry.subject.ends_with("ada.tab")).map(|entry| entry.ts_ms).collect();
     let late = beats.windows(2).filter(|pair| pair[1] - pair[0] >= 157).count();
     let idle = told.iter().filter(|event| event["to"] == "idle").count();
     assert!(idle == late + 1 || !streams::is_calm(&log), "idle {idle} times by {late} late beats");
@@ -221,7 +228,10 @@ async fn the_seeds_quiet_rungs_are_exact_on_a_real_server() {
         let [before, after] = &told[..] else { panic!("{told:?}") };
         assert_eq!(time(after, "at_ms") - time(after, "last_input_ms"), rung);
         assert_eq!(time(before, "last_input_ms"), time(before, "at_ms") - age);
-        assert_eq!((&after["cause"], time(after, "at_ms") - time(after, "last_seen_ms")), (&json!("quiet"), rung - age));
+        assert_eq!(
+            (&after["cause"], time(after, "at_ms") - time(after, "last_seen_ms")),
+            (&json!("quiet"), rung - age)
+        );
     }
 }
 
@@ -242,14 +252,19 @@ async fn the_seeds_ladder_is_walked_on_a_real_server() {
         assert!(tokio::time::Instant::now() < until, "{told:?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
-    assert_eq!(silences(&told), [(0, "active"), (15_000, "idle"), (60_000, "away"), (180_000, "stale"), (240_000, "offline")]);
+    assert_eq!(
+        silences(&told),
+        [(0, "active"), (15_000, "idle"), (60_000, "away"), (180_000, "stale"), (240_000, "offline")]
+    );
     engine.terminate().await;
     oracle::check(&nats).await;
 }
 
 /// Each event as (the silence before it, the state it tells).
 fn silences(told: &[Value]) -> Vec<(u64, &str)> {
-    told.iter().map(|event| (time(event, "at_ms") - time(event, "last_seen_ms"), event["to"].as_str().expect("a state"))).collect()
+    told.iter()
+        .map(|event| (time(event, "at_ms") - time(event, "last_seen_ms"), event["to"].as_str().expect("a state")))
+        .collect()
 }
 
 fn time(event: &Value, field: &str) -> u64 {

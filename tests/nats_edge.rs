@@ -1,7 +1,5 @@
 //! The JetStream edge against a real nats-server.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
 mod common;
 
 use std::collections::BTreeMap;
@@ -77,6 +75,15 @@ async fn limits_are_updated_and_what_endangers_the_log_is_mended_or_refused() {
 }
 
 #[tokio::test]
+async fn what_the_server_refuses_is_told_with_what_to_do() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let three = Parameters { replicas: 3, ..Parameters::default() };
+    let error = topology::setup(&nats, &three).await.unwrap_err();
+    assert!(error.to_string().contains("engine.replicas"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("nats://me:secret@127.0.0.1:{}", listener.local_addr().unwrap().port());
@@ -85,6 +92,20 @@ async fn a_server_that_is_not_there_is_named() {
     let error = Nats::connect(&options).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_us_is_told_from_one_that_is_not_there() {
+    let server = TestServer::start_with(&["--user", "me", "--pass", "secret"]).await;
+    let with = |password: &str| ConnectOptions {
+        url: Some(server.url()),
+        user: Some("me".into()),
+        password: Some(password.into()),
+        ..ConnectOptions::default()
+    };
+    assert!(Nats::connect(&with("secret")).await.unwrap().is_connected());
+    let error = Nats::connect(&with("guessed")).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Denied { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use common::{TestServer, oracle, streams};
 
 /// Profiles in which one thing falls soon and all else never does.
 const PROFILES: &str = r#"
+[profile.other]
 [profile.ladder]
 idle_after = "250ms"
 away_after = "500ms"
@@ -87,7 +88,11 @@ fn kinds() -> Vec<Row> {
                  "visibility": "visible"},
             ]),
         ),
-        row("an update starts no session", json!([{"kind": "update", "can": ["audio"]}, null]), json!([{"to": "active", "can": []}])),
+        row(
+            "an update starts no session",
+            json!([{"kind": "update", "can": ["audio"]}, null]),
+            json!([{"to": "active", "can": []}]),
+        ),
         row(
             "a disconnect starts no session, nor does a leave",
             json!([{"kind": "disconnect"}, {"kind": "leave"}, null]),
@@ -350,8 +355,16 @@ fn promises() -> Vec<Row> {
                 {"to": "offline", "at_ms": "=last_seen_ms+2300"},
             ]),
         ),
-        row("a promise of 999 ms is out of range and dropped", json!([{"every_ms": 999, "can": ["audio"]}]), json!([{"every_ms": 0, "can": ["audio"]}])),
-        row("a promise of more than an hour is out of range and dropped", json!([{"every_ms": 3_600_001, "seq": 4}]), json!([{"every_ms": 0, "seq_client": 4}])),
+        row(
+            "a promise of 999 ms is out of range and dropped",
+            json!([{"every_ms": 999, "can": ["audio"]}]),
+            json!([{"every_ms": 0, "can": ["audio"]}]),
+        ),
+        row(
+            "a promise of more than an hour is out of range and dropped",
+            json!([{"every_ms": 3_600_001, "seq": 4}]),
+            json!([{"every_ms": 0, "seq_client": 4}]),
+        ),
     ]
 }
 
@@ -410,7 +423,7 @@ fn sequences() -> Vec<Row> {
         row(
             "after a leave only a higher epoch revives, and inherits nothing",
             json!([
-                {"epoch": 1, "seq": 1, "can": ["audio"], "profile": "brief"}, {"kind": "leave", "epoch": 1, "seq": 2}, {"epoch": 1, "seq": 3},
+                {"epoch": 1, "seq": 1, "can": ["audio"], "profile": "other"}, {"kind": "leave", "epoch": 1, "seq": 2}, {"epoch": 1, "seq": 3},
                 {"epoch": 2, "seq": 1},
             ]),
             json!([
@@ -446,8 +459,16 @@ fn sequences() -> Vec<Row> {
 
 fn facts() -> Vec<Row> {
     vec![
-        row("capabilities are shown", json!([{"can": ["audio", "video"]}]), json!([{"to": "active", "can": ["audio", "video"]}])),
-        row("a capability that is not configured drops the field", json!([{"can": ["audio", "smell"], "seq": 1}]), json!([{"can": [], "seq_client": 1}])),
+        row(
+            "capabilities are shown",
+            json!([{"can": ["audio", "video"]}]),
+            json!([{"to": "active", "can": ["audio", "video"]}]),
+        ),
+        row(
+            "a capability that is not configured drops the field",
+            json!([{"can": ["audio", "smell"], "seq": 1}]),
+            json!([{"can": [], "seq_client": 1}]),
+        ),
         row(
             "an absent field leaves what was known, an empty list or map clears it",
             json!([
@@ -465,10 +486,22 @@ fn facts() -> Vec<Row> {
             json!([{"can": ["audio"], "rooms": ["a", "b"], "meta": {"a": 1}}, {"can": ["video"], "rooms": ["c"], "meta": {"b": [2, {"c": null}]}, "state": "idle"}]),
             json!([{"to": "active"}, {"to": "idle", "can": ["video"], "rooms": ["c"], "meta": {"b": [2, {"c": null}]}}]),
         ),
-        row("rooms are plain text", json!([{"rooms": ["The Lobby", "räume.1"]}]), json!([{"rooms": ["The Lobby", "räume.1"]}])),
+        row(
+            "rooms are plain text",
+            json!([{"rooms": ["The Lobby", "räume.1"]}]),
+            json!([{"rooms": ["The Lobby", "räume.1"]}]),
+        ),
         row("a profile is named", json!([{"profile": "seed"}]), json!([{"to": "active", "profile": "seed"}])),
-        row("an unknown profile is dropped", json!([{"profile": "royal", "can": ["audio"]}]), json!([{"profile": "default", "can": ["audio"]}])),
-        row("meta is passed on as it is", json!([{"meta": {"device": "tablet", "zoom": 1.5, "tags": ["a"]}}]), json!([{"meta": {"device": "tablet", "zoom": 1.5, "tags": ["a"]}}])),
+        row(
+            "an unknown profile is dropped",
+            json!([{"profile": "royal", "can": ["audio"]}]),
+            json!([{"profile": "default", "can": ["audio"]}]),
+        ),
+        row(
+            "meta is passed on as it is",
+            json!([{"meta": {"device": "tablet", "zoom": 1.5, "tags": ["a"]}}]),
+            json!([{"meta": {"device": "tablet", "zoom": 1.5, "tags": ["a"]}}]),
+        ),
         row(
             "null is absent",
             json!([
@@ -478,7 +511,11 @@ fn facts() -> Vec<Row> {
             ]),
             json!([{"to": "active"}, {"to": "idle", "can": ["audio"], "conn": "c", "every_ms": 5_000, "epoch": 0, "seq_client": 1}]),
         ),
-        row("unknown fields are ignored", json!([{"mood": "good", "u": "somebody", "s": {"x": [1]}, "seq": 1}]), json!([{"to": "active", "seq_client": 1}])),
+        row(
+            "unknown fields are ignored",
+            json!([{"mood": "good", "u": "somebody", "s": {"x": [1]}, "seq": 1}]),
+            json!([{"to": "active", "seq_client": 1}]),
+        ),
         row(
             "fractions truncate",
             json!([{"every_ms": 1_000.9, "seq": 3.99, "epoch": 2.5, "input_age_ms": 3_600_000.7}]),
@@ -495,7 +532,11 @@ fn facts() -> Vec<Row> {
                 "profile": "default", "meta": {}, "can": ["audio"], "last_input_ms": "=#1",
             }]),
         ),
-        row("numbers of 2^53 and more are out of range", json!([{"epoch": 1, "seq": 9_007_199_254_740_992_u64}]), json!([{"epoch": 1, "seq_client": null}])),
+        row(
+            "numbers of 2^53 and more are out of range",
+            json!([{"epoch": 1, "seq": 9_007_199_254_740_992_u64}]),
+            json!([{"epoch": 1, "seq_client": null}]),
+        ),
     ]
 }
 
@@ -552,7 +593,10 @@ fn intents() -> Vec<Row> {
 }
 
 fn table() -> Vec<Row> {
-    [kinds(), connections(), claims_and_input(), visibility(), promises(), sequences(), facts(), intents()].into_iter().flatten().collect()
+    [kinds(), connections(), claims_and_input(), visibility(), promises(), sequences(), facts(), intents()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[tokio::test]
@@ -583,7 +627,10 @@ async fn run(encode: impl Fn(&Value) -> Vec<u8>) {
     }
     let mut wrong = Vec::new();
     for (n, (row, times)) in rows.iter().zip(&times).enumerate() {
-        let judged = [(format!("presence.v1.session.main.u{n}.s"), Some(&row.session)), (format!("presence.v1.user.main.u{n}"), row.user.as_ref())];
+        let judged = [
+            (format!("presence.v1.session.main.u{n}.s"), Some(&row.session)),
+            (format!("presence.v1.user.main.u{n}"), row.user.as_ref()),
+        ];
         for (subject, wanted) in judged.iter().filter_map(|(subject, wanted)| Some((subject, (*wanted)?))) {
             let found = told.get(subject).map_or(&[][..], Vec::as_slice);
             if let Err(why) = matches_all(wanted, found, times, calm) {
@@ -598,7 +645,13 @@ async fn run(encode: impl Fn(&Value) -> Vec<u8>) {
 }
 
 /// Publishes a row's signals and waits for its last event; returns the log times of the signals.
-async fn play(nats: &Nats, subscriber: &Subscriber, encode: impl Fn(&Value) -> Vec<u8>, n: usize, row: &Row) -> Vec<u64> {
+async fn play(
+    nats: &Nats,
+    subscriber: &Subscriber,
+    encode: impl Fn(&Value) -> Vec<u8>,
+    n: usize,
+    row: &Row,
+) -> Vec<u64> {
     let told = format!("presence.v1.session.main.u{n}.s");
     let mut times = Vec::new();
     for signal in &row.signals {
@@ -625,7 +678,8 @@ async fn play(nats: &Nats, subscriber: &Subscriber, encode: impl Fn(&Value) -> V
 fn matches_all(wanted: &[Value], found: &[Value], times: &[u64], calm: bool) -> Result<(), String> {
     for (i, (wanted, found)) in wanted.iter().zip(found).enumerate() {
         for (field, value) in wanted.as_object().expect("fields of an event") {
-            matches(value, &found[field], found, times, calm).map_err(|why| format!("event {}, {field}: {why}", i + 1))?;
+            matches(value, &found[field], found, times, calm)
+                .map_err(|why| format!("event {}, {field}: {why}", i + 1))?;
         }
         for of_the_next_issue in ["confidence", "next"] {
             if !found[of_the_next_issue].is_null() {
@@ -633,7 +687,11 @@ fn matches_all(wanted: &[Value], found: &[Value], times: &[u64], calm: bool) -> 
             }
         }
     }
-    if wanted.len() == found.len() { Ok(()) } else { Err(format!("{} events where {} are due", found.len(), wanted.len())) }
+    if wanted.len() == found.len() {
+        Ok(())
+    } else {
+        Err(format!("{} events where {} are due", found.len(), wanted.len()))
+    }
 }
 
 fn matches(wanted: &Value, found: &Value, event: &Value, times: &[u64], calm: bool) -> Result<(), String> {
@@ -651,7 +709,11 @@ fn matches(wanted: &Value, found: &Value, event: &Value, times: &[u64], calm: bo
     let due = base.checked_add_signed(offset).expect("a time");
     let found = found.as_u64().expect("a time");
     let later_is_right = !calm && name.starts_with('#') && offset > 0;
-    if found == due || later_is_right && found > due { Ok(()) } else { Err(format!("{found} where {due} is due ({term})")) }
+    if found == due || later_is_right && found > due {
+        Ok(())
+    } else {
+        Err(format!("{found} where {due} is due ({term})"))
+    }
 }
 
 #[tokio::test]
@@ -711,7 +773,8 @@ async fn a_user_is_its_best_session() {
     signal(&nats, "ada", "laptop", &json!({"kind": "leave"})).await;
     signal(&nats, "ada", "tv", &json!({"kind": "leave"})).await;
     let told = subscriber.until_state("presence.v1.user.main.ada", "offline").await;
-    let told: Vec<_> = told.iter().map(|event| (text(&event["from"]), text(&event["to"]), event["sessions"].clone())).collect();
+    let told: Vec<_> =
+        told.iter().map(|event| (text(&event["from"]), text(&event["to"]), event["sessions"].clone())).collect();
     let counts = |active, idle, away| json!({"active": active, "idle": idle, "away": away, "stale": 0});
     let wanted = [
         ("offline", "away", counts(0, 0, 1)),
@@ -739,7 +802,8 @@ async fn an_intent_counts_when_it_differs_from_what_its_session_last_said() {
     let told = subscriber
         .until("the intent is open again", |heard| {
             let of: Vec<_> = heard.iter().filter(|told| told.subject == "presence.v1.user.main.ada").collect();
-            (of.last()?.event["intent"] == "open").then(|| of.iter().map(|told| text(&told.event["intent"])).collect::<Vec<_>>())
+            (of.last()?.event["intent"] == "open")
+                .then(|| of.iter().map(|told| text(&told.event["intent"])).collect::<Vec<_>>())
         })
         .await;
     assert_eq!(told, ["busy", "dnd", "open"]);
@@ -773,16 +837,52 @@ async fn what_cannot_be_taken_is_rejected_with_a_reason_and_all_else_goes_on() {
         ("JSON that says it is MessagePack", own.into(), msgpack, b"{}".into(), "undecodable: neither"),
         ("a kind that is none", own.into(), none(), br#"{"kind":"wave"}"#.into(), "undecodable: `kind`"),
         ("a payload above 8 KiB", own.into(), none(), large("x".repeat(8_192).into()), "too large: "),
-        ("meta above 1 KiB", own.into(), none(), json!({"meta": {"x": "x".repeat(1_024)}}).to_string().into(), "too large: meta"),
+        (
+            "meta above 1 KiB",
+            own.into(),
+            none(),
+            json!({"meta": {"x": "x".repeat(1_024)}}).to_string().into(),
+            "too large: meta",
+        ),
         ("33 rooms", own.into(), none(), json!({"rooms": vec!["r"; 33]}).to_string().into(), "too large: rooms"),
         ("17 capabilities", own.into(), none(), json!({"can": vec!["audio"; 17]}).to_string().into(), "too large: can"),
         ("an escape of a letter", "presence.v1.signal.main.=61da.tab".into(), none(), Vec::new(), "misaddressed: "),
         ("an escape in lower case", "presence.v1.signal.main.a=2eb.tab".into(), none(), Vec::new(), "misaddressed: "),
-        ("an escape that ends too soon", "presence.v1.signal.main.ada.tab=2".into(), none(), Vec::new(), "misaddressed: "),
-        ("a byte that has to be escaped", "presence.v1.signal.main.a@b.tab".into(), none(), Vec::new(), "misaddressed: "),
-        ("a token of 193 bytes", format!("presence.v1.signal.main.{}.tab", "u".repeat(193)), none(), Vec::new(), "misaddressed: "),
-        ("another partition than the user's", format!("presence.v1.log.{elsewhere}.signal.main.bad.tab"), none(), Vec::new(), "misaddressed: "),
-        ("a log entry that is no signal's subject", "presence.v1.log.3.signal.main.bad".into(), none(), Vec::new(), "misaddressed: "),
+        (
+            "an escape that ends too soon",
+            "presence.v1.signal.main.ada.tab=2".into(),
+            none(),
+            Vec::new(),
+            "misaddressed: ",
+        ),
+        (
+            "a byte that has to be escaped",
+            "presence.v1.signal.main.a@b.tab".into(),
+            none(),
+            Vec::new(),
+            "misaddressed: ",
+        ),
+        (
+            "a token of 193 bytes",
+            format!("presence.v1.signal.main.{}.tab", "u".repeat(193)),
+            none(),
+            Vec::new(),
+            "misaddressed: ",
+        ),
+        (
+            "another partition than the user's",
+            format!("presence.v1.log.{elsewhere}.signal.main.bad.tab"),
+            none(),
+            Vec::new(),
+            "misaddressed: ",
+        ),
+        (
+            "a log entry that is no signal's subject",
+            "presence.v1.log.3.signal.main.bad".into(),
+            none(),
+            Vec::new(),
+            "misaddressed: ",
+        ),
         ("a gateway's batch", "presence.v1.log.3.batch.main.gateway".into(), none(), b"{}".into(), "misaddressed: "),
         ("a policy that is none", "presence.v1.log.all.policy".into(), none(), b"{}".into(), "policy refused: "),
     ];
@@ -834,7 +934,9 @@ async fn events_are_messagepack_where_the_configuration_says_so() {
     let subscriber = Subscriber::to_all(&nats).await;
     beat(&nats, "ada", "tab").await;
     let told = subscriber
-        .until("ada's session is told", |heard| heard.iter().find(|told| told.subject == "presence.v1.session.main.ada.tab").cloned())
+        .until("ada's session is told", |heard| {
+            heard.iter().find(|told| told.subject == "presence.v1.session.main.ada.tab").cloned()
+        })
         .await;
     let event: Value = rmp_serde::from_slice(&told.payload).expect("MessagePack");
     assert_eq!((&event["kind"], &event["user"], &event["to"]), (&json!("session"), &json!("ada"), &json!("active")));

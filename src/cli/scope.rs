@@ -14,3 +14,25 @@ pub(super) fn subjects(global: &Global, user: Option<&str>, sessions: bool) -> R
     }
     Ok(subjects)
 }
+
+/// Whether `subject` is one of `patterns`, in which `*` stands for one token.
+pub(super) fn is_among(subject: &str, patterns: &[String]) -> bool {
+    let matches = |pattern: &String| {
+        subject.split('.').count() == pattern.split('.').count()
+            && subject.split('.').zip(pattern.split('.')).all(|(token, wanted)| wanted == "*" || token == wanted)
+    };
+    patterns.iter().any(matches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_one_token() {
+        let patterns = ["presence.v1.user.main.*".to_owned()];
+        assert!(is_among("presence.v1.user.main.alice", &patterns));
+        assert!(!is_among("presence.v1.user.other.alice", &patterns));
+        assert!(!is_among("presence.v1.user.main.alice.tab", &patterns));
+    }
+}

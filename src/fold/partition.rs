@@ -217,4 +217,9 @@ impl Partition {
         self.generation = generation;
         self.seq = 0;
     }
+
+    /// Entries up to `seq` count as folded: of a log that lost a part, what was told of it already is not folded again.
+    pub fn skip_to(&mut self, seq: u64) {
+        self.seq = self.seq.max(seq);
+    }
 }

@@ -6,7 +6,8 @@ use super::key::IndexKey;
 use super::partition::Partition;
 use super::record::{NO_EPOCH, NONE, UNARMED, Will};
 use crate::model::{
-    Address, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent, Visibility,
+    Address, Cause, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent,
+    Visibility,
 };
 
 impl Partition {
@@ -21,10 +22,13 @@ impl Partition {
         partition.start_at(now);
         partition.policy = policy;
         for event in told {
-            if let EventBody::Session(session) = &event.body
-                && session.to != State::Offline
-            {
-                partition.rebuild_session(session, event.at_ms);
+            if let EventBody::Session(session) = &event.body {
+                if session.to == State::Offline {
+                    // Nobody remembers it, so its next incarnation has to rise above it by this.
+                    partition.forgotten = partition.forgotten.max(session.incarnation);
+                } else {
+                    partition.rebuild_session(session, event.at_ms);
+                }
             }
         }
         for event in told {
@@ -33,6 +37,45 @@ impl Partition {
             }
         }
         partition
+    }
+
+    /// What has to be told behind a [`Partition::rebuild`] from `told`, as of its position: users whose last event says
+    /// something else than their sessions' do. A commit may end between the two, and the log that would have told the user's
+    /// is gone; without it, a user whose last session is offline would be present for ever.
+    pub fn reconcile(&mut self, told: &[Event]) -> Vec<Event> {
+        let mut out = Vec::new();
+        for user in self.people.users_in_order() {
+            let is_up = self.people.users[user].state == State::Offline;
+            let cause = if is_up { Cause::Joined } else { Cause::Silent };
+            self.tell_user(user, cause, self.time.hi, false, &mut out);
+        }
+        for event in told {
+            if let EventBody::User(user) = &event.body
+                && user.to != State::Offline
+                && self.knows_nobody_of(user)
+            {
+                let gone = UserEvent {
+                    ordinal: user.ordinal + 1,
+                    cause: Cause::Silent,
+                    from: user.to,
+                    to: State::Offline,
+                    sessions: [0; 4],
+                    ..(**user).clone()
+                };
+                let (partition, generation, seq) = (self.number, self.generation, self.seq);
+                let (at_ms, body) = (self.time.hi.max(event.at_ms), EventBody::User(Box::new(gone)));
+                out.push(Event { at_ms, partition, generation, seq, k: 0, body });
+            }
+        }
+        super::tell::put_in_order(&mut out);
+        out
+    }
+
+    fn knows_nobody_of(&self, told: &UserEvent) -> bool {
+        match (Token::parse(&told.tenant), Token::parse(&told.user)) {
+            (Ok(tenant), Ok(user)) => self.people.find_user(tenant, user).is_none(),
+            (Err(_), _) | (_, Err(_)) => false,
+        }
     }
 
     fn rebuild_session(&mut self, told: &SessionEvent, at_ms: Millis) {

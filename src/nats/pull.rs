@@ -61,10 +61,12 @@ pub(super) enum Notice {
 
 impl Notice {
     pub(super) fn of(message: &Message) -> Self {
+        // Whoever publishes may write a status into its headers; only a delivery has such a reply subject.
+        if let Some(delivery) = message.reply.as_deref().and_then(Delivery::parse) {
+            return Self::Message(delivery);
+        }
         match message.status {
-            None | Some(StatusCode::OK) => {
-                message.reply.as_deref().and_then(Delivery::parse).map_or(Self::Gone, Self::Message)
-            }
+            None | Some(StatusCode::OK) => Self::Gone,
             Some(StatusCode::IDLE_HEARTBEAT) => {
                 Self::Heartbeat { last_consumer_seq: number(message, "Nats-Last-Consumer") }
             }

@@ -1,4 +1,5 @@
-//! All partitions that this engine owns, fed from one log.
+//! All partitions that this engine owns, fed from one log. Pure, and public so that `tests/simulation.rs` drives the very
+//! thing.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::wire::{self, Encoding, LogEntry, Route};
 
 /// The partitions, and where each of them is.
 #[derive(Debug)]
-pub(crate) struct Fleet {
+pub struct Fleet {
     partitions: Vec<Partition>,
     /// Per partition, what it has derived: the position of its latest entry and how many events that told.
     derived: Vec<Reached>,
@@ -27,24 +28,22 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// `partitions` in the order of their numbers, from 0, with what each has told, as of the entry before `next_seq`.
-    pub(crate) fn new(partitions: Vec<(Partition, Reached)>, encoding: Encoding, next_seq: u64) -> Self {
-        let derived = partitions.iter().map(|(partition, told)| derived(partition, told)).collect();
-        let policies = partitions.iter().map(|(partition, _)| Arc::clone(partition.policy())).collect();
-        Self {
-            partitions: partitions.into_iter().map(|(partition, _)| partition).collect(),
-            derived,
-            policies,
-            encoding,
-            position: next_seq - 1,
-            log_time: 0,
-            events: Vec::new(),
-            ignored_fields: 0,
+    /// `partitions` in the order of their numbers, from 0, each with where it is.
+    #[must_use]
+    pub fn new(partitions: Vec<(Partition, Reached)>, encoding: Encoding) -> Self {
+        let (partitions, mut derived): (Vec<_>, Vec<Reached>) = partitions.into_iter().unzip();
+        for (partition, derived) in partitions.iter().zip(&mut derived) {
+            assert_eq!(partition.position(), derived.seq, "a partition is where it is");
+            derived.policy_hash = wire::policy::hash(partition.policy()).into();
         }
+        // Where nothing comes after what is restored, everything was read.
+        let position = derived.iter().map(|derived| derived.seq).min().unwrap_or(0);
+        let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
+        Self { partitions, derived, policies, encoding, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
     }
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.
-    pub(crate) fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
+    pub fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
         for group in messages.chunks(AHEAD) {
             self.apply_group(group, outbox);
         }
@@ -103,44 +102,40 @@ impl Fleet {
     }
 
     /// A partition as it is now.
-    pub(crate) fn snapshot(&self, number: u16) -> Snapshot {
+    #[must_use]
+    pub fn snapshot(&self, number: u16) -> Snapshot {
         let at = usize::from(number);
         Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
     }
 
     /// The log time at which an entry would first have something to settle.
-    pub(crate) fn next_due(&self) -> Option<u64> {
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
         self.partitions.iter().filter_map(Partition::next_due).min()
     }
 
     /// Whether `policy` is in force in every partition.
-    pub(crate) fn is_under(&self, policy: &Policy) -> bool {
+    #[must_use]
+    pub fn is_under(&self, policy: &Policy) -> bool {
         self.partitions.iter().all(|partition| **partition.policy() == *policy)
     }
 
-    pub(crate) fn partitions(&self) -> &[Partition] {
+    /// The partitions in the order of their numbers.
+    #[must_use]
+    pub fn partitions(&self) -> &[Partition] {
         &self.partitions
     }
 
-    pub(crate) fn position(&self) -> u64 {
+    /// The sequence of the last entry that was read, 0 before the first.
+    #[must_use]
+    pub fn position(&self) -> u64 {
         self.position
     }
 
-    pub(crate) fn log_time(&self) -> u64 {
+    /// That entry's timestamp in milliseconds.
+    #[must_use]
+    pub fn log_time(&self) -> u64 {
         self.log_time
-    }
-}
-
-/// What a restored partition has derived. Where that is what was told, the entry's timestamp and its events are known by
-/// that; where the checkpoint lies before it, the replay brings both.
-fn derived(partition: &Partition, told: &Reached) -> Reached {
-    let (ts, k) = if told.seq == partition.position() { (told.ts, told.k) } else { (0, 0) };
-    Reached {
-        seq: partition.position(),
-        ts,
-        k,
-        generation: partition.generation(),
-        policy_hash: wire::policy::hash(partition.policy()).into(),
     }
 }
 

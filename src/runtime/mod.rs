@@ -8,12 +8,13 @@
 
 mod around;
 mod error;
-mod fleet;
+pub mod fleet;
 mod keeper;
 mod live;
-mod outbox;
+pub mod outbox;
 mod restore;
-mod snapshot;
+pub mod restored;
+pub mod snapshot;
 mod told;
 
 use std::sync::Arc;
@@ -35,10 +36,15 @@ use fleet::Fleet;
 use keeper::Keeper;
 use live::{Lane, Live};
 use outbox::Outbox;
-use restore::{Restore, Restored};
+use restore::Restore;
+use restored::Restored;
 
 /// Chunks of aborted checkpoint writes are collected when they are this old: nobody writes them any more.
 const ORPHAN_AGE: Duration = Duration::from_secs(600);
+/// So often the log has to say that it ends before what was told of it.
+const LOG_END_ASKED_MAX: u32 = 3;
+/// The pause between.
+const LOG_END_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs the engine until `shutdown` is done, then drains: everything derived is committed, and a checkpoint lies exactly at
 /// the progress. `on_live` is called once, when every partition is live. The streams have to be there already.
@@ -107,8 +113,7 @@ async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce
     let fences = lane.take_fences(&numbers).await?;
     info!(partitions = numbers.len(), owner = owner.as_str(), "fences taken");
 
-    // The log as it is behind the fences: whatever an owner before us has told lies at or before its end.
-    let log = LogIdentity { last_seq: LogIdentity::read(nats).await?.last_seq, ..log };
+    let log = LogIdentity { last_seq: log_end(nats, &log, &fences).await?, ..log };
     let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
     let restore = Restore {
         nats,
@@ -124,9 +129,10 @@ async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce
         config::Encoding::Json => wire::Encoding::Json,
         config::Encoding::MsgPack => wire::Encoding::MessagePack,
     };
-    let next_seq = restored.iter().map(|found| found.partition.position() + 1).min().unwrap_or(1).max(log.first_seq);
-    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages, next_seq);
-    let reader = LogReader::start(nats, &log.created, Partitions::All, next_seq);
+    let (outbox, fleet) = stand_up(restored, &fences, encoding, config.limits.batch_messages);
+    let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
+    let next_seq = next_seq.max(log.first_seq);
+    let reader = LogReader::start_knowing(nats, &log.created, Partitions::All, next_seq, outbox.latest());
     let (due, next_due) = watch::channel(None);
     let live = Live {
         fleet,
@@ -142,20 +148,40 @@ async fn take_over(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce
     Ok(Takeover { live, next_due })
 }
 
-/// Puts the restored partitions to work; tells where their log was lost.
-fn stand_up(
+/// The log's end behind the fences: whatever an owner before us has told lies at or before it. Where it does not, the log
+/// lost its end; but a leader that was stopped and goes on may say so too until it learns that there is another one, so it
+/// is asked again.
+async fn log_end(nats: &Nats, log: &LogIdentity, fences: &[Fence]) -> Result<u64, LogError> {
+    let found = fences.iter().filter_map(|fence| fence.found.as_ref());
+    let told = found.filter(|progress| progress.log_created == log.created).map(|progress| progress.input_seq).max();
+    let mut asked = 1;
+    loop {
+        let last_seq = LogIdentity::read(nats).await?.last_seq;
+        if asked == LOG_END_ASKED_MAX || told.is_none_or(|told| told <= last_seq) {
+            return Ok(last_seq);
+        }
+        asked += 1;
+        tokio::time::sleep(LOG_END_PAUSE).await;
+    }
+}
+
+/// Puts the restored partitions to work; tells where their log was lost. Pure.
+#[must_use]
+pub fn stand_up(
     restored: Vec<Restored>,
     fences: &[Fence],
     encoding: wire::Encoding,
     batch_messages: usize,
-    next_seq: u64,
 ) -> (Outbox, Fleet) {
-    let told = restored.iter().map(|found| found.reached.clone()).collect();
-    let lost: Vec<Option<u64>> = restored.iter().map(|found| found.lost_since).collect();
-    let partitions = restored.into_iter().map(|found| (found.partition, found.reached)).collect();
-    let fleet = Fleet::new(partitions, encoding, next_seq);
-    let mut outbox = Outbox::new(told, batch_messages);
-    for (fence, since) in fences.iter().zip(lost) {
+    let reached = restored.iter().map(|found| found.reached.clone()).collect();
+    let (mut partitions, mut lost) = (Vec::new(), Vec::new());
+    for found in restored {
+        partitions.push((found.partition, found.position));
+        lost.push((found.lost_since, found.amends));
+    }
+    let fleet = Fleet::new(partitions, encoding);
+    let mut outbox = Outbox::new(reached, batch_messages);
+    for (fence, (since, amends)) in fences.iter().zip(lost) {
         let Some(since) = since else { continue };
         let told = RuntimeEvent {
             what: RuntimeWhat::LogLost,
@@ -167,8 +193,11 @@ fn stand_up(
             from_ms: since,
             to_ms: since,
         };
-        outbox.tell_aside(fence.partition, told::aside(&told, encoding));
-        // A new log begins: the next start finds the state from before its first entry.
+        outbox.tell_aside(fence.partition, vec![told::aside(&told, encoding)]);
+        for event in amends {
+            outbox.tell_aside(fence.partition, told::messages(&event, encoding));
+        }
+        // What was lost is over: the next start finds the state from before what is read now.
         outbox.keep(fleet.snapshot(fence.partition));
     }
     (outbox, fleet)

@@ -1,4 +1,5 @@
-//! The outbox: what was derived and not yet committed, in the order in which it has to be told.
+//! The outbox: what was derived and not yet committed, in the order in which it has to be told. Pure, and public so that
+//! `tests/simulation.rs` drives the very thing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,22 +9,29 @@ use crate::wire::Progress;
 
 /// How far a partition's log was told: all events of entries before `seq`, and the first `k` of `seq` itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reached {
-    pub(crate) seq: u64,
-    pub(crate) ts: u64,
-    pub(crate) k: u32,
-    pub(crate) generation: u32,
-    pub(crate) policy_hash: Arc<str>,
+pub struct Reached {
+    /// The sequence of the log entry.
+    pub seq: u64,
+    /// Its timestamp in milliseconds.
+    pub ts: u64,
+    /// How many of its events.
+    pub k: u32,
+    /// Grows each time the log was lost.
+    pub generation: u32,
+    /// The policy in force there.
+    pub policy_hash: Arc<str>,
 }
 
 impl Reached {
     /// Nothing of a log was told yet.
-    pub(crate) fn nothing(generation: u32) -> Self {
+    #[must_use]
+    pub fn nothing(generation: u32) -> Self {
         Self { seq: 0, ts: 0, k: 0, generation, policy_hash: "".into() }
     }
 
     /// What a progress says.
-    pub(crate) fn of(progress: &Progress) -> Self {
+    #[must_use]
+    pub fn of(progress: &Progress) -> Self {
         Self {
             seq: progress.input_seq,
             ts: progress.input_ts,
@@ -31,6 +39,10 @@ impl Reached {
             generation: progress.generation,
             policy_hash: progress.policy_hash.as_str().into(),
         }
+    }
+
+    fn place(&self) -> (u32, u64, u32) {
+        (self.generation, self.seq, self.k)
     }
 
     fn position(&self) -> Position {
@@ -46,17 +58,20 @@ impl Reached {
 
 /// A partition as it was at a position; to be stored once everything before it is committed.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) partition: u16,
-    pub(crate) reached: Reached,
-    pub(crate) bytes: Vec<u8>,
+pub struct Snapshot {
+    /// The partition's number.
+    pub partition: u16,
+    /// The position.
+    pub reached: Reached,
+    /// The fold's own bytes.
+    pub bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
 enum Item {
     /// An event, with the deletion behind it where it says offline.
     Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
-    /// A message that no entry of the log caused: it moves no position.
+    /// Messages that no entry of the log caused: they move no position.
     Aside { partition: u16, messages: Vec<OutMessage> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
@@ -97,7 +112,7 @@ impl Item {
 /// What waits to be committed. Items leave it only when their commit is confirmed: until then a lost process tells them
 /// again from the log, and nobody else may.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     items: VecDeque<Item>,
     /// How many items at the front are in the commit that is under way.
     in_flight: usize,
@@ -108,42 +123,63 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// An empty outbox behind what each partition has told already.
-    pub(crate) fn new(confirmed: Vec<Reached>, messages_max: usize) -> Self {
+    #[must_use]
+    pub fn new(confirmed: Vec<Reached>, messages_max: usize) -> Self {
         Self { items: VecDeque::new(), in_flight: 0, confirmed, messages_max }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many items wait, those of the commit under way included.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether everything is committed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Whether no commit is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
         self.in_flight == 0
     }
 
     /// Whether a partition has told this event already, before the process began.
-    pub(crate) fn was_told(&self, partition: u16, seq: u64, k: u32) -> bool {
+    #[must_use]
+    pub fn was_told(&self, partition: u16, seq: u64, k: u32) -> bool {
         let confirmed = &self.confirmed[usize::from(partition)];
         (seq, k) < (confirmed.seq, confirmed.k)
     }
 
-    pub(crate) fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
+    /// The latest log entry of which something was told, with its timestamp.
+    #[must_use]
+    pub fn latest(&self) -> Option<(u64, u64)> {
+        let known = self.confirmed.iter().filter(|reached| reached.ts > 0);
+        known.map(|reached| (reached.seq, reached.ts)).max()
+    }
+
+    /// Takes the messages of one event; `reached` is the position behind it.
+    pub fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
         self.items.push_back(Item::Told { partition, reached, messages });
     }
 
-    pub(crate) fn tell_aside(&mut self, partition: u16, message: OutMessage) {
-        self.items.push_back(Item::Aside { partition, messages: vec![message] });
+    /// Takes messages that no entry of the log caused.
+    pub fn tell_aside(&mut self, partition: u16, messages: Vec<OutMessage>) {
+        self.items.push_back(Item::Aside { partition, messages });
     }
 
-    pub(crate) fn keep(&mut self, snapshot: Snapshot) {
-        self.items.push_back(Item::Snapshot(snapshot));
+    /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
+    /// in the midst of a replay, is passed over: its commit would take the progress back, and events would be told again.
+    pub fn keep(&mut self, snapshot: Snapshot) {
+        if snapshot.reached.place() >= self.confirmed[usize::from(snapshot.partition)].place() {
+            self.items.push_back(Item::Snapshot(snapshot));
+        }
     }
 
     /// The next commit: as much from the front as one batch holds. `None` if there is nothing, or one is under way.
-    pub(crate) fn next_batch(&mut self) -> Option<Batch> {
+    pub fn next_batch(&mut self) -> Option<Batch> {
         if self.in_flight > 0 || self.items.is_empty() {
             return None;
         }
@@ -169,7 +205,7 @@ impl Outbox {
     }
 
     /// The commit under way is confirmed: only now its items leave. Returns the snapshots that may be stored.
-    pub(crate) fn confirm(&mut self) -> Vec<Snapshot> {
+    pub fn confirm(&mut self) -> Vec<Snapshot> {
         let mut snapshots = Vec::new();
         for item in self.items.drain(..std::mem::take(&mut self.in_flight)) {
             if let Some(reached) = item.reached() {
@@ -213,10 +249,21 @@ mod tests {
     #[test]
     fn what_no_entry_caused_moves_no_position() {
         let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
-        outbox.tell_aside(0, message(0));
+        outbox.tell_aside(0, vec![message(0)]);
         assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
         outbox.confirm();
         assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
+    }
+
+    #[test]
+    fn a_snapshot_in_the_midst_of_a_replay_takes_no_progress_back() {
+        let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
+        for behind in [reached(3, 9), reached(7, 2)] {
+            outbox.keep(Snapshot { partition: 0, reached: behind, bytes: vec![1] });
+            assert!(outbox.next_batch().is_none());
+        }
+        outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), bytes: vec![1] });
+        assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A stored checkpoint: the fold's bytes behind the identity of the log that they are a position in.
+//! A stored checkpoint: the fold's bytes behind the identity of the log that they are a position in. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,26 +7,28 @@ use crate::nats::LogIdentity;
 
 /// Which log a checkpoint belongs to, and where in it the partition was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stored {
+pub struct Stored {
     /// When the log's stream was created.
-    pub(crate) log_created: String,
+    pub log_created: String,
     /// The position.
-    pub(crate) input_seq: u64,
+    pub input_seq: u64,
     /// The timestamp of the entry there.
-    pub(crate) input_ts: u64,
+    pub input_ts: u64,
     /// How many events that entry told.
-    pub(crate) k: u32,
+    pub k: u32,
     /// The version of the fold's rules.
-    pub(crate) fold_version: u32,
+    pub fold_version: u32,
     /// The policy in force.
-    pub(crate) policy_hash: String,
+    pub policy_hash: String,
     /// The fold's own bytes.
     #[serde(with = "serde_bytes_vec")]
-    pub(crate) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Stored {
-    pub(crate) fn new(log: &LogIdentity, reached: &Reached, bytes: Vec<u8>) -> Self {
+    /// A partition's bytes as they are stored, of a position in `log`.
+    #[must_use]
+    pub fn new(log: &LogIdentity, reached: &Reached, bytes: Vec<u8>) -> Self {
         Self {
             log_created: log.created.clone(),
             input_seq: reached.seq,
@@ -38,11 +40,17 @@ impl Stored {
         }
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// What the Object Store holds: MessagePack.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         rmp_serde::to_vec_named(self).expect("a checkpoint's fields can be written")
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+    /// Reads what was stored.
+    ///
+    /// # Errors
+    /// If it is no stored checkpoint.
+    pub fn decode(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
     }
 }

@@ -136,7 +136,7 @@ impl Leftover {
         };
         if state == State::Offline {
             debug!(subject = gone, "deleting a key that came back offline");
-            outbox.tell_aside(number, out(number, wire::event::gone(gone)));
+            outbox.tell_aside(number, vec![out(number, wire::event::gone(gone))]);
         }
     }
 }

@@ -113,9 +113,14 @@ impl Engine {
 
     /// Asks it to end by SIGTERM and waits until it has.
     pub async fn terminate(&mut self) -> End {
+        self.signal_to_end();
+        self.ended().await
+    }
+
+    /// Asks it to end by SIGTERM.
+    pub fn signal_to_end(&mut self) {
         self.must_run();
         kill_process(Pid::from_child(&self.process.child), Signal::TERM).expect("the engine runs");
-        self.ended().await
     }
 
     /// Waits until it has ended by itself.
@@ -145,7 +150,8 @@ impl Engine {
 
     /// The most memory that its process ever had, in kB.
     pub fn peak_memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("the engine runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("the engine runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
         peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }

@@ -60,21 +60,29 @@ pub fn binary() -> PathBuf {
 pub struct TestServer {
     dir: TempDir,
     port: u16,
+    /// What it is started with, beside its port.
+    options: Vec<String>,
     child: Child,
 }
 
 impl TestServer {
     /// Starts one and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with options of the command line and waits until it answers.
+    pub async fn start_with(options: &[&str]) -> Self {
         log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let child = Self::spawn(&dir, "-1");
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let child = Self::spawn(&dir, "-1", &options);
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
         let port = eventually("the server tells its port", || async {
             std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
         })
         .await;
-        let server = Self { dir, port, child };
+        let server = Self { dir, port, options, child };
         server.answers().await;
         server
     }
@@ -87,13 +95,14 @@ impl TestServer {
         (server, nats)
     }
 
-    fn spawn(dir: &TempDir, port: &str) -> Child {
+    fn spawn(dir: &TempDir, port: &str, options: &[String]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(dir.path().join("log")).expect("a log file");
         Command::new(binary())
             .args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"])
             .arg(dir.path())
             .arg("--ports_file_dir")
             .arg(dir.path())
+            .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -132,7 +141,7 @@ impl TestServer {
 
     /// Starts it again with the same store on the same port.
     pub async fn restart(&mut self) {
-        self.child = Self::spawn(&self.dir, &self.port.to_string());
+        self.child = Self::spawn(&self.dir, &self.port.to_string(), &self.options);
         self.answers().await;
     }
 
@@ -177,6 +186,44 @@ fn port_in(ports: &str) -> Option<u16> {
 pub async fn connect(url: &str) -> Nats {
     let options = ConnectOptions { url: Some(url.into()), ..ConnectOptions::default() };
     Nats::connect(&options).await.expect("the server lets us in")
+}
+
+/// Three servers that are one cluster.
+pub struct TestCluster {
+    pub nodes: Vec<TestServer>,
+}
+
+impl TestCluster {
+    pub async fn start() -> Self {
+        // All at once, so that each gets another one.
+        let listeners: Vec<_> =
+            (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let routes: Vec<_> =
+            listeners.iter().map(|l| format!("nats://{}", l.local_addr().expect("a bound port"))).collect();
+        drop(listeners);
+        let all = routes.join(",");
+        let nodes = routes.iter().enumerate().map(|(i, route)| {
+            let (all, name) = (all.clone(), format!("n{i}"));
+            async move {
+                let options = ["--server_name", &name, "--cluster_name", "test", "--cluster", route, "--routes", &all];
+                TestServer::start_with(&options).await
+            }
+        });
+        Self { nodes: futures::future::join_all(nodes).await }
+    }
+
+    pub fn url(&self) -> String {
+        self.nodes.iter().map(TestServer::url).collect::<Vec<_>>().join(",")
+    }
+
+    /// The node that leads a stream; waits until one does.
+    pub async fn leader(&self, nats: &Nats, stream: &str) -> usize {
+        eventually("the stream has a leader", || async {
+            let info = nats.jetstream.get_stream(stream).await.ok()?.cached_info().cluster.clone()?;
+            info.leader?.strip_prefix('n')?.parse().ok()
+        })
+        .await
+    }
 }
 
 /// A wire to a server that swallows what the server says, and that can be cut.

@@ -78,12 +78,17 @@ pub async fn check(nats: &Nats) -> Oracle {
         found.entry(partition).or_default().push((id, event.subject.clone(), event.payload.clone()));
     }
     for (partition, reached) in &progress {
-        let (wanted, found) = (wanted.remove(partition).unwrap_or_default(), found.remove(partition).unwrap_or_default());
+        let (wanted, found) =
+            (wanted.remove(partition).unwrap_or_default(), found.remove(partition).unwrap_or_default());
         let different = wanted.iter().zip(&found).position(|(wanted, found)| wanted != found);
         if let Some(at) = different {
             panic!("partition {partition}, event {at}: wanted\n{:?}\nfound\n{:?}", wanted[at], found[at]);
         }
-        assert_eq!(wanted.len(), found.len(), "partition {partition} has told another number of events up to {reached:?}");
+        assert_eq!(
+            wanted.len(),
+            found.len(),
+            "partition {partition} has told another number of events up to {reached:?}"
+        );
     }
     assert!(found.is_empty(), "events of partitions that nobody owns: {found:?}");
     oracle

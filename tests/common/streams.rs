@@ -86,7 +86,10 @@ pub async fn events_of(nats: &Nats, prefix: &str) -> Vec<Value> {
 
 pub fn is_event(subject: &str) -> bool {
     ["session", "user", "engine", "rejected"].iter().any(|kind| {
-        subject.strip_prefix("presence.v1.").and_then(|rest| rest.strip_prefix(kind)).is_some_and(|rest| rest.starts_with('.'))
+        subject
+            .strip_prefix("presence.v1.")
+            .and_then(|rest| rest.strip_prefix(kind))
+            .is_some_and(|rest| rest.starts_with('.'))
     })
 }
 

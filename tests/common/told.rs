@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::streams::is_event;
 use super::PATIENCE;
+use super::streams::is_event;
 
 /// A message as a plain subscriber gets it.
 #[derive(Clone)]
@@ -107,7 +107,8 @@ impl Subscriber {
     /// Waits until `n` events of a subject were heard, and returns those heard.
     pub async fn events_of(&self, subject: &str, n: usize) -> Vec<Value> {
         self.until(&format!("{n} events of {subject}"), |heard| {
-            let of: Vec<_> = heard.iter().filter(|told| told.subject == subject).map(|told| told.event.clone()).collect();
+            let of: Vec<_> =
+                heard.iter().filter(|told| told.subject == subject).map(|told| told.event.clone()).collect();
             (of.len() >= n).then_some(of)
         })
         .await
@@ -116,7 +117,8 @@ impl Subscriber {
     /// Waits until a subject was told to be in `state`, and returns its events so far.
     pub async fn until_state(&self, subject: &str, state: &str) -> Vec<Value> {
         self.until(&format!("{subject} is {state}"), |heard| {
-            let of: Vec<_> = heard.iter().filter(|told| told.subject == subject).map(|told| told.event.clone()).collect();
+            let of: Vec<_> =
+                heard.iter().filter(|told| told.subject == subject).map(|told| told.event.clone()).collect();
             of.last().is_some_and(|last| last["to"] == state).then_some(of)
         })
         .await

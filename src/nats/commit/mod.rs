@@ -257,6 +257,9 @@ impl CommitLane {
                 Step::Publish { batch_id } => outbound.publish(&batch_id, protocol.attempts()).await,
                 Step::ReadProgress { partition } => read_found(&self.nats, partition).await,
                 Step::Wait { ms } => {
+                    if ms >= protocol::WAIT_MS_MAX {
+                        warn!(commit, attempts = protocol.attempts(), "a commit is still open, trying again");
+                    }
                     tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
                     Outcome::Waited
                 }
@@ -359,7 +362,7 @@ async fn read_found(nats: &Nats, partition: u16) -> Outcome {
             epoch: progress.epoch,
         })),
         Err(ReadError::Unanswered(cause)) => {
-            warn!(partition, cause, "the progress can't be read, trying again");
+            debug!(partition, cause, "the progress can't be read, trying again");
             Outcome::ReadFailed
         }
         // Nothing that we have written, so whoever wrote it owns the partition, whatever that means to him.

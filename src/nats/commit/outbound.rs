@@ -15,6 +15,8 @@ use crate::wire::Progress;
 
 /// How long the first attempt waits for its acknowledgement; each further one twice as long, up to four times.
 const ACK_MAX: Duration = Duration::from_secs(2);
+/// A stream without a leader does not answer; the next one may.
+const READ_MAX: Duration = Duration::from_secs(2);
 
 /// A batch, ready to be published any number of times.
 #[derive(Debug)]
@@ -180,7 +182,9 @@ pub enum ReadError {
 pub async fn read_progress(nats: &Nats, partition: u16) -> Result<Option<StoredProgress>, ReadError> {
     let unanswered = |error: &dyn std::fmt::Display| ReadError::Unanswered(error.to_string());
     let stream = nats.jetstream.get_stream_no_info(names::EVENTS).await.map_err(|error| unanswered(&error))?;
-    match stream.get_last_raw_message_by_subject(&names::progress(partition)).await {
+    let subject = names::progress(partition);
+    let answer = tokio::time::timeout(READ_MAX, stream.get_last_raw_message_by_subject(&subject)).await;
+    match answer.map_err(|error| unanswered(&error))? {
         Ok(message) => match serde_json::from_slice(&message.payload) {
             Ok(progress) => Ok(Some(StoredProgress { seq: message.sequence, progress })),
             Err(error) => Err(ReadError::Unreadable(error.to_string())),

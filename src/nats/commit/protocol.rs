@@ -24,7 +24,8 @@
 //! their progress which it was.
 //!
 //! **Why a missing or an older progress is asked for again.** Answers come from the stream's leader, but one that was
-//! stopped and goes on believes for a moment that it still leads, and tells what was. A higher epoch is never old.
+//! stopped and goes on believes for a moment that it still leads, and tells what was. A higher epoch is never old, nor is a
+//! higher sequence: a fence that came too late for its owner's next commit is tried again at once.
 //!
 //! **Why a refusal (10071) needs more than one.** It says that one of the expectations is stale, not which. So the
 //! partitions are read one after the other, until one is found that is not as we left it. If all are as we left them,
@@ -125,7 +126,7 @@ pub enum Step {
 /// How a partition was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {
-    /// Somebody else took the fence.
+    /// Somebody else took the fence, or still had it while we took it.
     TakenOver {
         /// The partition.
         partition: u16,
@@ -300,7 +301,7 @@ impl CommitProtocol {
     fn changed(&mut self, at: usize, doubt: Doubt, found: Option<Found>) -> Step {
         let loss = self.parts[at].loss(&self.owner, found);
         match loss {
-            // Epochs only grow, so this can't have been an old answer.
+            // Epochs and sequences only grow, so this can't have been an old answer.
             Loss::TakenOver { .. } => Step::Lost(loss),
             // This can: a leader that was stopped and goes on answers until it learns that there is another one.
             Loss::Vanished { .. } | Loss::Rewound { .. } => {
@@ -353,8 +354,11 @@ impl Part {
         let partition = self.partition;
         match (&self.expected, found) {
             (_, None) => Loss::Vanished { partition },
+            // What lies behind what we had left is no old answer: the owner before has committed once more while we took
+            // its fence, or a former attempt of ours to take it has come late.
             (Some(expected), Some(found))
-                if found.epoch < self.epoch || (found.epoch == self.epoch && *found.owner == *owner) =>
+                if found.seq <= expected.seq
+                    && (found.epoch < self.epoch || (found.epoch == self.epoch && *found.owner == *owner)) =>
             {
                 Loss::Rewound { partition, found: found.seq, expected: expected.seq }
             }

@@ -75,7 +75,7 @@ pub struct Nats {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No server answered.
-    #[error("no NATS server answers at {url} ({cause}): start one with `presence up`, or name another with --server")]
+    #[error("no NATS server answers at {url} ({cause}): {}", advice(.cause))]
     Unreachable {
         /// What was tried, without passwords.
         url: String,
@@ -113,6 +113,16 @@ pub enum ConnectError {
     Options(String),
 }
 
+/// A handshake that fails looks like a broken connection to the client library.
+fn advice(cause: &str) -> &'static str {
+    let cause = cause.to_lowercase();
+    if ["certificate", "tls", "alert"].iter().any(|word| cause.contains(word)) {
+        "check --tls-ca, --tls-cert and --tls-key"
+    } else {
+        "start one with `presence up`, or name another with --server"
+    }
+}
+
 impl Nats {
     /// Connects. Afterwards the client reconnects by itself, for ever.
     ///
@@ -123,6 +133,9 @@ impl Nats {
     /// after it.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
         let urls = options.urls();
+        if urls.is_empty() {
+            return Err(ConnectError::Options(format!("--server names no server: write it as {URL_DEFAULT}")));
+        }
         let client = options.client_options().await?.connect(&urls).await.map_err(|error| {
             let (url, cause) = (options.shown_url(), error.to_string());
             match error.kind() {

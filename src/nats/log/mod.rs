@@ -98,11 +98,14 @@ struct InfoState {
     last_seq: u64,
 }
 
-/// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there.
+/// The timestamp in milliseconds of the log's entry `seq`, from the leader; `None` if it is not there, as 0 never is.
 ///
 /// # Errors
 /// [`LogError::Missing`], and [`LogError::Server`], which is worth another try.
 pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError> {
+    if seq == 0 {
+        return Ok(None);
+    }
     Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
 }
 
@@ -162,8 +165,21 @@ impl LogReader {
     /// the first. Has to be called in a tokio runtime.
     #[must_use]
     pub fn start(nats: &Nats, created: &str, partitions: Partitions, next_seq: u64) -> Self {
+        Self::start_knowing(nats, created, partitions, next_seq, None)
+    }
+
+    /// As [`LogReader::start`], of a log in which an entry is known: its sequence and timestamp in milliseconds. Where that
+    /// sequence is another entry's, the log lost its end and grew again, and is [`LogError::Replaced`].
+    #[must_use]
+    pub fn start_knowing(
+        nats: &Nats,
+        created: &str,
+        partitions: Partitions,
+        next_seq: u64,
+        known: Option<(u64, u64)>,
+    ) -> Self {
         let (sender, chunks) = mpsc::channel(reader::CHUNKS_AHEAD);
-        let task = tokio::spawn(reader::run(nats.clone(), created.to_owned(), partitions, next_seq, sender));
+        let task = tokio::spawn(reader::run(nats.clone(), created.to_owned(), partitions, next_seq, known, sender));
         Self { chunks, failed: None, task }
     }
 

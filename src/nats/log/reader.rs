@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::cursor::{Cursor, Verdict};
 use super::walk::{self, Walked};
-use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions, entry_ts_ms};
 use crate::nats::pull::{Credit, Notice};
 use crate::nats::{Nats, connect, names};
 
@@ -39,6 +39,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 const CONNECTION_CHECK: Duration = Duration::from_millis(200);
 /// The server keeps a consumer for so long that nobody asks.
 const CONSUMER_KEPT: Duration = Duration::from_secs(30);
+/// A stream without a leader does not answer; the next one may.
+const OPEN_MAX: Duration = Duration::from_secs(2);
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// A log that is missing for so long is missing for good; a cluster may only be about to find it.
@@ -56,8 +58,16 @@ const _: () = assert!(2 * REQUEST_MESSAGES as usize * 3 / 2 <= connect::SUBSCRIP
 type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
 
 /// Reads until the log is not the log any more, or nobody wants it.
-pub(super) async fn run(nats: Nats, created: String, partitions: Partitions, next_seq: u64, chunks: Chunks) {
-    let mut reader = Reader { nats, created, partitions, cursor: Cursor::new(next_seq), chunks };
+pub(super) async fn run(
+    nats: Nats,
+    created: String,
+    partitions: Partitions,
+    next_seq: u64,
+    known: Option<(u64, u64)>,
+    chunks: Chunks,
+) {
+    let cursor = Cursor::new(next_seq);
+    let mut reader = Reader { nats, created, partitions, cursor, known, chunks };
     if let Err(Stop::Log(error)) = reader.run().await {
         reader.chunks.send(Err(error)).await.ok();
     }
@@ -68,6 +78,8 @@ struct Reader {
     created: String,
     partitions: Partitions,
     cursor: Cursor,
+    /// The sequence and timestamp of the last entry that was handed on, or of one behind it that is known otherwise.
+    known: Option<(u64, u64)>,
     chunks: Chunks,
 }
 
@@ -152,9 +164,11 @@ impl Reader {
     }
 
     async fn read_one_consumer(&mut self) -> End {
-        let mut pull = match self.open().await {
-            Ok(pull) => pull,
-            Err(end) => return end,
+        self.nats.connected().await;
+        let mut pull = match tokio::time::timeout(OPEN_MAX, self.open()).await {
+            Ok(Ok(pull)) => pull,
+            Ok(Err(end)) => return end,
+            Err(_) => return Retry::Unanswered(format!("no answer within {} s", OPEN_MAX.as_secs())).into(),
         };
         loop {
             if let Err(end) = self.read_chunk(&mut pull).await {
@@ -167,7 +181,6 @@ impl Reader {
     /// Makes sure that the log is the log, then creates a consumer that starts at the cursor.
     async fn open(&mut self) -> Result<Pull, End> {
         let unanswered = |error: &dyn std::fmt::Display| Retry::Unanswered(error.to_string());
-        self.nats.connected().await;
         self.check_identity().await?;
         let ears = self.nats.another().await.map_err(|error| unanswered(&error))?;
         let connects = ears.connects();
@@ -179,11 +192,8 @@ impl Reader {
             memory_storage: true,
             ..Config::default()
         };
-        let consumer = ears
-            .jetstream
-            .create_consumer_on_stream(config, names::LOG)
-            .await
-            .map_err(|error| unanswered(&error))?;
+        let consumer =
+            ears.jetstream.create_consumer_on_stream(config, names::LOG).await.map_err(|error| unanswered(&error))?;
         let inbox = ears.client.new_inbox();
         let subscriber = ears.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
         self.cursor.restart();
@@ -206,7 +216,20 @@ impl Reader {
             let detail = format!("it ends at {}, {} was read of it already", log.last_seq, next_seq - 1);
             return Err(LogError::Replaced(detail));
         }
-        self.check_first(log.first_seq, next_seq)
+        self.check_first(log.first_seq, next_seq)?;
+        self.check_known().await
+    }
+
+    /// A log that lost its end may have grown beyond it again: then another entry is where the known one was.
+    async fn check_known(&self) -> Result<(), LogError> {
+        let Some((seq, ts_ms)) = self.known else { return Ok(()) };
+        match entry_ts_ms(&self.nats, seq).await? {
+            Some(found) if found != ts_ms => {
+                let detail = format!("its entry {seq} is of {found} ms, what was there was of {ts_ms} ms");
+                Err(LogError::Replaced(detail))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_first(&self, first_seq: u64, next_seq: u64) -> Result<(), LogError> {
@@ -228,8 +251,11 @@ impl Reader {
             self.cursor = before;
             return Err(error.into());
         }
-        if !chunk.is_empty() && self.chunks.send(Ok(chunk)).await.is_err() {
-            return Err(End::Stop(Stop::Unwanted));
+        if let Some(last) = chunk.last() {
+            self.known = self.known.max(Some((last.seq, last.ts_ms)));
+            if self.chunks.send(Ok(chunk)).await.is_err() {
+                return Err(End::Stop(Stop::Unwanted));
+            }
         }
         end.map_or(Ok(()), |retry| Err(retry.into()))
     }
@@ -312,7 +338,7 @@ impl Reader {
             return Ok(Pace::Waiting);
         }
         let walked = join_all(seqs.iter().map(|seq| walk::entry(&self.nats, *seq))).await;
-        let (mut chunk, mut pace) = (Vec::new(), Pace::Sound);
+        let (mut chunk, mut pace, mut walked_to) = (Vec::new(), Pace::Sound, next_seq);
         for (seq, walked) in seqs.into_iter().zip(walked) {
             match walked? {
                 Some(Walked { entry, damaged }) => {
@@ -326,10 +352,15 @@ impl Reader {
                 }
                 None => self.check_jump(seq).await?,
             }
-            self.cursor = Cursor::new(seq + 1);
+            walked_to = seq + 1;
         }
-        if !chunk.is_empty() && self.chunks.send(Ok(chunk)).await.is_err() {
-            return Err(End::Stop(Stop::Unwanted));
+        // Only now, since what came before an answer that failed is not handed on, and has to be asked for again.
+        self.cursor = Cursor::new(walked_to);
+        if let Some(last) = chunk.last() {
+            self.known = self.known.max(Some((last.seq, last.ts_ms)));
+            if self.chunks.send(Ok(chunk)).await.is_err() {
+                return Err(End::Stop(Stop::Unwanted));
+            }
         }
         Ok(pace)
     }

@@ -216,5 +216,22 @@ fn refusal(stream: &str, answer: &Value) -> TopologyError {
     let error = &answer["error"];
     let description = error["description"].as_str().unwrap_or("refused without a reason");
     let code = error["err_code"].as_u64().unwrap_or(0);
-    TopologyError::Server { stream: stream.into(), cause: format!("{description} (error {code})") }
+    let advice = advice(code).map(|advice| format!(": {advice}")).unwrap_or_default();
+    TopologyError::Server { stream: stream.into(), cause: format!("{description} (error {code}){advice}") }
+}
+
+/// What a person can do about an error of the server.
+fn advice(code: u64) -> Option<&'static str> {
+    match code {
+        10_002 | 10_023 | 10_028 | 10_047 => {
+            Some("give JetStream more room, or set the limits of the log and the events lower")
+        }
+        10_005 | 10_074 => Some("set engine.replicas to no more than there are servers"),
+        10_008 | 10_009 => Some("JetStream is not ready, try again"),
+        10_035 | 10_039 | 10_076 => Some("enable JetStream on the server and for this account"),
+        10_065 => {
+            Some("another stream takes these subjects, `nats stream subjects` shows which: remove it or its subjects")
+        }
+        _ => None,
+    }
 }

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{Parameters, Storage};
 use crate::nats::names;
 
+/// Largest entry of the log, headers included: what a server takes by default anyway.
+const ENTRY_BYTES_MAX: u32 = 1024 * 1024;
+
 /// One stream as it is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Spec {
@@ -124,6 +127,8 @@ fn log(parameters: &Parameters) -> Spec {
         field("max_age", nanos(parameters.log_retention), Rule::Update),
         field("max_bytes", bytes(parameters.log_bytes_max), Rule::Update),
         field("max_msgs_per_subject", -1, Rule::Update),
+        // The reader asks for 8 MB at a time; an entry above that would never come.
+        field("max_msg_size", ENTRY_BYTES_MAX, Rule::Update),
         field("duplicate_window", nanos(parameters.duplicate_window), Rule::Update),
         // NATS permissions don't see headers. With any of these a client that may publish its own signals could empty
         // the log, make entries vanish or forge those of others.

@@ -122,6 +122,14 @@ fn one_old_answer_of_a_deposed_leader_loses_nothing() {
 }
 
 #[test]
+fn a_fence_that_its_owner_was_quicker_than_is_lost_at_once() {
+    let (mut protocol, _) = CommitProtocol::start("b", "b.1", vec![part(3, Some(known(10, "a.6")))], 1);
+    assert_eq!(protocol.next(refused(10_071)), read(3));
+    let loss = Loss::TakenOver { partition: 3, owner: "a".into(), epoch: 1 };
+    assert_eq!(protocol.next(found(14, "a.7", "a", 1)), Step::Lost(loss));
+}
+
+#[test]
 fn the_same_sequence_in_a_stream_made_anew_is_not_ours() {
     let mut protocol = start();
     protocol.next(Outcome::Unknown);
