@@ -6,16 +6,18 @@
 
 mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oracle::Oracle;
 use oracle::logs::{Line, Log, Mood, What, Who, address, everybody, logs};
 use presence::fold::{AHEAD, IndexKey, ObservedTime, Partition, Passage, look_ahead};
 use presence::model::{
-    Cause, Claim, Event, EventBody, Kind, Millis, Policy, Profile, SessionEvent, Signal, State, UserEvent, Visibility,
+    Cause, Claim, Event, EventBody, Kind, Millis, Policy, Profile, Rejection, SessionEvent, Signal, State, UserEvent,
+    Visibility,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 
 const NUMBER: u16 = 7;
@@ -562,9 +564,9 @@ fn nothing_is_told_before_next_due() {
             // Where mercy or a gap comes in between, everything due is told at once, on no grid.
             let plain = before.zip(oracle.clock).is_some_and(|(a, b)| a.hold == 0 && b.hi - a.hi == b.w - a.w);
             if time_alone && plain {
-                prop_assert!(!told || due.is_some_and(|due| due <= line.ts), "{} told, due was {:?}", line.seq, due);
-                let next = run.partition.next_due();
-                prop_assert!(next.is_none_or(|next| next > run.partition.log_time()), "still due at {:?}", next);
+                let (now, next) = (run.partition.log_time(), run.partition.next_due());
+                prop_assert!(!told || due.is_some_and(|due| due <= now), "{} told, due was {:?}", line.seq, due);
+                prop_assert!(next.is_none_or(|next| next > now), "still due at {:?}", next);
             }
         }
         Ok(())
@@ -573,31 +575,55 @@ fn nothing_is_told_before_next_due() {
 
 // ── the logs themselves ──
 
+/// The same logs every time: what they reach is what the properties above are worth.
 #[test]
 fn random_logs_reach_every_transition_cause_and_limit() {
-    let reached = std::cell::RefCell::new(BTreeMap::<String, u32>::new());
-    check("random_logs_reach_every_transition_cause_and_limit", 20, logs(ANY), |log| {
+    let (mut runner, strategy) = (TestRunner::deterministic(), logs(ANY));
+    let mut reached = BTreeSet::new();
+    for _ in 0..1_500 {
+        let log = strategy.new_tree(&mut runner).expect("no log is refused").current();
         for event in Run::new().through(&log.0).told.iter().flatten() {
-            let what = match &event.body {
+            match &event.body {
                 EventBody::Session(event) => {
-                    format!("session {:?} to {:?} {:?}", event.from, event.to, event.cause)
+                    reached.insert(format!("session {:?}", event.cause));
+                    reached.insert(format!("session {:?} {:?}", event.from, event.to));
                 }
                 EventBody::User(event) => {
-                    format!("user {:?} to {:?} {:?}", event.from, event.to, event.cause)
+                    reached.insert(format!("user {:?}", event.cause));
+                    reached.insert(format!("user {:?} {:?}", event.from, event.to));
                 }
-                EventBody::Engine(event) => format!("{:?}", event.what),
-                EventBody::Rejected(event) => format!("{}", event.reason),
-            };
-            *reached.borrow_mut().entry(what).or_default() += 1;
+                EventBody::Engine(event) => {
+                    reached.insert(format!("{:?}", event.what));
+                }
+                EventBody::Rejected(event) => {
+                    if let Rejection::Limit { limit, .. } = event.reason {
+                        reached.insert(limit.to_owned());
+                    }
+                }
+            }
         }
-        Ok(())
-    });
-    for (what, count) in reached.borrow().iter() {
-        println!("{count:>8} {what}");
     }
+    let causes = ["Joined", "Input", "Visible", "Resumed", "Claimed", "Hidden", "Frozen", "Quiet", "Silent"];
+    let causes = causes.into_iter().chain(["Disconnected", "Left", "Intent", "Policy"]);
+    // Only a person has an intent.
+    let mut wanted: Vec<String> = (causes
+        .flat_map(|cause| ["session", "user"].map(|whose| format!("{whose} {cause}"))))
+    .filter(|cause| cause != "session Intent")
+    .collect();
+    for whose in ["session", "user"] {
+        for (from, to) in State::ALL.into_iter().flat_map(|from| State::ALL.map(|to| (from, to))) {
+            // Who joins was heard just now; a session's event is a transition, a user's may be of its intent alone.
+            let never = (from, to) == (State::Offline, State::Stale) || from == to;
+            wanted.extend((!never).then(|| format!("{whose} {from:?} {to:?}")));
+        }
+    }
+    wanted.extend(["Blind", "Clock", "Policy"].map(str::to_owned));
+    wanted.extend(["user", "tenant", "partition"].map(|whose| format!("limits.sessions_per_{whose}")));
+    let missed: Vec<&String> = wanted.iter().filter(|what| !reached.contains(*what)).collect();
+    assert!(missed.is_empty(), "no log reaches {missed:?}");
 }
 
-// ── logs that once failed ──
+// ── logs that once failed, or that chance doesn't meet ──
 
 const SOMEBODY: Who = ("a", "b", "s");
 
@@ -649,5 +675,16 @@ fn a_policy_that_shortens_tombstones_forgets_who_is_due_at_once() {
     for tick in WHEEL_TICKS {
         let run = Run::of(Partition::with_wheel_tick(NUMBER, KEY, tick)).through(&log.0);
         assert_eq!(run.partition.sessions(), 0, "with a wheel of {tick} ms");
+    }
+}
+
+#[test]
+fn a_reported_input_moves_the_last_one_by_a_second_at_least() {
+    let reported = |age| heard(Signal { input_age_ms: Some(age), ..Signal::default() });
+    for (after, moved) in [(999, 0), (1_000, 1_000)] {
+        let leave = heard(Signal { kind: Kind::Leave, ..Signal::default() });
+        let run = Run::new().through(&story(vec![(0, reported(0)), (after + 1, reported(1)), (after + 1, leave)]).0);
+        let EventBody::Session(event) = &run.told[2][0].body else { panic!("{:?}", run.told) };
+        assert_eq!(event.last_input_ms, 1_000_000 + moved);
     }
 }

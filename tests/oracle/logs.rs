@@ -11,7 +11,7 @@ use presence::model::{
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 /// Names whose concatenations coincide.
 const TENANTS: [&str; 2] = ["a", "ab"];
@@ -62,7 +62,8 @@ pub(crate) struct Mood {
 /// One step in the making of a log; times and counters are relative so that a log shrinks well.
 #[derive(Clone, Debug)]
 enum Step {
-    Signal(Who, Box<Signal>, Stamp),
+    /// By one of the log's cast.
+    Signal(usize, Box<Signal>, Stamp),
     Rejected,
     Tick {
         failed: u32,
@@ -166,25 +167,60 @@ fn tell(signal: &Signal) -> String {
     text
 }
 
+/// What holds for a whole log.
+#[derive(Clone, Debug)]
+struct Scene {
+    start: Millis,
+    cast: Vec<Who>,
+    policies: Vec<Arc<Policy>>,
+    /// Whether it begins with a policy.
+    ruled: bool,
+    /// All times are multiples of this, so that deadlines meet.
+    grain: Millis,
+    /// The longest step of time, if there is to be none back; so that there are long lives too.
+    pace: Option<i64>,
+}
+
 /// Random logs.
 pub(crate) fn logs(mood: Mood) -> impl Strategy<Value = Log> {
     let start = prop_oneof![4 => Just(1_000_000), 1 => 1_u64..5_000, 1 => Just(1_700_000_000_000)];
-    let steps = vec((step(mood), advance(mood)), 1..60);
-    (start, vec(policy(mood).prop_map(Arc::new), 3), any::<bool>(), prop::bool::weighted(0.9), steps).prop_map(
-        move |(start, policies, turbulent, ruled, steps)| write(mood, start, &policies, turbulent, ruled, steps),
-    )
+    let grain = select(vec![50_u64, 1]);
+    let pace = select(vec![Some(1_000), Some(150), None, None]);
+    let policies = vec(policy(mood).prop_map(Arc::new), 3);
+    let scene = (start, cast(), policies, prop::bool::weighted(0.9), grain, pace);
+    let scene = scene.prop_map(|(start, cast, policies, ruled, grain, pace)| {
+        let policies = policies.into_iter().map(|policy| Arc::new(rounded(&policy, grain))).collect();
+        Scene { start, cast, policies, ruled, grain, pace }
+    });
+    (scene, vec((step(mood), advance(mood)), 1..60)).prop_map(move |(scene, steps)| write(mood, &scene, steps))
 }
 
-fn write(
-    mood: Mood,
-    start: Millis,
-    policies: &[Arc<Policy>],
-    turbulent: bool,
-    ruled: bool,
-    steps: Vec<(Step, i64)>,
-) -> Log {
+/// A policy whose times are multiples of `grain`.
+fn rounded(policy: &Policy, grain: Millis) -> Policy {
+    let mut policy = policy.clone();
+    let up = |time: Millis| time.div_ceil(grain) * grain;
+    for (_, profile) in &mut policy.profiles {
+        *profile = Profile {
+            idle_after: up(profile.idle_after),
+            away_after: up(profile.away_after),
+            stale_after: up(profile.stale_after),
+            offline_after: up(profile.offline_after),
+            hidden_after: up(profile.hidden_after),
+            disconnect_grace: up(profile.disconnect_grace),
+            leave_linger: up(profile.leave_linger),
+            frozen_offline_after: up(profile.frozen_offline_after),
+            tombstone: up(profile.tombstone),
+            promise: profile.promise.clone(),
+        };
+    }
+    policy
+}
+
+fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
+    let Scene { start, cast, policies, ruled, grain, pace } = scene;
+    let down = |time: Millis| time / grain * grain;
     let mut lines: Vec<Line> = Vec::new();
-    let (mut ts, mut latest) = (start, start);
+    let (mut ts, mut latest) = (*start, *start);
     let mut seq = 0;
     let mut counters = std::collections::BTreeMap::<Who, (u64, u64)>::new();
     let mut add = |ts: Millis, what| {
@@ -192,18 +228,20 @@ fn write(
         seq = if matches!(what, What::NewLog) { 1 } else { seq + 1 + 6 * u64::from(ts.is_multiple_of(5)) };
         lines.push(Line { seq, ts, what });
     };
-    add(ts, if ruled { What::Policy(policies[0].clone()) } else { What::Tick { failed: 0 } });
+    add(ts, if *ruled { What::Policy(policies[0].clone()) } else { What::Tick { failed: 0 } });
     let mut again = Vec::new();
     for (step, advance) in steps {
-        // Half of the logs go without gaps and inversions of time, so that there are long lives too.
-        let advance = if turbulent { advance } else { advance.clamp(0, 1_000) };
-        ts = ts.saturating_add_signed(advance).max(1);
+        let advance = pace.map_or(advance, |pace| advance.clamp(0, pace));
+        ts = ts.saturating_add_signed(advance / *grain as i64 * *grain as i64).max(1);
         latest = latest.max(ts);
         if mood.forward {
             ts = ts.max(latest.saturating_sub(900));
         }
         match step {
             Step::Signal(who, mut signal, stamp) => {
+                let who = cast[who % cast.len()];
+                signal.input_age_ms = signal.input_age_ms.map(down);
+                signal.intent_for_ms = signal.intent_for_ms.map(down);
                 let counter = counters.entry(who).or_insert((3, 3));
                 let stamp = match stamp {
                     Stamp::Epoch(by) if mood.stamped => Stamp::Both(by.max(0), 1),
@@ -253,7 +291,8 @@ fn step(mood: Mood) -> BoxedStrategy<Step> {
     let failed = prop_oneof![3 => Just(0), 1 => 1_u32..4];
     let rare = u32::from(!mood.forward);
     prop_oneof![
-        60 => (who(), signal().prop_map(Box::new), stamp()).prop_map(|(who, signal, stamp)| Step::Signal(who, signal, stamp)),
+        60 => (0_usize..36, signal().prop_map(Box::new), stamp())
+            .prop_map(|(who, signal, stamp)| Step::Signal(who, signal, stamp)),
         16 => failed.prop_map(|failed| Step::Tick { failed }),
         8 => (1_u64..8, duration(0)).prop_map(|(count, every)| Step::Ticks { count, every: every.min(1_000) }),
         2 => (0_usize..3).prop_map(Step::Policy),
@@ -270,7 +309,7 @@ fn advance(mood: Mood) -> impl Strategy<Value = i64> {
     prop_oneof![
         4 => Just(0),
         3 => 1_i64..20,
-        12 => select(vec![49_i64, 50, 51, 99, 100, 101, 150, 200, 250, 300, 400, 500, 700, 1_000]),
+        12 => select(vec![49_i64, 50, 51, 99, 100, 101, 150, 200, 250, 300, 400, 500, 700, 999, 1_000]),
         5 => 1_i64..3_000,
         2 => select(vec![1_000_i64, 1_001, 1_002, 3_000, 3_001, 20_000, 200_000, 5_000_000, 400_000_000]),
         1 => 1_000_i64..100_000,
@@ -293,12 +332,12 @@ fn duration(least: u64) -> BoxedStrategy<Millis> {
     .boxed()
 }
 
-fn who() -> impl Strategy<Value = Who> {
-    // The first user of the first tenant has most to say.
-    let few = (0_usize..1, 0_usize..1, 0_usize..3);
-    let all = (0_usize..2, 0_usize..3, 0_usize..3);
-    prop_oneof![1 => few, 1 => all]
-        .prop_map(|(tenant, user, session)| (TENANTS[tenant], USERS[user], SESSIONS[session]))
+/// Who has something to say in a log: few, so that much happens to each, or all.
+fn cast() -> impl Strategy<Value = Vec<Who>> {
+    let all: Vec<Who> = everybody().collect();
+    let of_one_user = subsequence(all[..SESSIONS.len()].to_vec(), 1..=SESSIONS.len());
+    let few = subsequence(all.clone(), 1..5);
+    prop_oneof![3 => of_one_user, 2 => few, 1 => Just(all)]
 }
 
 fn stamp() -> impl Strategy<Value = Stamp> {
@@ -317,7 +356,9 @@ fn signal() -> BoxedStrategy<Signal> {
         14 => Just(Kind::Heartbeat), 3 => Just(Kind::Update), 2 => Just(Kind::Disconnect), 2 => Just(Kind::Leave)
     ];
     let names = |of: &'static [&'static str]| vec(select(of).prop_map(Box::from), 0..3).prop_map(Vec::into_boxed_slice);
-    let age = prop_oneof![2 => Just(0), 6 => duration(0), 1 => Just(1 << 53), 1 => Just(u64::MAX)];
+    let age = prop_oneof![
+        2 => Just(0), 4 => duration(0), 4 => select(vec![1_u64, 50, 100]), 1 => Just(1 << 53), 1 => Just(u64::MAX)
+    ];
     let length = prop_oneof![8 => duration(0), 1 => Just(1 << 53), 1 => Just(u64::MAX)];
     let life = (
         weighted(0.2, select(vec![Claim::Active, Claim::Idle, Claim::Away])),
