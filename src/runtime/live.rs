@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::around::Around;
@@ -15,6 +15,20 @@ use crate::nats::{Batch, CommitError, CommitLane, LogMessage, LogReader};
 
 /// How long a shutdown waits for NATS.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next deadline is looked for at most so often: under load entries come by the thousand, and each look wakes the
+/// ticker.
+const GUESS_EVERY: Duration = Duration::from_millis(10);
+
+/// When the next deadline is looked for.
+struct Guess {
+    /// Entries came since the last look.
+    is_stale: bool,
+    /// When the last of them came.
+    heard: Instant,
+    /// Not before this.
+    next: Instant,
+}
 
 /// The loop's parts.
 pub(crate) struct Live {
@@ -77,6 +91,7 @@ impl Live {
         snapshots.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_snapshot = 0;
         let (mut is_live, mut asked) = (false, false);
+        let mut due = Guess { is_stale: false, heard: Instant::now(), next: Instant::now() };
         loop {
             if !is_live && self.fleet.position() >= self.catch_up_to {
                 if self.fleet.is_under(&around.policy) {
@@ -105,18 +120,24 @@ impl Live {
                         next_snapshot = (next_snapshot + 1) % partitions;
                     }
                 }
-                messages = self.reader.next(), if self.outbox.len() < self.pending_max => self.fold(&messages?),
+                () = sleep_until(due.next), if due.is_stale => self.guess_due(&mut due),
+                messages = self.reader.next(), if self.outbox.len() < self.pending_max => self.fold(&messages?, &mut due),
             }
         }
     }
 
-    fn fold(&mut self, messages: &[LogMessage]) {
+    fn fold(&mut self, messages: &[LogMessage], due: &mut Guess) {
         self.fleet.apply(messages, &mut self.outbox);
-        // The local clock decides only when the next tick is published. A millisecond more, since log times are truncated.
+        (due.is_stale, due.heard) = (true, Instant::now());
+    }
+
+    /// Says when the next tick is worth something. The local clock decides only that, never what the tick means.
+    fn guess_due(&self, due: &mut Guess) {
         let log_time = self.fleet.log_time();
-        let due =
-            self.fleet.next_due().map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(log_time) + 1));
-        self.due.send_replace(due);
+        // A millisecond more, since log times are truncated.
+        let after = |due: u64| Duration::from_millis(due.saturating_sub(log_time) + 1);
+        self.due.send_replace(self.fleet.next_due().map(|next| due.heard + after(next)));
+        (due.is_stale, due.next) = (false, Instant::now() + GUESS_EVERY);
     }
 
     /// The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
