@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use presence::nats::{LogIdentity, Nats, names};
@@ -156,6 +157,44 @@ async fn an_engine_starts_behind_and_before_headers_that_no_client_can_read() {
     let told: Vec<_> = told.iter().map(|event| event["to"].as_str().unwrap()).collect();
     assert_eq!(told, ["active", "idle", "active", "offline"], "what the headers were for is taken without them");
     engine.audit();
+}
+
+#[tokio::test]
+async fn headers_that_no_client_can_read_lose_nothing_while_servers_and_engines_are_killed() {
+    let mut server = TestServer::start().await;
+    let nats = server.connect().await;
+    let config = STILL.replace("idle_after = \"1h\"", "idle_after = \"100ms\"");
+    let mut engine = Engine::start(&server.url(), &config).await;
+    for round in 0..60 {
+        for user in 0..20 {
+            let payload = if (round + user) % 3 == 0 { r#"{"kind":"leave"}"# } else { "" };
+            nats.client.publish(format!("presence.v1.signal.main.u{user}.tab"), payload.into()).await.unwrap();
+        }
+        let user = round % 20;
+        raw_publish(&server, &format!("presence.v1.signal.main.u{user}.tab"), POISON, br#"{"state":"away"}"#).await;
+        nats.client.flush().await.unwrap();
+        match round {
+            15 | 35 => {
+                engine.kill();
+                engine.respawn();
+            }
+            25 | 45 => {
+                server.kill();
+                server.restart().await;
+                eventually("the client is connected again", async || nats.client.flush().await.ok()).await;
+            }
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+    engine.live().await;
+    let last = LogIdentity::read(&nats).await.unwrap().last_seq;
+    streams::told_up_to(&nats, last).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    engine.audit();
+    let log = streams::log_without_headers(&nats).await;
+    let damaged = log.iter().filter(|entry| &*entry.payload == br#"{"state":"away"}"#).count();
+    assert_eq!(damaged, 60, "all of them are there");
+    oracle::check_by(&log, &nats).await;
 }
 
 #[tokio::test]

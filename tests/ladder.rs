@@ -236,7 +236,6 @@ async fn the_seeds_quiet_rungs_are_exact_on_a_real_server() {
 }
 
 #[tokio::test]
-#[ignore = "takes the seed's four minutes: cargo test --test ladder -- --ignored"]
 async fn the_seeds_ladder_is_walked_on_a_real_server() {
     let server = TestServer::start().await;
     let nats = server.connect().await;

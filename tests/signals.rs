@@ -299,6 +299,14 @@ fn visibility() -> Vec<Row> {
             ]),
         ),
         row(
+            "an update that says frozen again puts the end off",
+            json!([{"profile": "ladder", "visibility": "frozen"}, {"kind": "update", "visibility": "frozen", "can": ["audio"]}]),
+            json!([
+                {"to": "away"},
+                {"from": "away", "to": "offline", "cause": "frozen", "can": ["audio"], "at_ms": "=#2+700", "last_seen_ms": "=#1"},
+            ]),
+        ),
+        row(
             "promises and disconnects rest while frozen",
             json!([{"profile": "drop", "visibility": "frozen"}, {"kind": "disconnect"}, {"kind": "leave"}]),
             json!([{"to": "away"}, {"from": "away", "to": "offline", "cause": "left"}]),
@@ -443,6 +451,14 @@ fn sequences() -> Vec<Row> {
                  "visibility": "hidden", "profile": "brief", "at_ms": "=#3"},
                 {"to": "stale"}, {"to": "offline"},
             ]),
+        ),
+        row(
+            "a leave after expiry counts as one",
+            json!([
+                {"profile": "brief", "epoch": 1, "seq": 1}, {"wait": "offline"}, {"kind": "leave", "epoch": 1, "seq": 2},
+                {"epoch": 1, "seq": 3}, {"epoch": 2, "seq": 1},
+            ]),
+            json!([{"to": "active"}, {"to": "stale"}, {"to": "offline", "cause": "silent"}, {"to": "active", "epoch": 2, "seq_client": 1}]),
         ),
         row(
             "after expiry another epoch inherits nothing",
@@ -807,6 +823,32 @@ async fn an_intent_counts_when_it_differs_from_what_its_session_last_said() {
         })
         .await;
     assert_eq!(told, ["busy", "dnd", "open"]);
+}
+
+#[tokio::test]
+async fn a_session_is_remembered_for_its_tombstone_and_no_longer() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let fleeting = "[profile.fleeting]\nstale_after = \"50ms\"\noffline_after = \"100ms\"\ntombstone = \"300ms\"\n";
+    let mut engine = Engine::start(&server.url(), &format!("{STILL}{fleeting}")).await;
+    let subscriber = Subscriber::to_all(&nats).await;
+    let subject = "presence.v1.session.main.ada.tab";
+    signal(&nats, "ada", "tab", &json!({"profile": "fleeting", "epoch": 1, "seq": 5})).await;
+    let told = subscriber.until_state(subject, "offline").await;
+    let forgotten_at = told.last().expect("an event")["at_ms"].as_u64().expect("a time") + 300;
+    // A lower seq is of no use until she is forgotten; on the grid that is 100 ms later at the most.
+    let joined = common::eventually("she is somebody new", async || {
+        let seq = signal(&nats, "ada", "tab", &json!({"profile": "fleeting", "epoch": 1, "seq": 1})).await;
+        streams::told_up_to(&nats, seq).await;
+        subscriber.of(subject).get(3).cloned()
+    })
+    .await;
+    assert_eq!((&joined["from"], &joined["ordinal"], &joined["seq_client"]), (&json!("offline"), &json!(1), &json!(1)));
+    assert!(joined["at_ms"].as_u64().expect("a time") >= forgotten_at, "{joined} came before {forgotten_at}");
+    assert!(joined["incarnation"].as_u64() > told[0]["incarnation"].as_u64());
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    engine.audit();
+    oracle::check(&nats).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use presence::nats::Nats;
 use presence::nats::log::entry_ts_ms;
 use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use super::{eventually, soon};
@@ -43,31 +44,36 @@ pub async fn log_time(nats: &Nats, seq: u64) -> u64 {
 /// Sessions that go on beating until they are told to stop.
 pub struct Beating {
     stop: Arc<AtomicBool>,
+    /// Held by whoever wants silence, and by the sessions while they beat.
+    voice: Arc<Mutex<()>>,
     beats: Arc<AtomicU64>,
+    nats: Nats,
     task: Option<JoinHandle<()>>,
 }
 
 impl Beating {
     /// Each of `sessions` (`<user>.<session>` of `main`) beats every `every`, unacknowledged, by (epoch, seq).
     pub fn start(nats: &Nats, sessions: Vec<String>, every: Duration) -> Self {
-        let (stop, beats) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (nats, stopped, counted) = (nats.clone(), stop.clone(), beats.clone());
+        let (stop, voice, beats) =
+            (Arc::<AtomicBool>::default(), Arc::<Mutex<()>>::default(), Arc::<AtomicU64>::default());
+        let (own, stopped, counted, voices) = (nats.clone(), stop.clone(), beats.clone(), voice.clone());
         let task = tokio::spawn(async move {
             let mut interval = tokio::time::interval(every);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let mut seq = 0;
             while !stopped.load(Ordering::Relaxed) {
                 interval.tick().await;
+                let _voice = voices.lock().await;
                 seq += 1;
                 for session in &sessions {
                     let payload = format!(r#"{{"epoch":1,"seq":{seq}}}"#);
                     // While there is no connection it waits in the client, or is lost, as anybody's would.
-                    nats.client.publish(format!("presence.v1.signal.main.{session}"), payload.into()).await.ok();
+                    own.client.publish(format!("presence.v1.signal.main.{session}"), payload.into()).await.ok();
                 }
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Self { stop, beats, task: Some(task) }
+        Self { stop, voice, beats, nats: nats.clone(), task: Some(task) }
     }
 
     /// How often all have beaten.
@@ -79,6 +85,14 @@ impl Beating {
     pub async fn more(&self, n: u64) {
         let until = self.beats() + n;
         eventually("the sessions beat", async || (self.beats() >= until).then_some(())).await;
+    }
+
+    /// Nobody beats while this is held, and the log has what was beaten before.
+    pub async fn silence(&self) -> MutexGuard<'_, ()> {
+        let silence = self.voice.lock().await;
+        // Behind all beats on their connection. The log takes entries of any kind, and they say nothing but the time.
+        publish(&self.nats, "presence.v1.log.all.silence", "").await;
+        silence
     }
 
     /// Stops beating; nothing is under way afterwards but what the client holds.

@@ -64,9 +64,14 @@ impl Oracle {
 /// Folds the log again and compares it with what is stored: each partition has told exactly the events up to its progress,
 /// in their order, byte for byte. To be called when no engine runs. Returns the fold.
 pub async fn check(nats: &Nats) -> Oracle {
+    check_by(&streams::log(nats).await, nats).await
+}
+
+/// As [`check`], by a log that was read already.
+pub async fn check_by(log: &[Stored], nats: &Nats) -> Oracle {
     let progress = streams::progress(nats).await;
     let stored = streams::events(nats).await;
-    let oracle = Oracle::fold(&streams::log(nats).await, &progress);
+    let oracle = Oracle::fold(log, &progress);
     let (mut wanted, mut found) = (BTreeMap::<u16, Vec<_>>::new(), BTreeMap::<u16, Vec<_>>::new());
     for told in oracle.events.iter().filter(|told| is_told(told, &progress)) {
         let message = event::messages(told, Encoding::Json).next().expect("an event is a message");

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::kv;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt;
-use presence::nats::{Nats, names};
+use futures::future::join_all;
+use presence::nats::{LogIdentity, Nats, names};
 use presence::wire::Progress;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{eventually, soon};
 
@@ -69,6 +72,33 @@ pub async fn log(nats: &Nats) -> Vec<Stored> {
 pub fn is_calm(log: &[Stored]) -> bool {
     log.windows(2).all(|pair| pair[1].ts_ms.saturating_sub(pair[0].ts_ms) <= 3_000)
         && log.iter().filter(|entry| entry.subject.ends_with(".tick")).all(|tick| tick.json()["failed"] == 0)
+}
+
+/// The log, entry by entry and without headers: some are such that no client could read them.
+pub async fn log_without_headers(nats: &Nats) -> Vec<Stored> {
+    let log = LogIdentity::read(nats).await.expect("the log is there");
+    let seqs: Vec<_> = (log.first_seq..=log.last_seq).collect();
+    let mut stored = Vec::new();
+    for seqs in seqs.chunks(500) {
+        stored.extend(join_all(seqs.iter().map(|seq| entry(nats, *seq))).await);
+    }
+    stored
+}
+
+async fn entry(nats: &Nats, seq: u64) -> Stored {
+    let subject = format!("STREAM.MSG.GET.{}", names::LOG);
+    let answer: Value = nats.jetstream.request(subject, &json!({"seq": seq})).await.expect("the server answers");
+    let message = &answer["message"];
+    let text = |field: &str| message[field].as_str().unwrap_or_default();
+    let time = humantime::parse_rfc3339(text("time")).unwrap_or_else(|error| panic!("{answer}: {error}"));
+    let since = time.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Stored {
+        seq,
+        ts_ms: u64::try_from(since.as_millis()).expect("some centuries"),
+        subject: text("subject").to_owned(),
+        headers: HeaderMap::new(),
+        payload: STANDARD.decode(text("data")).expect("base64").into(),
+    }
 }
 
 /// What is stored of events: no progress, and no deletions for the buckets.

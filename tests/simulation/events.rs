@@ -69,6 +69,8 @@ pub(crate) struct Events {
     landed: BTreeSet<String>,
     progress: BTreeMap<u16, Vec<StoredProgress>>,
     pub(crate) lost_end: bool,
+    /// How many old answers there were in a row.
+    old_answers: u32,
 }
 
 impl Events {
@@ -117,6 +119,14 @@ impl Events {
     /// The batch is lost on its way, and nobody says so.
     pub(crate) fn lose(&mut self, flight: u64) {
         self.take(flight);
+    }
+
+    /// Once the stream has lost its end, its sequences are used again, and an expectation of one that was lost may come true
+    /// by another owner's commit. Against that there is no fence, so nothing that expects such a one outlives its owner.
+    pub(crate) fn outlives_nothing(&mut self, owner: u32) {
+        if self.lost_end {
+            self.flights.retain(|flight| flight.batch.messages.iter().all(|message| message.owner != owner));
+        }
     }
 
     /// The server refuses it for a reason of its own.
@@ -195,11 +205,22 @@ impl Events {
         self.progress.get(&partition)?.last()
     }
 
-    /// What a deposed leader has.
-    pub(crate) fn old_progress(&self, partition: u16, random: &mut Random) -> Option<&StoredProgress> {
+    /// What is answered when the stream is asked for a progress: mostly by its leader, sometimes by one that was deposed
+    /// and has not learnt of it yet.
+    pub(crate) fn answer_progress(
+        &mut self,
+        partition: u16,
+        stale: u64,
+        random: &mut Random,
+    ) -> Option<StoredProgress> {
+        if self.old_answers >= OLD_ANSWERS_MAX || !random.chance(stale) {
+            self.old_answers = 0;
+            return self.progress(partition).cloned();
+        }
+        self.old_answers += 1;
         let all = self.progress.get(&partition)?;
         let back = 1 + random.index(2);
-        all.len().checked_sub(1 + back).map(|at| &all[at])
+        all.len().checked_sub(1 + back).map(|at| all[at].clone())
     }
 
     /// The server lost its end in a power failure, and with it what was under way: everything after the fence or commit before
@@ -240,6 +261,9 @@ impl Events {
         self.stored.iter().filter(of_the_log).collect()
     }
 }
+
+/// A deposed leader learns of it before it has answered more often in a row: an owner that is told so three times believes it.
+const OLD_ANSWERS_MAX: u32 = 2;
 
 /// Part of the subjects of what the simulation tells beside the log.
 pub(crate) const ASIDE: &str = ".gone.user.aside.";

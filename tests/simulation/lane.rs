@@ -197,17 +197,13 @@ fn fly(flight: u64, events: &mut Events, log: &Log, faults: &Faults, random: &mu
 }
 
 /// What is answered when the leader is asked for a progress.
-pub(crate) fn read(events: &Events, partition: u16, faults: &Faults, random: &mut Random) -> Outcome {
+fn read(events: &mut Events, partition: u16, faults: &Faults, random: &mut Random) -> Outcome {
     if random.chance(faults.read_failed) {
         return Outcome::ReadFailed;
     }
-    let found = if random.chance(faults.read_stale) {
-        events.old_progress(partition, random)
-    } else {
-        events.progress(partition)
-    };
+    let found = events.answer_progress(partition, faults.read_stale, random);
     Outcome::Progress(found.map(|StoredProgress { seq, progress }| Found {
-        seq: *seq,
+        seq,
         commit: progress.commit.as_str().into(),
         owner: progress.owner.as_str().into(),
         epoch: progress.epoch,

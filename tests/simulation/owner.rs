@@ -165,7 +165,7 @@ impl Owner {
         &mut self,
         log: LogIdentity,
         mut found: Vec<Option<StoredProgress>>,
-        nats: &Nats,
+        nats: &mut Nats,
         random: &mut Random,
     ) -> Phase {
         if found.len() == usize::from(PARTITIONS) {
@@ -174,10 +174,7 @@ impl Owner {
         }
         if !random.chance(nats.faults.read_failed) {
             let partition = found.len() as u16;
-            let stale = random.chance(nats.faults.read_stale);
-            let progress =
-                if stale { nats.events.old_progress(partition, random) } else { nats.events.progress(partition) };
-            found.push(progress.cloned());
+            found.push(nats.events.answer_progress(partition, nats.faults.read_stale, random));
         }
         Phase::Reading { log, found }
     }

@@ -1,6 +1,6 @@
 //! One run: a scheduler that lets owners, batches under way, clients and disasters take turns, by chance from a seed.
 
-use presence::nats::commit::protocol::Outcome;
+use presence::nats::commit::protocol::{Loss, Outcome};
 
 use crate::checks;
 use crate::events::Events;
@@ -89,7 +89,7 @@ pub(crate) struct Run {
 }
 
 /// More steps than any run takes.
-const STEPS_MAX: u64 = 200_000;
+const STEPS_MAX: u64 = 20_000;
 
 impl Run {
     pub(crate) fn new(plan: Plan, story: Vec<Said>) -> Self {
@@ -126,6 +126,7 @@ impl Run {
     pub(crate) fn drain(&mut self, mut owner: Owner) {
         owner.shut_down();
         while owner.end().is_none() {
+            self.count();
             owner.step(&mut self.nats, &mut self.random);
         }
         assert_eq!(owner.end(), Some(&End::Drained { exactly: true }), "a drain in peace");
@@ -137,6 +138,7 @@ impl Run {
         self.start();
         let mut owner = self.owners.pop().expect("an owner has started");
         while owner.live().is_none() {
+            self.count();
             owner.step(&mut self.nats, &mut self.random);
         }
         self.drain(owner);
@@ -218,9 +220,13 @@ impl Run {
         self.tell(|| format!("owner{number} starts"));
     }
 
-    fn step(&mut self, at: usize) {
+    fn count(&mut self) {
         self.seen.steps += 1;
         assert!(self.seen.steps < STEPS_MAX, "the world does not come to rest");
+    }
+
+    fn step(&mut self, at: usize) {
+        self.count();
         let owner = &mut self.owners[at];
         owner.step(&mut self.nats, &mut self.random);
         if self.plan.tells {
@@ -236,11 +242,17 @@ impl Run {
                     }
                 }
                 End::Stopped => {}
-                End::Lost(_) => self.seen.fenced_out += 1,
+                End::Lost(loss) => {
+                    self.seen.fenced_out += 1;
+                    let own = format!("owner{}", self.owners[at].number);
+                    let by_another = matches!(&loss, Loss::TakenOver { owner, .. } if **owner != *own);
+                    assert!(by_another || self.nats.events.lost_end, "{own} gave up without a rival: {loss:?}");
+                }
                 End::Refused(_) => self.seen.refused += 1,
                 End::LogLost => self.seen.log_lost += 1,
             }
-            self.owners.remove(at);
+            let owner = self.owners.remove(at);
+            self.nats.events.outlives_nothing(owner.number);
         }
         if let Some((step, blow)) = self.plan.blow
             && step == self.seen.steps
@@ -267,6 +279,7 @@ impl Run {
         if at < self.owners.len() {
             self.seen.crashes += 1;
             let owner = self.owners.remove(at);
+            self.nats.events.outlives_nothing(owner.number);
             self.tell(|| format!("owner{} crashes", owner.number));
         }
     }
@@ -332,6 +345,7 @@ impl Run {
             if let Some(at) = self.owners.iter().position(busy) {
                 self.step(at);
             } else if self.owners.len() > 1 {
+                self.count();
                 // The checkpoint round, by which a zombie in a quiet partition learns of its fence.
                 let at = self.random.index(self.owners.len());
                 self.owners[at].keep_all();
