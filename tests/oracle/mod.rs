@@ -3,7 +3,9 @@
 
 mod clock;
 pub(crate) mod logs;
+pub(crate) mod random;
 mod session;
+pub(crate) mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

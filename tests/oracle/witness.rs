@@ -1,0 +1,162 @@
+//! What holds of the events themselves: I2, I5 and I10, and their order, with nothing known of the fold.
+
+use std::collections::BTreeMap;
+
+use presence::model::{Cause, Event, EventBody, Millis, Policy, SessionEvent, State, UserEvent};
+use proptest::prelude::*;
+
+use super::logs::{Line, What};
+
+/// Follows what is told and knows nothing of the fold.
+#[derive(Default)]
+pub(crate) struct Witness {
+    sessions: BTreeMap<(String, String, String), (Millis, SessionEvent)>,
+    users: BTreeMap<(String, String), (Millis, UserEvent)>,
+    policy: Policy,
+}
+
+impl Witness {
+    /// One entry's events. `forward`: the log's clock was never set back so far.
+    pub(crate) fn see(&mut self, line: &Line, hi: Millis, told: &[Event], forward: bool) -> Result<(), TestCaseError> {
+        for (k, event) in (0..).zip(told) {
+            prop_assert_eq!((event.seq, event.k), (line.seq, k));
+            match &event.body {
+                EventBody::Session(session) => self.session(line, event.at_ms, session, forward)?,
+                EventBody::User(user) => {
+                    self.user(line, event.at_ms, user)?;
+                    // Of several at one time, only the last is of what holds after that time's events of sessions.
+                    let last = told.iter().rfind(|other| other.at_ms == event.at_ms && of_user(other, user));
+                    if forward && last == Some(event) {
+                        self.recount(line, event.at_ms, user)?;
+                    }
+                }
+                EventBody::Engine(_) | EventBody::Rejected(_) => prop_assert_eq!(event.at_ms, hi),
+            }
+        }
+        prop_assert!(told.is_sorted_by_key(order), "out of order: {:#?}", told);
+        if let What::Policy(policy) = &line.what {
+            self.policy = (**policy).clone();
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, line: &Line, at: Millis, now: &SessionEvent, forward: bool) -> Result<(), TestCaseError> {
+        let key = (now.tenant.to_string(), now.user.to_string(), now.session.to_string());
+        let before = self.sessions.get(&key).map(|(at, event)| (*at, event));
+        let chain = before.map(|(at, event)| (at, event.incarnation, event.ordinal, event.to));
+        follows(chain, (at, now.incarnation, now.ordinal, now.from))?;
+        prop_assert_ne!(now.from, now.to, "a session's event is a transition");
+        prop_assert_eq!(now.from == State::Offline, now.cause == Cause::Joined, "{:?}", now);
+        let own = matches!(&line.what, What::Signal(who, _) if (&*key.0, &*key.1, &*key.2) == *who);
+        let policy = matches!(&line.what, What::Policy(_));
+        prop_assert!(now.to > now.from || own || policy, "time moves nobody up: {:?}", now);
+        if forward {
+            self.exact(at, now)?;
+        }
+        self.sessions.insert(key, (at, now.clone()));
+        Ok(())
+    }
+
+    /// I2: what a fall for silence or quiet is told with is its deadline, to the millisecond.
+    fn exact(&self, at: Millis, now: &SessionEvent) -> Result<(), TestCaseError> {
+        if !matches!(now.cause, Cause::Quiet | Cause::Silent) {
+            return Ok(());
+        }
+        let profile = self.policy.profiles.iter().find(|(name, _)| *name == now.profile);
+        let Some((_, profile)) = profile else {
+            return Err(TestCaseError::fail(format!("unknown profile: {now:?}")));
+        };
+        let (mut idle_after, mut stale_after) = (vec![profile.idle_after], profile.stale_after);
+        if let Some(promise) = profile.promise.as_ref().filter(|_| now.every_ms > 0) {
+            let every = promise.cap.min(now.every_ms.into());
+            stale_after = every * u64::from(promise.factor_permille) / 1_000 + promise.slack;
+            idle_after.push(profile.idle_after.max(every * u64::from(promise.idle_beats)));
+        }
+        let (silence, quiet) = (at - now.last_seen_ms, at - now.last_input_ms);
+        let (to_away, to_offline) =
+            (profile.away_after - profile.idle_after, profile.offline_after - profile.stale_after);
+        let holds = match (now.cause, now.to) {
+            (Cause::Quiet, State::Idle) => idle_after.contains(&quiet),
+            (Cause::Quiet, State::Away) => idle_after.iter().any(|idle_after| idle_after + to_away == quiet),
+            (Cause::Silent, State::Stale) => stale_after == silence,
+            (Cause::Silent, State::Offline) => stale_after + to_offline == silence,
+            _ => false,
+        };
+        prop_assert!(holds, "silent for {}, quiet for {}: {:?} under {:?}", silence, quiet, now, profile);
+        Ok(())
+    }
+
+    /// I10: a user is the best of its sessions, with or without what the entry itself did to them at the same time.
+    fn recount(&self, line: &Line, at: Millis, now: &UserEvent) -> Result<(), TestCaseError> {
+        let count = |without: bool| {
+            let mut counts = [0; 5];
+            for ((tenant, user, session), (told, event)) in &self.sessions {
+                let own = matches!(&line.what, What::Signal(who, _) if (&**tenant, &**user, &**session) == *who);
+                if (&**tenant, &**user) == (&*now.tenant, &*now.user) {
+                    let by_entry = *told == at && (own || event.cause == Cause::Policy);
+                    let state = if without && by_entry { event.from } else { event.to };
+                    counts[state as usize] += 1;
+                }
+            }
+            counts
+        };
+        let counts = [count(false), count(true)].map(|counts| counts[..4].to_vec());
+        prop_assert!(counts.contains(&now.sessions.to_vec()), "{:?} but the sessions are {:?}", now, counts);
+        let best = State::ALL.into_iter().zip(now.sessions).find(|(_, count)| *count > 0);
+        prop_assert_eq!(now.to, best.map_or(State::Offline, |(state, _)| state), "{:?}", now);
+        Ok(())
+    }
+
+    fn user(&mut self, line: &Line, at: Millis, now: &UserEvent) -> Result<(), TestCaseError> {
+        let key = (now.tenant.to_string(), now.user.to_string());
+        let before = self.users.get(&key).map(|(at, event)| (*at, event));
+        let chain = before.map(|(at, event)| (at, event.incarnation, event.ordinal, event.to));
+        follows(chain, (at, now.incarnation, now.ordinal, now.from))?;
+        let intent = before.map(|(_, event)| (event.intent, event.intent_until_ms.is_some()));
+        let will = Some((now.intent, now.intent_until_ms.is_some())) != intent || now.intent_until_ms.is_some();
+        prop_assert!(now.from != now.to || will, "nothing changed: {:?}", now);
+        let own = matches!(&line.what, What::Signal(who, _) if (&*key.0, &*key.1) == (who.0, who.1));
+        prop_assert!(
+            now.to >= now.from || own || matches!(&line.what, What::Policy(_)),
+            "time moves nobody up: {:?}",
+            now
+        );
+        self.users.insert(key, (at, now.clone()));
+        Ok(())
+    }
+}
+
+fn of_user(event: &Event, user: &UserEvent) -> bool {
+    matches!(&event.body, EventBody::User(other) if (&other.tenant, &other.user) == (&user.tenant, &user.user))
+}
+
+/// I5: (told time, incarnation, ordinal, state) of an event and of its subject's next one.
+fn follows(before: Option<(Millis, u64, u32, State)>, now: (Millis, u64, u32, State)) -> Result<(), TestCaseError> {
+    let (at, incarnation, ordinal, from) = now;
+    match before {
+        Some((_, before, last, to)) if before == incarnation => {
+            prop_assert_eq!((ordinal, from), (last + 1, to));
+        }
+        Some((_, before, _, to)) => {
+            prop_assert!(incarnation > before, "incarnation {} after {}", incarnation, before);
+            prop_assert_eq!((ordinal, from, to), (1, State::Offline, State::Offline));
+        }
+        None => prop_assert_eq!((ordinal, from), (1, State::Offline)),
+    }
+    prop_assert!(before.is_none_or(|before| at >= before.0), "told at {} after {:?}", at, before);
+    Ok(())
+}
+
+/// Decision 4's order of one entry's events.
+fn order(event: &Event) -> (Millis, bool, String, String, bool, String) {
+    let at = event.at_ms;
+    match &event.body {
+        EventBody::Engine(_) | EventBody::Rejected(_) => {
+            (at, false, String::new(), String::new(), false, String::new())
+        }
+        EventBody::Session(event) => {
+            (at, true, event.tenant.to_string(), event.user.to_string(), false, event.session.to_string())
+        }
+        EventBody::User(event) => (at, true, event.tenant.to_string(), event.user.to_string(), true, String::new()),
+    }
+}
