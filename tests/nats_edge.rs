@@ -10,6 +10,7 @@ use async_nats::jetstream::{consumer, kv};
 use async_nats::{HeaderMap, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
+use presence::model::PARTITIONS_MAX;
 use presence::nats::commit::{BATCH_MESSAGES_MAX, read_progress};
 use presence::nats::info::{Info, InfoService};
 use presence::nats::latest::{bucket_values, latest_events};
@@ -21,6 +22,7 @@ use presence::nats::{
     Batch, Checkpoints, CommitError, CommitLane, ConnectError, ConnectOptions, LogError, LogIdentity, LogMessage,
     LogReader, Nats, OutMessage, Owner, Partitions, Position, Ticker, names,
 };
+use presence::wire::subject;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -271,7 +273,7 @@ async fn of_engines_that_take_the_same_fences_at_once_one_remains() {
 async fn the_largest_batch_and_all_fences_at_once_are_within_the_limits() {
     let (_server, nats) = TestServer::with_topology().await;
     let mut lane = lane(&nats);
-    let partitions: Vec<u16> = (0..names::PARTITIONS_MAX).collect();
+    let partitions: Vec<u16> = (0..PARTITIONS_MAX).collect();
     assert_eq!(lane.take_fences(&partitions).await.unwrap().len(), 512);
     let name = "s".repeat(100);
     let events: Vec<_> = (0..BATCH_MESSAGES_MAX - 1).map(|_| (0, name.as_str())).collect();
@@ -290,7 +292,7 @@ async fn a_deleted_progress_is_told_from_a_takeover() {
     let mut lane = lane(&nats);
     lane.take_fences(&[4]).await.unwrap();
     let events = nats.jetstream.get_stream(names::EVENTS).await.unwrap();
-    events.purge().filter(names::progress(4)).await.unwrap();
+    events.purge().filter(subject::progress(4)).await.unwrap();
     let error = lane.commit(batch(&[(4, "x")], 1)).await.unwrap_err();
     assert_eq!(error, CommitError::ProgressVanished { partition: 4 });
 }
@@ -655,7 +657,7 @@ async fn info_is_503_until_the_engine_is_live() {
     let (live, info) = watch::channel(None);
     let _service = InfoService::start(&nats, "0.1.0", info).await.unwrap();
     let client = server.connect().await.client;
-    let restoring = client.request(names::INFO, "".into()).await.unwrap();
+    let restoring = client.request(subject::INFO, "".into()).await.unwrap();
     assert_eq!(restoring.headers.unwrap().get("Nats-Service-Error-Code").unwrap().as_str(), "503");
     live.send_replace(Some(Info {
         contract: "1.0".into(),
@@ -665,7 +667,7 @@ async fn info_is_503_until_the_engine_is_live() {
         owner: "me".into(),
         server: "2.15.1".into(),
     }));
-    let answer = client.request(names::INFO, "".into()).await.unwrap();
+    let answer = client.request(subject::INFO, "".into()).await.unwrap();
     assert!(answer.headers.is_none_or(|headers| headers.get("Nats-Service-Error-Code").is_none()));
     let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
     assert_eq!((&answer["contract"], &answer["partitions"]), (&json!("1.0"), &json!(64)));

@@ -10,7 +10,7 @@ use super::global::{Global, Output, TENANT_DEFAULT};
 use super::output;
 use crate::config::Config;
 use crate::nats::connect::URL_DEFAULT;
-use crate::wire::subject::{self, Form};
+use crate::wire::subject;
 
 /// What is to be told once the engine is live: where it is, its subjects, and what to try.
 pub(super) struct Announcement {
@@ -103,11 +103,11 @@ Ctrl-C ends it.
     }
 
     fn user(&self) -> String {
-        subject::user(Form::Told, &subject::user_key(&self.tenant, "<user>"))
+        subject::user(&subject::user_key(&self.tenant, "<user>"))
     }
 
     fn session(&self) -> String {
-        subject::session(Form::Told, &subject::session_key(&self.tenant, "<user>", "<session>"))
+        subject::session(&subject::session_key(&self.tenant, "<user>", "<session>"))
     }
 
     /// What other verbs need to find the same server and tenant.

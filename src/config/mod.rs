@@ -41,7 +41,7 @@ pub struct Config {
 /// Section `[engine]` without what belongs to the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// Partitions of the log, 1 to [`PARTITIONS_MAX`]. Fixed once the log's stream exists.
+    /// Partitions of the log, 1 to [`PARTITIONS_MAX`](crate::model::PARTITIONS_MAX). Fixed once the log's stream exists.
     pub partitions: u16,
     /// Copies of each stream in a cluster, 1 to 5.
     pub replicas: u8,
@@ -56,9 +56,6 @@ pub struct EngineConfig {
     /// How long events are kept for replay and history.
     pub event_retention: Duration,
 }
-
-/// Most partitions: each has a message in the commit that fences it, and a batch has at most 1,000.
-pub const PARTITIONS_MAX: u16 = 512;
 
 /// Where streams are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,9 +7,9 @@ use toml::de::DeTable;
 use super::reader::Reader;
 use super::table::{Given, Section};
 use super::value::{Unit, is_name};
-use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, PARTITIONS_MAX, Storage};
+use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, Storage};
 use crate::model::policy::{DURATION_MS_MAX, Limits};
-use crate::model::{PolicyError, Profile};
+use crate::model::{PARTITIONS_MAX, PolicyError, Profile};
 
 /// Most names in `capabilities.names`.
 const CAPABILITIES_MAX: usize = 64;

@@ -13,6 +13,9 @@ pub use policy::{Policy, PolicyError, Profile, Promise};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
 pub use state::{Cause, State, Transport};
 
+/// Most partitions of a log: each has a message in the commit that fences it, and a batch has at most 1,000.
+pub const PARTITIONS_MAX: u16 = 512;
+
 /// Milliseconds since the Unix epoch in the log's time, or in a partition's observed time; the name of the field says which.
 pub type Millis = u64;
 

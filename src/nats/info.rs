@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use super::{Nats, names};
+use super::Nats;
+use crate::wire::subject;
 
 /// What `presence.v1.info` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,7 +94,7 @@ impl Announced {
             .start("presence", version)
             .await
             .map_err(|error| failed(&error))?;
-        let endpoint = service.endpoint_builder().name("info").add(names::INFO).await;
+        let endpoint = service.endpoint_builder().name("info").add(subject::INFO).await;
         let endpoint = endpoint.map_err(|error| failed(&error))?;
         // Who asks right after this has to be heard.
         let flushed = tokio::time::timeout(Duration::from_secs(5), nats.client.flush()).await;

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::{Nats, names};
+use super::Nats;
+use crate::wire::{Tick, subject};
 
 /// At least so often there is a tick.
 pub const EVERY_MAX: Duration = Duration::from_secs(1);
@@ -94,9 +95,8 @@ impl Ticker {
         if !self.nats.is_connected() {
             return Outcome::Bad("there is no connection".into());
         }
-        let payload = format!(r#"{{"v":1,"failed":{}}}"#, self.failed);
-        let request = Request::new().payload(payload.into()).timeout(Some(ACK_MAX));
-        match self.nats.client.send_request(names::TICK, request).await {
+        let request = Request::new().payload(Tick::new(self.failed).to_json().into()).timeout(Some(ACK_MAX));
+        match self.nats.client.send_request(subject::TICK, request).await {
             Ok(answer) => outcome(&answer.payload),
             Err(error) => Outcome::Bad(error.to_string()),
         }

@@ -120,6 +120,12 @@ impl Fleet {
         self.partitions.iter().all(|partition| **partition.policy() == *policy)
     }
 
+    /// How many signals were dropped as duplicate, reordered or late, and how many fields as wrong.
+    #[must_use]
+    pub fn passed_over(&self) -> (u64, u64) {
+        (self.partitions.iter().map(Partition::dropped).sum(), self.ignored_fields)
+    }
+
     /// The partitions in the order of their numbers.
     #[must_use]
     pub fn partitions(&self) -> &[Partition] {

@@ -149,7 +149,8 @@ impl Live {
 
     /// Commits what was derived, then leaves a checkpoint of every partition exactly at its progress.
     async fn drain(mut self) -> Result<(), RuntimeError> {
-        info!(pending = self.outbox.len(), "draining");
+        let (dropped, ignored_fields) = self.fleet.passed_over();
+        info!(pending = self.outbox.len(), dropped, ignored_fields, "draining");
         for number in 0..self.fleet.partitions().len() as u16 {
             self.outbox.keep(self.fleet.snapshot(number));
         }

@@ -11,7 +11,7 @@ use super::outbox::Outbox;
 use crate::model::{Address, Event, State, Token, partition_of};
 use crate::nats::latest::{LatestError, Stored, bucket_values, latest_events};
 use crate::nats::{Nats, OutMessage, names};
-use crate::wire::{self, Encoding, Form, Message, RuntimeEvent, ToldEvent, subject};
+use crate::wire::{self, Encoding, Message, RuntimeEvent, ToldEvent, subject};
 
 /// The messages that tell one event: itself, and behind an offline event the deletion of its key.
 pub(crate) fn messages(event: &Event, encoding: Encoding) -> Vec<OutMessage> {
@@ -36,8 +36,8 @@ pub(crate) async fn latest(
 ) -> Result<BTreeMap<u16, Vec<Event>>, RuntimeError> {
     let failed = |error: LatestError| RuntimeError::Nats { what: "reading what was told", cause: error.to_string() };
     let mut by_partition: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
-    for filter in ["presence.v1.session.>", "presence.v1.user.>"] {
-        let mut stored = latest_events(nats, filter).await.map_err(failed)?;
+    for filter in [subject::session(">"), subject::user(">")] {
+        let mut stored = latest_events(nats, &filter).await.map_err(failed)?;
         while let Some(chunk) = stored.next().await.map_err(failed)? {
             for Stored { subject, payload, seq, .. } in chunk {
                 match ToldEvent::read(&payload).map(|told| told.recall()) {
@@ -127,12 +127,11 @@ impl Leftover {
                 let Ok(session) = Token::parse(name) else { return };
                 let key = subject::session_key(&self.tenant, &self.user, name);
                 let state = partition.session_state(Address { tenant, user, session });
-                (state, subject::gone_session(Form::Told, &key))
+                (state, subject::gone_session(&key))
             }
-            None => (
-                partition.user_state(tenant, user),
-                subject::gone_user(Form::Told, &subject::user_key(&self.tenant, &self.user)),
-            ),
+            None => {
+                (partition.user_state(tenant, user), subject::gone_user(&subject::user_key(&self.tenant, &self.user)))
+            }
         };
         if state == State::Offline {
             debug!(subject = gone, "deleting a key that came back offline");

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{CONTRACT, Encoding, Form, subject};
+use super::{CONTRACT, Encoding, subject};
 
 /// The document. Operations are the engine's: it receives signals and sends events.
 pub(super) fn asyncapi() -> Value {
     let signal = subject::SIGNAL;
-    let session = subject::session(Form::Told, "{tenant}.{user}.{session}");
-    let user = subject::user(Form::Told, "{tenant}.{user}");
+    let session = subject::session("{tenant}.{user}.{session}");
+    let user = subject::user("{tenant}.{user}");
     let partitioned = |of_0: String| format!("{}{{partition}}", of_0.trim_end_matches('0'));
     json!({
         "asyncapi": "3.0.0",
@@ -24,8 +24,8 @@ pub(super) fn asyncapi() -> Value {
             "signal": channel(&format!("{signal}.{{tenant}}.{{user}}.{{session}}"), "signal"),
             "session": channel(&session, "session"),
             "user": channel(&user, "user"),
-            "engine": channel(&partitioned(subject::engine(Form::Told, 0)), "engine"),
-            "rejected": channel(&partitioned(subject::rejected(Form::Told, 0)), "rejected"),
+            "engine": channel(&partitioned(subject::engine(0)), "engine"),
+            "rejected": channel(&partitioned(subject::rejected(0)), "rejected"),
         },
         "operations": {
             "receiveSignal": operation("receive", "signal"),

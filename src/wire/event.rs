@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::subject::{self, Form};
+use super::subject;
 use super::{CONTRACT_VERSION, Encoding, Named, told};
 use crate::model::{Event, EventBody, Millis, State};
 
@@ -41,23 +41,23 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
     let (kind, about, subject, payload, gone) = match &event.body {
         EventBody::Session(of) => {
             let key = subject::session_key(&of.tenant, &of.user, &of.session);
-            let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(Form::Told, &key)));
-            let subject = subject::session(Form::Told, &key);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_session(&key)));
+            let subject = subject::session(&key);
             ("session", key, subject, encoding.write(&told::Session::of(event, of)), gone)
         }
         EventBody::User(of) => {
             let key = subject::user_key(&of.tenant, &of.user);
-            let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(Form::Told, &key)));
-            let subject = subject::user(Form::Told, &key);
+            let gone = (of.to == State::Offline).then(|| gone(subject::gone_user(&key)));
+            let subject = subject::user(&key);
             ("user", key, subject, encoding.write(&told::User::of(event, of)), gone)
         }
         EventBody::Engine(of) => {
-            let subject = subject::engine(Form::Told, event.partition);
+            let subject = subject::engine(event.partition);
             let payload = encoding.write(&told::Engine::of(event, of));
             ("engine", event.partition.to_string(), subject, payload, None)
         }
         EventBody::Rejected(of) => {
-            let subject = subject::rejected(Form::Told, event.partition);
+            let subject = subject::rejected(event.partition);
             let payload = encoding.write(&told::Rejected::of(event, of));
             ("rejected", event.partition.to_string(), subject, payload, None)
         }
@@ -137,7 +137,7 @@ impl RuntimeEvent {
             at_ms: self.at_ms,
             about: self.partition.to_string(),
         };
-        attributes.message(subject::engine(Form::Told, self.partition), encoding.write(&told), encoding)
+        attributes.message(subject::engine(self.partition), encoding.write(&told), encoding)
     }
 }
 

@@ -26,7 +26,7 @@ pub use event::{Message, RuntimeEvent, RuntimeWhat};
 pub use name::Named;
 pub use progress::Progress;
 pub use signal::{Decoded, Ignored};
-pub use subject::{EventSubject, Form, LogSubject, NameError, Route};
+pub use subject::{EventSubject, LogSubject, NameError, Route};
 pub use tick::Tick;
 pub use told::ToldEvent;
 

@@ -13,36 +13,16 @@ pub const SIGNALS: &str = "presence.v1.signal.*.*.*";
 pub const LOG: &str = "presence.v1.log";
 /// The subjects of all log entries.
 pub const LOG_ENTRIES: &str = "presence.v1.log.>";
-/// The subjects of log entries that are for every partition.
-pub const LOG_ALL: &str = "presence.v1.log.all.>";
 /// Where engines publish ticks.
 pub const TICK: &str = "presence.v1.log.all.tick";
 /// Where policies come into force.
 pub const POLICY: &str = "presence.v1.log.all.policy";
 /// What an engine is asked about itself.
 pub const INFO: &str = "presence.v1.info";
-/// The subjects that events are committed under.
-pub const COMMITS: &str = "presence.commit.v1.>";
-/// The subjects that committed events are stored and told under.
-pub const TOLD: &str = "presence.v1.>";
-
-/// The two forms of an event's subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// What the engine publishes to: `presence.commit.v1.…`, invisible until it is committed.
-    Commit,
-    /// What is stored and told: `presence.v1.…`.
-    Told,
-}
-
-impl Form {
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Commit => "presence.commit.v1",
-            Self::Told => "presence.v1",
-        }
-    }
-}
+/// What an event's subject begins with, as it is stored and told.
+pub const TOLD_PREFIX: &str = "presence.v1.";
+/// What it begins with as it is published: here nobody listens but the stream.
+pub const COMMIT_PREFIX: &str = "presence.commit.v1.";
 
 /// Which of the names that a person gave is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,12 +63,6 @@ pub fn log_signal(partition: u16, tenant: &str, user: &str, session: &str) -> St
     format!("{LOG}.{partition}.signal.{tenant}.{user}.{session}")
 }
 
-/// The subjects of one partition's own log entries.
-#[must_use]
-pub fn log_partition(partition: u16) -> String {
-    format!("{LOG}.{partition}.>")
-}
-
 /// A session's key in the bucket `presence_sessions`, from tokens.
 #[must_use]
 pub fn session_key(tenant: &str, user: &str, session: &str) -> String {
@@ -103,48 +77,58 @@ pub fn user_key(tenant: &str, user: &str) -> String {
 
 /// The subject of a session's events; `key` is its [`session_key`]. With `*` as tokens it is a filter.
 #[must_use]
-pub fn session(form: Form, key: &str) -> String {
-    joined(form, "session", key)
+pub fn session(key: &str) -> String {
+    told("session", key)
 }
 
 /// The subject of a user's events; `key` is its [`user_key`].
 #[must_use]
-pub fn user(form: Form, key: &str) -> String {
-    joined(form, "user", key)
+pub fn user(key: &str) -> String {
+    told("user", key)
 }
 
 /// The subject of what the engine tells about itself in one partition.
 #[must_use]
-pub fn engine(form: Form, partition: u16) -> String {
-    joined(form, "engine", partition)
+pub fn engine(partition: u16) -> String {
+    told("engine", partition)
 }
 
 /// The subject of one partition's refused signals.
 #[must_use]
-pub fn rejected(form: Form, partition: u16) -> String {
-    joined(form, "rejected", partition)
+pub fn rejected(partition: u16) -> String {
+    told("rejected", partition)
 }
 
 /// The subject that takes a session's key out of its bucket.
 #[must_use]
-pub fn gone_session(form: Form, key: &str) -> String {
-    joined(form, "gone.session", key)
+pub fn gone_session(key: &str) -> String {
+    told("gone.session", key)
 }
 
 /// The subject that takes a user's key out of its bucket.
 #[must_use]
-pub fn gone_user(form: Form, key: &str) -> String {
-    joined(form, "gone.user", key)
+pub fn gone_user(key: &str) -> String {
+    told("gone.user", key)
 }
 
 /// The subject of a partition's progress: the fence.
 #[must_use]
-pub fn progress(form: Form, partition: u16) -> String {
-    joined(form, "progress", partition)
+pub fn progress(partition: u16) -> String {
+    told("progress", partition)
 }
 
-fn joined(form: Form, kind: &str, rest: impl Display) -> String {
-    format!("{}.{kind}.{rest}", form.prefix())
+fn told(kind: &str, rest: impl Display) -> String {
+    format!("{TOLD_PREFIX}{kind}.{rest}")
+}
+
+/// Where a message is published that is to be told as `told`.
+///
+/// # Panics
+/// If `told` is no subject that events are told under.
+#[must_use]
+pub fn commit(told: &str) -> String {
+    let rest = told.strip_prefix(TOLD_PREFIX).expect("events are told under presence.v1");
+    format!("{COMMIT_PREFIX}{rest}")
 }
 
 /// Who has to be told of a log entry.
@@ -279,7 +263,7 @@ impl<'a> EventSubject<'a> {
     /// ```
     #[must_use]
     pub fn parse(subject: &'a str) -> Self {
-        let told = subject.strip_prefix(Form::Told.prefix()).and_then(|rest| rest.strip_prefix('.'));
+        let told = subject.strip_prefix(TOLD_PREFIX);
         let Some((kind, rest)) = told.and_then(|rest| rest.split_once('.')) else {
             return Self::Other;
         };
@@ -367,16 +351,16 @@ mod tests {
     #[test]
     fn what_is_committed_is_told_under_the_stored_subject() {
         let key = session_key("acme", "carol=40x", "tab");
-        assert_eq!(session(Form::Commit, &key), "presence.commit.v1.session.acme.carol=40x.tab");
-        assert_eq!(session(Form::Told, &key), "presence.v1.session.acme.carol=40x.tab");
-        assert_eq!(EventSubject::parse(&session(Form::Told, &key)), EventSubject::Session(&key));
-        assert_eq!(EventSubject::parse(&gone_session(Form::Told, &key)), EventSubject::GoneSession(&key));
-        assert_eq!(EventSubject::parse(&user(Form::Told, "a.b")), EventSubject::User("a.b"));
-        assert_eq!(EventSubject::parse(&gone_user(Form::Told, "a.b")), EventSubject::GoneUser("a.b"));
-        assert_eq!(EventSubject::parse(&engine(Form::Told, 7)), EventSubject::Engine(7));
-        assert_eq!(EventSubject::parse(&rejected(Form::Told, 7)), EventSubject::Rejected(7));
-        assert_eq!(EventSubject::parse(&progress(Form::Told, 7)), EventSubject::Progress(7));
-        assert_eq!(EventSubject::parse(&session(Form::Commit, &key)), EventSubject::Other);
+        assert_eq!(commit(&session(&key)), "presence.commit.v1.session.acme.carol=40x.tab");
+        assert_eq!(session(&key), "presence.v1.session.acme.carol=40x.tab");
+        assert_eq!(EventSubject::parse(&session(&key)), EventSubject::Session(&key));
+        assert_eq!(EventSubject::parse(&gone_session(&key)), EventSubject::GoneSession(&key));
+        assert_eq!(EventSubject::parse(&user("a.b")), EventSubject::User("a.b"));
+        assert_eq!(EventSubject::parse(&gone_user("a.b")), EventSubject::GoneUser("a.b"));
+        assert_eq!(EventSubject::parse(&engine(7)), EventSubject::Engine(7));
+        assert_eq!(EventSubject::parse(&rejected(7)), EventSubject::Rejected(7));
+        assert_eq!(EventSubject::parse(&progress(7)), EventSubject::Progress(7));
+        assert_eq!(EventSubject::parse(&commit(&session(&key))), EventSubject::Other);
         assert_eq!(EventSubject::parse("presence.v1.session.acme.alice"), EventSubject::Other);
         assert_eq!(EventSubject::parse("presence.v1.engine.7.8"), EventSubject::Other);
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use async_nats::Client;
-use presence::nats::{Nats, names};
+use presence::nats::Nats;
+use presence::wire::subject;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -228,7 +229,7 @@ pub fn audit(url: &str) -> Value {
 
 /// What `presence.v1.info` answers; nothing while nobody answers, or 503.
 pub async fn info(client: &Client) -> Option<Value> {
-    let answer = client.request(names::INFO, "".into()).await.ok()?;
+    let answer = client.request(subject::INFO, "".into()).await.ok()?;
     let refused = answer.headers.is_some_and(|headers| headers.get("Nats-Service-Error-Code").is_some());
     (!refused).then(|| serde_json::from_slice(&answer.payload).expect("info is JSON"))
 }

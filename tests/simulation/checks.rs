@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use presence::nats::names;
 use presence::runtime::snapshot::Stored;
-use presence::wire::ToldEvent;
 use presence::wire::audit::{Auditor, Place};
+use presence::wire::{ToldEvent, subject};
 
 use crate::events::Events;
 use crate::logs::PARTITIONS;
@@ -58,7 +57,7 @@ pub(crate) fn audit(events: &Events) {
     for (at, message) in events.stored.iter().enumerate() {
         let subject = message.subject.as_str();
         let place = Place { subject, epoch: Some(message.epoch()), stream_seq: at as u64 + 1 };
-        let breach = if subject == names::progress(message.partition) {
+        let breach = if subject == subject::progress(message.partition) {
             auditor.observe_progress(message.partition, place)
         } else if message.payload.is_empty() {
             continue;

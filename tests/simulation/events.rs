@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use presence::nats::commit::protocol::Outcome;
 use presence::nats::commit::{BATCH_MESSAGES_MAX, StoredProgress};
-use presence::nats::names;
-use presence::wire::Progress;
+use presence::wire::{Progress, subject};
 
 use crate::logs::{Log, PARTITIONS};
 use crate::random::Random;
@@ -34,7 +33,7 @@ impl Published {
     }
 
     fn is_progress(&self) -> bool {
-        self.subject == names::progress(self.partition)
+        self.subject == subject::progress(self.partition)
     }
 }
 

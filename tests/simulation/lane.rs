@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use presence::fold::FOLD_VERSION;
 use presence::nats::commit::StoredProgress;
 use presence::nats::commit::protocol::{CommitProtocol, Found, Known, Loss, Outcome, Part, Step};
-use presence::nats::{Batch, Fence, OutMessage, Position, names};
-use presence::wire::Progress;
+use presence::nats::{Batch, Fence, OutMessage, Position};
+use presence::wire::{Progress, subject};
 
 use crate::events::{self, Events, Published};
 use crate::faults::Faults;
@@ -130,7 +130,7 @@ impl Lane {
                 ("Nats-Rollup", "sub".to_owned()),
                 ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
             ];
-            let (partition, subject) = (part.partition, names::progress(part.partition));
+            let (partition, subject) = (part.partition, subject::progress(part.partition));
             let (owner, payload) = (self.number, progress.to_json().into());
             messages.push(Published { owner, partition, subject, headers, payload });
         }

@@ -13,6 +13,7 @@ use futures::{StreamExt, stream};
 use tracing::{debug, info, warn};
 
 use super::{Nats, names};
+use crate::model::PARTITIONS_MAX;
 use crate::wire::Progress;
 use outbound::Outbound;
 pub use outbound::{ReadError, StoredProgress, read_progress};
@@ -393,4 +394,4 @@ impl From<Loss> for CommitError {
     }
 }
 
-const _: () = assert!(names::PARTITIONS_MAX as usize <= BATCH_MESSAGES_MAX, "all fences are taken in one batch");
+const _: () = assert!(PARTITIONS_MAX as usize <= BATCH_MESSAGES_MAX, "all fences are taken in one batch");

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::protocol::{Outcome, Part};
 use super::{OutMessage, names};
 use crate::nats::Nats;
-use crate::wire::Progress;
+use crate::wire::{Progress, subject};
 
 /// How long the first attempt waits for its acknowledgement; each further one twice as long, up to four times.
 const ACK_MAX: Duration = Duration::from_secs(2);
@@ -101,7 +101,7 @@ fn event_message(event: OutMessage, epoch: u64) -> Message {
         }
     }
     headers.push(("Presence-Epoch", epoch.to_string()));
-    Message { subject: committed(&subject), headers, payload }
+    Message { subject: subject::commit(&subject).into(), headers, payload }
 }
 
 fn progress_message(part: &Part, progress: &Progress) -> Message {
@@ -112,14 +112,11 @@ fn progress_message(part: &Part, progress: &Progress) -> Message {
         // Of the subject as it is stored, after the stream's transform.
         ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
     ];
-    let payload = serde_json::to_vec(progress).expect("a progress is made of texts and numbers");
-    Message { subject: committed(&names::progress(part.partition)), headers, payload: payload.into() }
-}
-
-/// Where a message is published that is to be told as `told`.
-fn committed(told: &str) -> Subject {
-    let rest = told.strip_prefix(names::TOLD_PREFIX).expect("events are told under presence.v1");
-    format!("{}{rest}", names::COMMIT_PREFIX).into()
+    Message {
+        subject: subject::commit(&subject::progress(part.partition)).into(),
+        headers,
+        payload: progress.to_json().into(),
+    }
 }
 
 /// Our own client does not send it: the same as a refusal for good. 10054 is "message size exceeds maximum allowed".
@@ -182,10 +179,10 @@ pub enum ReadError {
 pub async fn read_progress(nats: &Nats, partition: u16) -> Result<Option<StoredProgress>, ReadError> {
     let unanswered = |error: &dyn std::fmt::Display| ReadError::Unanswered(error.to_string());
     let stream = nats.jetstream.get_stream_no_info(names::EVENTS).await.map_err(|error| unanswered(&error))?;
-    let subject = names::progress(partition);
+    let subject = subject::progress(partition);
     let answer = tokio::time::timeout(READ_MAX, stream.get_last_raw_message_by_subject(&subject)).await;
     match answer.map_err(|error| unanswered(&error))? {
-        Ok(message) => match serde_json::from_slice(&message.payload) {
+        Ok(message) => match Progress::from_json(&message.payload) {
             Ok(progress) => Ok(Some(StoredProgress { seq: message.sequence, progress })),
             Err(error) => Err(ReadError::Unreadable(error.to_string())),
         },

@@ -1,5 +1,6 @@
 //! The log: its identity, and its reader.
 
+mod consumer;
 mod cursor;
 mod reader;
 mod walk;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Nats, names};
+use crate::wire::subject;
 
 /// Which log this is, and what of it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +126,8 @@ impl Partitions {
         match self {
             Self::All => true,
             Self::Some(partitions) => {
-                let rest = subject.strip_prefix(names::LOG_PREFIX).unwrap_or_default();
+                let rest =
+                    subject.strip_prefix(subject::LOG).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
                 let token = rest.split('.').next().unwrap_or_default();
                 token == "all" || token.parse().is_ok_and(|partition| partitions.contains(&partition))
             }

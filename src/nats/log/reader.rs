@@ -7,38 +7,24 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::{BatchConfig, Config};
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::consumer::Pull;
 use super::cursor::{Cursor, Verdict};
 use super::walk::{self, Walked};
 use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions, entry_ts_ms};
-use crate::nats::pull::{Credit, Notice};
-use crate::nats::{Nats, connect, names};
+use crate::nats::Nats;
+use crate::nats::pull::Notice;
 
 /// How many chunks wait for the engine.
 pub(super) const CHUNKS_AHEAD: usize = 4;
-/// A request asks for so much; two are under way.
-const REQUEST_MESSAGES: u64 = 8_192;
-/// The server cuts off a client that 64 MB wait for.
-const REQUEST_BYTES: u64 = 8 * 1024 * 1024;
 /// A chunk ends when it has so many bytes.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
-/// The server says so often that the consumer lives, if it has nothing else to say.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A consumer that says nothing for so long is taken for dead.
-const SILENCE_MAX: Duration = Duration::from_secs(3);
-/// How often a new connection is looked for: what was asked for over the old one will not come.
-const CONNECTION_CHECK: Duration = Duration::from_millis(200);
-/// The server keeps a consumer for so long that nobody asks.
-const CONSUMER_KEPT: Duration = Duration::from_secs(30);
 /// A stream without a leader does not answer; the next one may.
 const OPEN_MAX: Duration = Duration::from_secs(2);
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -51,9 +37,6 @@ const WARY: Duration = Duration::from_secs(30);
 const WALK_STRIDE: usize = 64;
 /// How long the end of the log is left alone where it is read entry by entry.
 const WALK_PAUSE: Duration = Duration::from_millis(20);
-
-// The notices between the messages take room too.
-const _: () = assert!(2 * REQUEST_MESSAGES as usize * 3 / 2 <= connect::SUBSCRIPTION_CAPACITY);
 
 type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
 
@@ -93,7 +76,7 @@ enum Stop {
 
 /// Why one consumer is given up for the next.
 #[derive(Debug)]
-enum Retry {
+pub(super) enum Retry {
     /// The server could not be asked.
     Unanswered(String),
     /// The log was not there.
@@ -180,28 +163,14 @@ impl Reader {
 
     /// Makes sure that the log is the log, then creates a consumer that starts at the cursor.
     async fn open(&mut self) -> Result<Pull, End> {
-        let unanswered = |error: &dyn std::fmt::Display| Retry::Unanswered(error.to_string());
         self.check_identity().await?;
-        let ears = self.nats.another().await.map_err(|error| unanswered(&error))?;
-        let connects = ears.connects();
-        let config = Config {
-            description: Some("presence: reads the log".into()),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.cursor.next_seq() },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: CONSUMER_KEPT,
-            memory_storage: true,
-            ..Config::default()
-        };
-        let consumer =
-            ears.jetstream.create_consumer_on_stream(config, names::LOG).await.map_err(|error| unanswered(&error))?;
-        let inbox = ears.client.new_inbox();
-        let subscriber = ears.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
+        let pull = Pull::open(&self.nats, self.cursor.next_seq()).await?;
         self.cursor.restart();
-        debug!(consumer = consumer.cached_info().name, next_seq = self.cursor.next_seq(), "reading the log");
-        Ok(Pull { ears, consumer, inbox, subscriber, credit: Credit::default(), connects })
+        Ok(pull)
     }
 
-    async fn check_identity(&mut self) -> Result<(), LogError> {
+    /// The log as it is, if it is still the log.
+    async fn check_identity(&mut self) -> Result<LogIdentity, LogError> {
         let log = LogIdentity::read(&self.nats).await?;
         let next_seq = self.cursor.next_seq();
         if log.created != self.created {
@@ -210,14 +179,15 @@ impl Reader {
         }
         if next_seq == 0 {
             self.cursor = Cursor::new(log.first_seq);
-            return Ok(());
+            return Ok(log);
         }
         if log.last_seq + 1 < next_seq {
             let detail = format!("it ends at {}, {} was read of it already", log.last_seq, next_seq - 1);
             return Err(LogError::Replaced(detail));
         }
         self.check_first(log.first_seq, next_seq)?;
-        self.check_known().await
+        self.check_known().await?;
+        Ok(log)
     }
 
     /// A log that lost its end may have grown beyond it again: then another entry is where the known one was.
@@ -251,13 +221,14 @@ impl Reader {
             self.cursor = before;
             return Err(error.into());
         }
-        if let Some(last) = chunk.last() {
-            self.known = self.known.max(Some((last.seq, last.ts_ms)));
-            if self.chunks.send(Ok(chunk)).await.is_err() {
-                return Err(End::Stop(Stop::Unwanted));
-            }
-        }
+        self.hand_on(chunk).await?;
         end.map_or(Ok(()), |retry| Err(retry.into()))
+    }
+
+    async fn hand_on(&mut self, chunk: Vec<LogMessage>) -> Result<(), End> {
+        let Some(last) = chunk.last() else { return Ok(()) };
+        self.known = self.known.max(Some((last.seq, last.ts_ms)));
+        self.chunks.send(Ok(chunk)).await.map_err(|_| End::Stop(Stop::Unwanted))
     }
 
     /// Entries are not there that should be. Entries of a log only ever go from its beginning.
@@ -331,8 +302,8 @@ impl Reader {
 
     /// Takes the next entries, one request each.
     async fn walk_on(&mut self) -> Result<Pace, End> {
-        self.check_identity().await?;
-        let (next_seq, log) = (self.cursor.next_seq(), LogIdentity::read(&self.nats).await?);
+        let log = self.check_identity().await?;
+        let next_seq = self.cursor.next_seq();
         let seqs: Vec<_> = (next_seq..=log.last_seq).take(WALK_STRIDE).collect();
         if seqs.is_empty() {
             return Ok(Pace::Waiting);
@@ -356,12 +327,7 @@ impl Reader {
         }
         // Only now, since what came before an answer that failed is not handed on, and has to be asked for again.
         self.cursor = Cursor::new(walked_to);
-        if let Some(last) = chunk.last() {
-            self.known = self.known.max(Some((last.seq, last.ts_ms)));
-            if self.chunks.send(Ok(chunk)).await.is_err() {
-                return Err(End::Stop(Stop::Unwanted));
-            }
-        }
+        self.hand_on(chunk).await?;
         Ok(pace)
     }
 }
@@ -375,59 +341,4 @@ enum Pace {
     Damaged,
     /// Nothing yet.
     Waiting,
-}
-
-/// One consumer and what comes of it.
-struct Pull {
-    /// A connection of its own: what strangers have put into headers may end it.
-    ears: Nats,
-    consumer: Consumer<Config>,
-    inbox: String,
-    subscriber: Subscriber,
-    credit: Credit,
-    /// The connection that the requests went over.
-    connects: u64,
-}
-
-impl Pull {
-    async fn refill(&mut self) -> Result<(), Retry> {
-        while self.credit.refill(REQUEST_MESSAGES, REQUEST_BYTES) {
-            let request = BatchConfig {
-                batch: REQUEST_MESSAGES as usize,
-                max_bytes: REQUEST_BYTES as usize,
-                expires: Some(REQUEST_EXPIRES),
-                idle_heartbeat: HEARTBEAT,
-                ..BatchConfig::default()
-            };
-            let sent = self.consumer.request_batch(request, self.inbox.as_str().into()).await;
-            sent.map_err(|error| Retry::Unanswered(error.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// The next message or notice.
-    async fn wait(&mut self) -> Result<Message, Retry> {
-        let silent_since = Instant::now();
-        loop {
-            if self.ears.connects() != self.connects {
-                return Err(Retry::Stale("there is a new connection"));
-            }
-            match tokio::time::timeout(CONNECTION_CHECK, self.subscriber.next()).await {
-                Ok(Some(message)) => return Ok(message),
-                Ok(None) => return Err(Retry::Stale("the subscription ended")),
-                Err(_) if silent_since.elapsed() > SILENCE_MAX && self.ears.is_connected() => {
-                    return Err(Retry::Stale("the consumer is silent"));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Tells the server that it need not be kept. Whether it hears that does not matter.
-    async fn delete(self, nats: &Nats) {
-        let subject = format!("CONSUMER.DELETE.{}.{}", names::LOG, self.consumer.cached_info().name);
-        if nats.is_connected() {
-            nats.jetstream.send_request(subject, async_nats::Request::new()).await.ok();
-        }
-    }
 }

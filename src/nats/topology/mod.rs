@@ -15,7 +15,7 @@ use spec::{Spec, specs};
 /// What may differ between installations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// How many partitions the log has, 1 to [`names::PARTITIONS_MAX`]; fixed for its life.
+    /// How many partitions the log has, 1 to [`PARTITIONS_MAX`](crate::model::PARTITIONS_MAX); fixed for its life.
     pub partitions: u16,
     /// Replicas of every stream, 1 to 5.
     pub replicas: u8,

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Parameters, Storage};
 use crate::nats::names;
+use crate::wire::subject;
 
 /// Largest entry of the log, headers included: what a server takes by default anyway.
 const ENTRY_BYTES_MAX: u32 = 1024 * 1024;
@@ -75,7 +76,7 @@ pub(super) fn specs(parameters: &Parameters) -> Vec<Spec> {
 /// The transform of the log: which partition a signal belongs to, decided by the server.
 pub(super) fn log_transform(partitions: u16) -> Value {
     json!({
-        "src": names::SIGNALS,
+        "src": subject::SIGNALS,
         "dest": format!(
             "presence.v1.log.{{{{partition({partitions},1,2)}}}}.signal.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.{{{{wildcard(3)}}}}"
         ),
@@ -122,7 +123,7 @@ fn common(parameters: &Parameters, discard: &str) -> Vec<Field> {
 fn log(parameters: &Parameters) -> Spec {
     let mut fields = common(parameters, "old");
     fields.extend([
-        field("subjects", json!([names::SIGNALS, names::LOG_SUBJECTS]), Rule::Update),
+        field("subjects", json!([subject::SIGNALS, subject::LOG_ENTRIES]), Rule::Update),
         field("subject_transform", log_transform(parameters.partitions), Rule::Partitions),
         field("max_age", nanos(parameters.log_retention), Rule::Update),
         field("max_bytes", bytes(parameters.log_bytes_max), Rule::Update),
@@ -147,8 +148,8 @@ fn log(parameters: &Parameters) -> Spec {
 }
 
 fn events(parameters: &Parameters) -> Spec {
-    let committed = format!("{}>", names::COMMIT_PREFIX);
-    let told = format!("{}>", names::TOLD_PREFIX);
+    let committed = format!("{}>", subject::COMMIT_PREFIX);
+    let told = format!("{}>", subject::TOLD_PREFIX);
     let mut fields = common(parameters, "old");
     fields.extend([
         field("subjects", json!([committed]), Rule::Update),
@@ -177,8 +178,8 @@ fn bucket(parameters: &Parameters, name: &str, kind: &str, tokens: usize, descri
     let source = json!([{
         "name": names::EVENTS,
         "subject_transforms": [
-            {"src": format!("{}{kind}{stars}", names::TOLD_PREFIX), "dest": key},
-            {"src": format!("{}gone.{kind}{stars}", names::TOLD_PREFIX), "dest": key},
+            {"src": format!("{}{kind}{stars}", subject::TOLD_PREFIX), "dest": key},
+            {"src": format!("{}gone.{kind}{stars}", subject::TOLD_PREFIX), "dest": key},
         ],
     }]);
     let mut fields = common(parameters, "new");
