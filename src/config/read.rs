@@ -78,8 +78,14 @@ fn engine(section: &mut Section<'_, '_>, config: &mut Config) {
 }
 
 fn limits(section: &mut Section<'_, '_>, config: &mut Config) {
-    let Limits { sessions_per_partition, sessions_per_tenant, sessions_per_user, rejected_events } =
-        &mut config.policy.limits;
+    let Limits {
+        sessions_per_partition,
+        sessions_per_tenant,
+        sessions_per_user,
+        rejected_events,
+        gateways: _,
+        batch_age: _,
+    } = &mut config.policy.limits;
     section.number("sessions_per_partition", sessions_per_partition);
     section.number("sessions_per_tenant", sessions_per_tenant);
     section.number("sessions_per_user", sessions_per_user);
@@ -180,8 +186,9 @@ fn from_policy(error: PolicyError, reader: &Reader<'_>) -> ConfigError {
             then,
             then_is: Unit::Millis.show(then_ms),
         },
-        PolicyError::NoDefault(_) | PolicyError::TooManyProfiles(_) | PolicyError::Names(_) => {
-            ConfigError::Policy(error)
-        }
+        PolicyError::ReadyOffline
+        | PolicyError::NoDefault(_)
+        | PolicyError::TooManyProfiles(_)
+        | PolicyError::Names(_) => ConfigError::Policy(error),
     }
 }

@@ -328,11 +328,15 @@ fn read_policy(input: &mut Reader<'_>) -> Result<Policy, CheckpointError> {
         reconnect_grace: input.number()?,
         capabilities: input.texts()?.into(),
         session_events: input.flag()?,
+        ready: crate::model::Ready::default(),
+        update_every: 1_000,
+        intent_keep: 1_000,
         limits: Limits {
             sessions_per_partition: input.narrow()?,
             sessions_per_tenant: input.narrow()?,
             sessions_per_user: input.narrow()?,
             rejected_events: input.narrow()?,
+            ..Limits::default()
         },
     };
     policy.check().map_err(|_| CheckpointError::Impossible)?;
@@ -351,6 +355,8 @@ fn read_profile(input: &mut Reader<'_>) -> Result<(Box<str>, Profile), Malformed
         leave_linger: input.number()?,
         frozen_offline_after: input.number()?,
         tombstone: input.number()?,
+        confidence: crate::model::Confidence::default(),
+        anti_flap: 0,
         promise: if input.flag()? {
             Some(Promise {
                 factor_permille: input.narrow()?,

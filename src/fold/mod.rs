@@ -24,7 +24,7 @@ pub mod wheel;
 
 pub use ahead::{AHEAD, look_ahead};
 pub use checkpoint::CheckpointError;
-pub use entry::{Body, Entry};
+pub use entry::{BatchItem, Body, Entry};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};

@@ -94,7 +94,9 @@ impl Partition {
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
         let hash = match &entry.body {
             Body::Signal(address, _) => self.people.session_hash(*address),
-            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
+            Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
+                SessionHash::default()
+            }
         };
         self.apply_hashed(entry, hash, out);
     }
@@ -115,7 +117,7 @@ impl Partition {
             Body::Signal(address, signal) => self.take(*address, hash, signal, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),
             Body::Policy(policy) => self.adopt(policy, out),
-            Body::Tick { .. } | Body::Other => {}
+            Body::Batch { .. } | Body::Tick { .. } | Body::Other => {}
         }
         super::tell::put_in_order(&mut out[first..]);
     }

@@ -54,6 +54,13 @@ impl Partition {
             epoch: self.people.epoch(at),
             seq_client: hot.seq(),
             conn: facts.conn,
+            confidence: crate::model::Certainty {
+                permille: 0,
+                model: crate::model::Curve::HalfLife,
+                grace_ms: 0,
+                half_life_ms: 0,
+            },
+            next: None,
         }
     }
 
@@ -101,6 +108,14 @@ impl Partition {
             intent_until_ms: until.map(|until| self.time.expected(until)),
             last_seen_ms: self.time.told(self.people.latest(at, super::record::Hot::seen)),
             last_input_ms: self.time.told(self.people.latest(at, super::record::Hot::input)),
+            ready: Box::default(),
+            confidence: crate::model::Certainty {
+                permille: 0,
+                model: crate::model::Curve::HalfLife,
+                grace_ms: 0,
+                half_life_ms: 0,
+            },
+            next: None,
         };
         self.tell(user.told_at, EventBody::User(Box::new(event)), out);
     }
@@ -152,5 +167,6 @@ fn rank(body: &EventBody) -> (bool, &str, &str, bool, &str) {
         EventBody::Engine(_) | EventBody::Rejected(_) => (false, "", "", false, ""),
         EventBody::Session(event) => (true, &event.tenant, &event.user, false, &event.session),
         EventBody::User(event) => (true, &event.tenant, &event.user, true, ""),
+        EventBody::Ready(event) => (true, &event.tenant, &event.user, true, ""),
     }
 }

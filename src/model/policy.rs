@@ -4,12 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
+use super::{Confidence, Curve, Millis, State, confidence};
 
 /// Longest threshold or grace: a year of 366 days.
 pub const DURATION_MS_MAX: Millis = 366 * 24 * 3_600_000;
 /// Most profiles in one policy.
 pub const PROFILES_MAX: usize = 64;
+/// Most capabilities in one policy.
+pub const CAPABILITIES_MAX: usize = 64;
 
 /// What holds for the sessions of one kind of client. All times in milliseconds of observed time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,20 @@ pub struct Profile {
     pub tombstone: Millis,
     /// What a declared interval between beats does; `None`: nothing.
     pub promise: Option<Promise>,
+    /// How confidence falls with silence.
+    pub confidence: Confidence,
+    /// A session that becomes active again within so long of leaving active is given longer before it is idle; 0: never.
+    pub anti_flap: Millis,
+}
+
+/// When a session makes its user ready for what it can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// In these states, in their order.
+    pub states: Vec<State>,
+    /// With this confidence at least, in thousandths.
+    pub min_confidence: u16,
 }
 
 /// How a declared `every_ms` stretches the thresholds.
@@ -67,6 +83,12 @@ pub struct Policy {
     pub capabilities: Vec<Box<str>>,
     /// Whether sessions' transitions are told, beside the users'.
     pub session_events: bool,
+    /// When a session makes its user ready.
+    pub ready: Ready,
+    /// What changes beside states is told so long after a subject's previous event at the earliest.
+    pub update_every: Millis,
+    /// An intent is kept for so long when no session of its user is there.
+    pub intent_keep: Millis,
     /// The fold's limits.
     pub limits: Limits,
 }
@@ -83,6 +105,10 @@ pub struct Limits {
     pub sessions_per_user: u32,
     /// `rejected` events per partition and second of the log.
     pub rejected_events: u32,
+    /// Gateways that one partition knows.
+    pub gateways: u32,
+    /// The longest age of a signal in a gateway's batch that is believed, in milliseconds.
+    pub batch_age: Millis,
 }
 
 /// Why a policy can't be used.
@@ -118,6 +144,8 @@ pub enum PolicyError {
     TooManyProfiles(usize),
     /// A name is used twice, or is not in order.
     Names(Box<str>),
+    /// Nobody can be ready while offline.
+    ReadyOffline,
 }
 
 impl std::fmt::Display for PolicyError {
@@ -136,6 +164,9 @@ impl std::fmt::Display for PolicyError {
             ),
             Self::TooManyProfiles(count) => {
                 write!(f, "{count} profiles are above the limit of {PROFILES_MAX}")
+            }
+            Self::ReadyOffline => {
+                write!(f, "ready.states has \"offline\", where nobody is ready; allowed are active, idle, away, stale")
             }
             Self::Names(name) => write!(f, "the name \"{name}\" is empty, stands twice or is not in order"),
         }
@@ -161,6 +192,8 @@ impl Default for Profile {
             frozen_offline_after: 15 * MINUTE,
             tombstone: 10 * MINUTE,
             promise: Some(Promise::default()),
+            confidence: Confidence::default(),
+            anti_flap: 0,
         }
     }
 }
@@ -168,6 +201,12 @@ impl Default for Profile {
 impl Default for Promise {
     fn default() -> Self {
         Self { factor_permille: 2_000, slack: 35 * SECOND, cap: 60 * MINUTE, idle_beats: 3 }
+    }
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self { states: vec![State::Active, State::Idle], min_confidence: 800 }
     }
 }
 
@@ -184,12 +223,35 @@ impl Profile {
         };
         vec![
             ("default".into(), Self::default()),
-            // The whole ladder in twelve seconds, to be looked at.
-            ("demo".into(), ladder(3, 6, 9, 12)),
+            // The whole ladder in twelve seconds, to be looked at; the confidence falls as fast.
+            (
+                "demo".into(),
+                Self {
+                    confidence: Confidence { grace: 2 * SECOND, half_life: 4 * SECOND, ..Confidence::default() },
+                    ..ladder(3, 6, 9, 12)
+                },
+            ),
+            // Apps on phones: suspended within seconds of going out of sight, and behind radios that sleep and change networks.
+            (
+                "mobile".into(),
+                Self {
+                    hidden_after: 3 * SECOND,
+                    disconnect_grace: 45 * SECOND,
+                    frozen_offline_after: 30 * MINUTE,
+                    confidence: Confidence { grace: 45 * SECOND, half_life: 2 * MINUTE, ..Confidence::default() },
+                    ..ladder(60, 180, 180, 600)
+                },
+            ),
             // The ladder that the project began with, exactly: no promises, out of sight is away at once.
             ("seed".into(), Self { hidden_after: 0, promise: None, ..ladder(15, 60, 180, 240) }),
             // A hidden tab may run one timer a minute (Chrome, after five minutes out of sight): 150 s are two such beats and slack.
-            ("web".into(), ladder(60, 300, 150, 210)),
+            (
+                "web".into(),
+                Self {
+                    confidence: Confidence { grace: 75 * SECOND, ..Confidence::default() },
+                    ..ladder(60, 300, 150, 210)
+                },
+            ),
         ]
     }
 
@@ -215,6 +277,8 @@ impl Profile {
             in_range(|| key("cap"), promise.cap, 1_000, 3_600_000)?;
             in_range(|| key("idle_beats"), u64::from(promise.idle_beats), 0, 1_000)?;
         }
+        in_range(|| format!("profile.{name}.anti_flap"), self.anti_flap, 0, DURATION_MS_MAX)?;
+        self.check_confidence(name)?;
         let order = |first: &'static str, first_ms, then: &'static str, then_ms| {
             if first_ms > then_ms {
                 Err(PolicyError::Order { profile: name.into(), first, first_ms, then, then_ms })
@@ -224,6 +288,27 @@ impl Profile {
         };
         order("idle_after", self.idle_after, "away_after", self.away_after)?;
         order("stale_after", self.stale_after, "offline_after", self.offline_after)
+    }
+
+    fn check_confidence(&self, name: &str) -> Result<(), PolicyError> {
+        let key = |key: &str| format!("profile.{name}.confidence.{key}");
+        let Confidence { model, grace, half_life, bands } = &self.confidence;
+        let grace_min = match model {
+            Curve::HalfLife => 0,
+            Curve::Hazard { lost_permille } => {
+                in_range(|| key("lost"), u64::from(*lost_permille), 0, 500)?;
+                1_000
+            }
+        };
+        in_range(|| key("grace"), *grace, grace_min, DURATION_MS_MAX)?;
+        in_range(|| key("half_life"), *half_life, 1, DURATION_MS_MAX)?;
+        in_range(|| key("bands (their number)"), bands.len() as u64, 0, confidence::BANDS_MAX as u64)?;
+        let mut above = confidence::CERTAIN;
+        for edge in bands {
+            in_range(|| key("bands"), u64::from(*edge), 1, u64::from(above))?;
+            above = edge - 1;
+        }
+        Ok(())
     }
 }
 
@@ -238,6 +323,8 @@ impl Default for Limits {
             sessions_per_tenant: 500_000,
             sessions_per_user: 64,
             rejected_events: 100,
+            gateways: 1_000,
+            batch_age: 30 * SECOND,
         }
     }
 }
@@ -251,6 +338,9 @@ impl Default for Policy {
             reconnect_grace: 15 * SECOND,
             capabilities: ["audio", "screen", "video"].map(Into::into).into(),
             session_events: true,
+            ready: Ready::default(),
+            update_every: SECOND,
+            intent_keep: 30 * 24 * 60 * MINUTE,
             limits: Limits::default(),
         }
     }
@@ -284,7 +374,17 @@ impl Policy {
         range("limits.sessions_per_partition", sessions, 1, 1 << 30)?;
         range("limits.sessions_per_tenant", u64::from(limits.sessions_per_tenant), 1, sessions)?;
         range("limits.sessions_per_user", u64::from(limits.sessions_per_user), 1, 255)?;
-        range("limits.rejected_events", u64::from(limits.rejected_events), 0, 100_000)
+        range("limits.rejected_events", u64::from(limits.rejected_events), 0, 100_000)?;
+        range("limits.gateways", u64::from(limits.gateways), 0, 60_000)?;
+        range("limits.batch_age", limits.batch_age, 0, 3_600_000)?;
+        range("events.update_every", self.update_every, 0, DURATION_MS_MAX)?;
+        range("engine.intent_keep", self.intent_keep, 0, DURATION_MS_MAX)?;
+        range("ready.min_confidence", u64::from(self.ready.min_confidence), 1, u64::from(confidence::CERTAIN))?;
+        range("capabilities.names (their number)", self.capabilities.len() as u64, 0, CAPABILITIES_MAX as u64)?;
+        if self.ready.states.contains(&State::Offline) {
+            return Err(PolicyError::ReadyOffline);
+        }
+        Ok(())
     }
 
     /// The place of a profile in [`Policy::profiles`].

@@ -61,7 +61,9 @@ impl Fleet {
             let entry = read.entry();
             let hash = match &entry.body {
                 Body::Signal(..) => hashes.next().unwrap_or_default(),
-                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
+                Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
+                    SessionHash::default()
+                }
             };
             match read.route {
                 Route::Partition(number) => self.apply_to(number, &entry, hash, outbox),

@@ -166,6 +166,9 @@ impl From<PolicyText> for Policy {
             reconnect_grace: text.reconnect_grace_ms,
             capabilities: text.capabilities,
             session_events: text.session_events,
+            ready: crate::model::Ready::default(),
+            update_every: 1_000,
+            intent_keep: 1_000,
             limits: text.limits.into(),
         }
     }
@@ -201,6 +204,8 @@ impl From<ProfileText> for Profile {
             frozen_offline_after: text.frozen_offline_after_ms,
             tombstone: text.tombstone_ms,
             promise: text.promise.map(Into::into),
+            confidence: crate::model::Confidence::default(),
+            anti_flap: 0,
         }
     }
 }
@@ -245,6 +250,7 @@ impl From<LimitsText> for Limits {
             sessions_per_tenant: text.sessions_per_tenant,
             sessions_per_user: text.sessions_per_user,
             rejected_events: text.rejected_events,
+            ..Limits::default()
         }
     }
 }

@@ -50,6 +50,13 @@ fn session(told: &Session<'_>) -> Result<SessionEvent, TokenError> {
         epoch: told.epoch,
         seq_client: told.seq_client,
         conn: told.conn.as_deref().map(Into::into),
+        confidence: crate::model::Certainty {
+            permille: 0,
+            model: crate::model::Curve::HalfLife,
+            grace_ms: 0,
+            half_life_ms: 0,
+        },
+        next: None,
     })
 }
 
@@ -68,6 +75,14 @@ fn user(told: &User<'_>) -> Result<UserEvent, TokenError> {
         intent_until_ms: told.intent_until_ms,
         last_seen_ms: told.last_seen_ms,
         last_input_ms: told.last_input_ms,
+        ready: Box::default(),
+        confidence: crate::model::Certainty {
+            permille: 0,
+            model: crate::model::Curve::HalfLife,
+            grace_ms: 0,
+            half_life_ms: 0,
+        },
+        next: None,
     })
 }
 

@@ -32,6 +32,13 @@ fn session_event(to: State) -> SessionEvent {
         epoch: Some(17),
         seq_client: Some(5),
         conn: None,
+        confidence: crate::model::Certainty {
+            permille: 0,
+            model: crate::model::Curve::HalfLife,
+            grace_ms: 0,
+            half_life_ms: 0,
+        },
+        next: None,
     }
 }
 
@@ -49,6 +56,14 @@ fn user_event(to: State) -> UserEvent {
         intent_until_ms: None,
         last_seen_ms: AT - 5_000,
         last_input_ms: AT - 5_001,
+        ready: Box::default(),
+        confidence: crate::model::Certainty {
+            permille: 0,
+            model: crate::model::Curve::HalfLife,
+            grace_ms: 0,
+            half_life_ms: 0,
+        },
+        next: None,
     }
 }
 
@@ -248,6 +263,13 @@ fn any_session() -> impl Strategy<Value = SessionEvent> {
                 meta: meta.map(Into::into),
                 profile: "web".into(),
                 every_ms: ordinal / 2,
+                confidence: crate::model::Certainty {
+                    permille: 0,
+                    model: crate::model::Curve::HalfLife,
+                    grace_ms: 0,
+                    half_life_ms: 0,
+                },
+                next: None,
                 epoch,
                 seq_client: epoch,
                 conn: conn.map(Into::into),
