@@ -4,7 +4,6 @@ use std::hint::black_box;
 
 use super::partition::Partition;
 use super::population::SessionHash;
-use super::record::NONE;
 use crate::model::Address;
 
 /// So many signals are looked ahead at together: about as many as a processor fetches at once.
@@ -18,17 +17,15 @@ pub fn look_ahead(signals: &[(&Partition, Address<'_>)]) -> [SessionHash; AHEAD]
         *hash = partition.people.session_hash(*address);
     }
     // Loops of their own, so that one signal's fetches don't wait for another's computation.
-    let mut places = [NONE; AHEAD];
-    for ((place, hash), (partition, _)) in places.iter_mut().zip(&hashes).zip(signals) {
-        *place = partition.people.glance(*hash).unwrap_or(NONE);
+    for (hash, (partition, _)) in hashes.iter_mut().zip(signals) {
+        partition.people.glance(hash);
     }
-    let found = || places.iter().zip(signals).filter(|(place, _)| **place != NONE);
     let mut touched = 0;
-    for (place, (partition, _)) in found() {
-        touched ^= partition.people.cold[*place].epoch;
+    for (hash, (partition, _)) in hashes.iter().zip(signals) {
+        touched ^= partition.people.touch_cold(*hash);
     }
-    for (place, (partition, _)) in found() {
-        touched ^= partition.people.touch(*place);
+    for (hash, (partition, _)) in hashes.iter().zip(signals) {
+        touched ^= partition.people.touch(*hash);
     }
     black_box(touched);
     hashes

@@ -55,7 +55,7 @@ fn finish(mut state: [u64; 4]) -> u128 {
 
 /// The up to 7 bytes of `tail`, which `bytes` ends with, as a number.
 #[inline]
-fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
+pub(crate) fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
     if tail.is_empty() {
         return 0;
     }

@@ -47,6 +47,8 @@ pub struct Partition {
     pub(crate) people: Population,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
+    /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
+    pub(crate) quiet_until: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
     pub(crate) settling: Option<u64>,
     pub(crate) deferred: Vec<u32>,
@@ -82,6 +84,7 @@ impl Partition {
             people: Population::new(key),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
+            quiet_until: 0,
             settling: None,
             deferred: Vec::new(),
             rejected: (0, 0),
@@ -126,6 +129,7 @@ impl Partition {
         self.started = true;
         self.time = ObservedTime::starting_at(ts);
         self.wheel = TimingWheel::starting_at(ts / self.wheel_tick);
+        self.quiet_until = 0;
     }
 
     /// Moves the time on to `ts` and settles what falls due by that.
@@ -149,7 +153,10 @@ impl Partition {
         if let Body::Tick { .. } = body {
             self.time.last_tick = Some(ts);
         }
-        self.settle(self.time.w / GRID_MS * GRID_MS, out);
+        let grid = self.time.w / GRID_MS * GRID_MS;
+        if grid >= self.quiet_until {
+            self.settle(grid, out);
+        }
     }
 
     /// The sequence of the last entry that was folded, 0 before the first.

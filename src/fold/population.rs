@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 use super::key::{self, IndexKey};
-use super::names::Names;
+use super::names::{Names, same};
 use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
 use super::slab::Slab;
 use crate::model::session::Life;
@@ -25,9 +25,19 @@ pub(crate) struct Population {
     by_tenant: HashTable<u32>,
 }
 
-/// The hash of a session's names under the key of one population.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SessionHash(u128);
+/// The hash of a session's names under the key of one population, and where a session of that hash was seen.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionHash {
+    hash: u128,
+    /// A hint: by the time it is used, somebody else may lie there.
+    seen_at: u32,
+}
+
+impl Default for SessionHash {
+    fn default() -> Self {
+        Self { hash: 0, seen_at: NONE }
+    }
+}
 
 impl Population {
     pub(crate) fn new(key: IndexKey) -> Self {
@@ -49,24 +59,35 @@ impl Population {
     /// The hash under which a session is found.
     pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
         let names = [address.tenant.as_str(), address.user.as_str(), address.session.as_str()];
-        SessionHash(key::hash_names(self.key, names))
+        SessionHash { hash: key::hash_names(self.key, names), seen_at: NONE }
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
     pub(crate) fn find(&self, address: Address<'_>, hash: SessionHash) -> Option<u32> {
-        let hash = hash.0;
-        let same = |at: &u32| self.hot[*at].key == (hash >> 64) as u64 && self.is_at(*at, address);
-        self.by_session.find(hash as u64, same).copied()
+        let is_it = |at: u32| self.hot[at].key == (hash.hash >> 64) as u64 && self.is_at(at, address);
+        if hash.seen_at != NONE && self.cold[hash.seen_at].user != NONE && is_it(hash.seen_at) {
+            return Some(hash.seen_at);
+        }
+        self.by_session.find(hash.hash as u64, |at| is_it(*at)).copied()
     }
 
-    /// Where a session seems to be, by its hash alone.
-    pub(crate) fn glance(&self, hash: SessionHash) -> Option<u32> {
-        self.by_session.find(hash.0 as u64, |at| self.hot[*at].key == (hash.0 >> 64) as u64).copied()
+    /// Notes where a session seems to be, by its hash alone.
+    pub(crate) fn glance(&self, hash: &mut SessionHash) {
+        let same = |at: &u32| self.hot[*at].key == (hash.hash >> 64) as u64;
+        hash.seen_at = self.by_session.find(hash.hash as u64, same).copied().unwrap_or(NONE);
     }
 
-    /// Reads the names of a session and its user's record; what it returns means nothing.
-    pub(crate) fn touch(&self, at: u32) -> u64 {
-        let cold = &self.cold[at];
+    /// Reads the cold part of a session that was seen, if it was; what it returns means nothing.
+    pub(crate) fn touch_cold(&self, hash: SessionHash) -> u64 {
+        if hash.seen_at == NONE { 0 } else { self.cold[hash.seen_at].epoch }
+    }
+
+    /// Reads the names of a session that was seen and its user's record; what it returns means nothing.
+    pub(crate) fn touch(&self, hash: SessionHash) -> u64 {
+        if hash.seen_at == NONE {
+            return 0;
+        }
+        let cold = &self.cold[hash.seen_at];
         let user = &self.users[cold.user];
         let names = self.names.bytes(cold.name)[0] ^ self.names.bytes(user.name)[0];
         user.soonest ^ u64::from(names)
@@ -74,13 +95,13 @@ impl Population {
 
     fn is_at(&self, at: u32, address: Address<'_>) -> bool {
         let cold = &self.cold[at];
-        self.names.bytes(cold.name) == address.session.as_str().as_bytes()
-            && self.is_user(cold.user, address.tenant, address.user)
+        self.names.is(cold.name, address.session.as_str()) && self.is_user(cold.user, address.tenant, address.user)
     }
 
     fn is_user(&self, at: u32, tenant: Token<'_>, name: Token<'_>) -> bool {
         let user = &self.users[at];
-        self.names.bytes(user.name) == name.as_str().as_bytes() && *self.tenants[user.tenant].name == *tenant.as_str()
+        self.names.is(user.name, name.as_str())
+            && same(self.tenants[user.tenant].name.as_bytes(), tenant.as_str().as_bytes())
     }
 
     /// The place of a user.
@@ -131,7 +152,7 @@ impl Population {
 
     /// Adds a session that is not there, with its user and tenant where they are not.
     pub(crate) fn add(&mut self, address: Address<'_>, hash: SessionHash) -> u32 {
-        let hash = hash.0;
+        let hash = hash.hash;
         let user = match self.find_user(address.tenant, address.user) {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),

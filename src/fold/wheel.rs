@@ -43,6 +43,13 @@ impl TimingWheel {
         self.now
     }
 
+    /// Turns on to the step `target` if there is nothing up to it.
+    pub fn skip_to(&mut self, target: u64) {
+        if self.now < target && self.next_step().is_none_or(|next| next > target) {
+            self.now = target;
+        }
+    }
+
     /// Puts `entry` at `step`, or at the step reached last if that is later; returns the step where it is.
     pub fn push(&mut self, step: u64, entry: u32) -> u64 {
         if step <= self.now {
@@ -97,11 +104,12 @@ impl TimingWheel {
 
     fn empty(&mut self, level: usize, slot: usize, wake_of: impl Fn(u32) -> u64) {
         self.levels[level].occupied &= !(1 << slot);
-        let entries = std::mem::take(&mut self.levels[level].slots[slot]);
         if level == 0 {
-            self.pending = entries;
+            // What was pending is empty by now; its memory serves the slot's next turn.
+            std::mem::swap(&mut self.pending, &mut self.levels[level].slots[slot]);
             return;
         }
+        let entries = std::mem::take(&mut self.levels[level].slots[slot]);
         let span = 1 << (SLOT_BITS * level as u32);
         for entry in entries {
             let wake = wake_of(entry);
@@ -182,6 +190,17 @@ mod tests {
         wheel.push(5_000, 0);
         wheel.push(70, 0);
         assert_eq!(drain(&mut wheel, 10_000, &[70]), [(70, 0)]);
+    }
+
+    #[test]
+    fn only_what_is_empty_is_skipped() {
+        let mut wheel = TimingWheel::starting_at(0);
+        wheel.push(7, 0);
+        wheel.skip_to(7);
+        assert_eq!(wheel.now(), 0);
+        wheel.skip_to(6);
+        assert_eq!(wheel.now(), 6);
+        assert_eq!(drain(&mut wheel, 7, &[7]), [(7, 0)]);
     }
 
     #[test]

@@ -113,9 +113,8 @@ impl Signal {
     pub fn is_plain(&self) -> bool {
         let Self { kind, conn, state, input_age_ms, visibility, every_ms, epoch: _, seq: _, .. } = self;
         let Self { intent, intent_for_ms: _, can, rooms, profile, meta, .. } = self;
-        *kind == Kind::Heartbeat
-            && (state, input_age_ms, visibility, every_ms) == (&None, &None, &None, &None)
-            && (conn, intent, can, rooms) == (&None, &None, &None, &None)
-            && (profile, meta) == (&None, &None)
+        let says_nothing = state.is_none() && input_age_ms.is_none() && visibility.is_none() && every_ms.is_none();
+        let knows_nothing = conn.is_none() && can.is_none() && rooms.is_none() && profile.is_none() && meta.is_none();
+        *kind == Kind::Heartbeat && says_nothing && knows_nothing && intent.is_none()
     }
 }

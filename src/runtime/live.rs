@@ -169,6 +169,12 @@ impl Live {
         };
         drained?;
         match timeout(SHUTDOWN_PATIENCE, self.keeper.finish()).await {
+            Ok(0) if self.fleet.position() < self.catch_up_to => {
+                info!(
+                    position = self.fleet.position(),
+                    "stopped in the midst of a replay: the next start goes on from here"
+                );
+            }
             Ok(0) => info!(position = self.fleet.position(), "drained"),
             Ok(failed) => warn!(failed, "drained, but some checkpoints were not stored: the next start replays more"),
             Err(_) => warn!("drained, but checkpoints were not stored in time: the next start replays more"),
