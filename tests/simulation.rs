@@ -239,6 +239,7 @@ fn whose(body: &EventBody) -> Option<[Box<str>; 2]> {
     match body {
         EventBody::Session(event) => Some([event.tenant.clone(), event.user.clone()]),
         EventBody::User(event) => Some([event.tenant.clone(), event.user.clone()]),
+        EventBody::Ready(event) => Some([event.tenant.clone(), event.user.clone()]),
         EventBody::Engine(_) | EventBody::Rejected(_) => None,
     }
 }

@@ -17,7 +17,7 @@ use super::partition::{GRID_MS, Partition};
 use super::record::{NO_EPOCH, NONE, SetBack, TIME_MAX, UNARMED, Will};
 use crate::model::policy::Limits;
 use crate::model::signal::SEQ_MAX;
-use crate::model::{Address, Intent, Policy, Profile, Promise, State, Token, Visibility};
+use crate::model::{Address, Confidence, Curve, Intent, Policy, Profile, Promise, Ready, State, Token, Visibility};
 
 const MAGIC: &[u8] = b"presence checkpoint\n";
 const HASH_KEY: IndexKey = IndexKey(0, 0);
@@ -305,17 +305,26 @@ fn write_policy(out: &mut Writer, policy: &Policy) {
                 out.number(number);
             }
         }
+        write_confidence(out, &profile.confidence);
+        out.number(profile.anti_flap);
     }
     out.number(policy.blind_after);
     out.number(policy.reconnect_grace);
     out.texts(&policy.capabilities);
     out.number(u64::from(policy.session_events));
+    out.number(policy.ready.states.len() as u64);
+    policy.ready.states.iter().for_each(|state| out.number(*state as u64));
+    for number in [u64::from(policy.ready.min_confidence), policy.update_every, policy.intent_keep] {
+        out.number(number);
+    }
     let limits = &policy.limits;
     for number in
         [limits.sessions_per_partition, limits.sessions_per_tenant, limits.sessions_per_user, limits.rejected_events]
     {
         out.number(number.into());
     }
+    out.number(limits.gateways.into());
+    out.number(limits.batch_age);
 }
 
 fn read_policy(input: &mut Reader<'_>) -> Result<Policy, CheckpointError> {
@@ -328,19 +337,43 @@ fn read_policy(input: &mut Reader<'_>) -> Result<Policy, CheckpointError> {
         reconnect_grace: input.number()?,
         capabilities: input.texts()?.into(),
         session_events: input.flag()?,
-        ready: crate::model::Ready::default(),
-        update_every: 1_000,
-        intent_keep: 1_000,
+        ready: Ready {
+            states: (0..input.number()?).map(|_| read_state(input)).collect::<Result<_, _>>()?,
+            min_confidence: input.narrow()?,
+        },
+        update_every: input.number()?,
+        intent_keep: input.number()?,
         limits: Limits {
             sessions_per_partition: input.narrow()?,
             sessions_per_tenant: input.narrow()?,
             sessions_per_user: input.narrow()?,
             rejected_events: input.narrow()?,
-            ..Limits::default()
+            gateways: input.narrow()?,
+            batch_age: input.number()?,
         },
     };
     policy.check().map_err(|_| CheckpointError::Impossible)?;
     Ok(policy)
+}
+
+fn write_confidence(out: &mut Writer, confidence: &Confidence) {
+    let Confidence { model, grace, half_life, bands } = confidence;
+    out.maybe_number(match model {
+        Curve::HalfLife => None,
+        Curve::Hazard { lost_permille } => Some(u64::from(*lost_permille)),
+    });
+    [*grace, *half_life, bands.len() as u64].into_iter().for_each(|number| out.number(number));
+    bands.iter().for_each(|edge| out.number(u64::from(*edge)));
+}
+
+fn read_confidence(input: &mut Reader<'_>) -> Result<Confidence, Malformed> {
+    let model = match input.maybe_number()? {
+        None => Curve::HalfLife,
+        Some(lost) => Curve::Hazard { lost_permille: u16::try_from(lost).map_err(|_| Malformed)? },
+    };
+    let (grace, half_life) = (input.number()?, input.number()?);
+    let bands = (0..input.number()?).map(|_| input.narrow()).collect::<Result<_, Malformed>>()?;
+    Ok(Confidence { model, grace, half_life, bands })
 }
 
 fn read_profile(input: &mut Reader<'_>) -> Result<(Box<str>, Profile), Malformed> {
@@ -355,8 +388,6 @@ fn read_profile(input: &mut Reader<'_>) -> Result<(Box<str>, Profile), Malformed
         leave_linger: input.number()?,
         frozen_offline_after: input.number()?,
         tombstone: input.number()?,
-        confidence: crate::model::Confidence::default(),
-        anti_flap: 0,
         promise: if input.flag()? {
             Some(Promise {
                 factor_permille: input.narrow()?,
@@ -367,6 +398,8 @@ fn read_profile(input: &mut Reader<'_>) -> Result<(Box<str>, Profile), Malformed
         } else {
             None
         },
+        confidence: read_confidence(input)?,
+        anti_flap: input.number()?,
     };
     Ok((name, profile))
 }

@@ -78,6 +78,11 @@ pub(super) fn names<T: Named>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": listed::<T>() })
 }
 
+/// A list of names of `T`.
+pub(super) fn names_list<T: Named>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "enum": listed::<T>() } })
+}
+
 /// One of the names of `T`, or `null`.
 pub(super) fn names_or_null<T: Named>(_: &mut SchemaGenerator) -> Schema {
     let mut names: Vec<_> = listed::<T>().into_iter().map(Some).collect();

@@ -120,7 +120,7 @@ impl Witness {
                     self.blind.push((engine.from_ms, engine.to_ms));
                 }
             }
-            EventBody::Rejected(_) => {}
+            EventBody::Ready(_) | EventBody::Rejected(_) => {}
         }
     }
 
@@ -141,7 +141,7 @@ impl Witness {
             Cause::Quiet | Cause::Silent => {}
             Cause::Joined | Cause::Input | Cause::Visible | Cause::Resumed | Cause::Claimed => return,
             Cause::Hidden | Cause::Frozen | Cause::Disconnected | Cause::Left => return,
-            Cause::Intent | Cause::Policy => return,
+            Cause::Intent | Cause::Policy | Cause::Updated | Cause::Fading | Cause::Refreshed => return,
         }
         assert!(session.to > session.from, "I9: time moved somebody up: {session:?}");
         if !self.is_whole || before.is_some_and(|(_, before)| before == at_ms) {
