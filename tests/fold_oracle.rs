@@ -206,8 +206,8 @@ fn wheel_geometry_changes_nothing() {
 /// Tenant, user, session; empty where there is none.
 type Subject<'a> = (&'a str, &'a str, &'a str);
 
-/// What was told of each subject, without the positions, and without when an intent ends: that is told with the mercy of
-/// the moment it is told at.
+/// What was told of each subject, without the positions, and without when an intent ends and what comes next: those are told
+/// with the mercy of the moment they are told at.
 fn by_subject(told: &[Vec<Event>]) -> BTreeMap<Subject<'_>, Vec<(Millis, EventBody)>> {
     let mut subjects = BTreeMap::<Subject<'_>, Vec<_>>::new();
     for event in told.iter().flatten() {
@@ -215,10 +215,13 @@ fn by_subject(told: &[Vec<Event>]) -> BTreeMap<Subject<'_>, Vec<(Millis, EventBo
         let subject = match &event.body {
             EventBody::Session(event) => (&*event.tenant, &*event.user, &*event.session),
             EventBody::User(event) => (&*event.tenant, &*event.user, ""),
+            EventBody::Ready(event) => (&*event.tenant, &*event.user, "ready"),
             EventBody::Engine(_) | EventBody::Rejected(_) => ("", "", ""),
         };
-        if let EventBody::User(event) = &mut body {
-            event.intent_until_ms = None;
+        match &mut body {
+            EventBody::User(event) => (event.intent_until_ms, event.next) = (None, None),
+            EventBody::Session(event) => event.next = None,
+            EventBody::Ready(_) | EventBody::Engine(_) | EventBody::Rejected(_) => {}
         }
         subjects.entry(subject).or_default().push((event.at_ms, body));
     }
@@ -443,6 +446,7 @@ fn random_logs_reach_every_transition_cause_and_limit() {
                     reached.insert(format!("user {:?}", event.cause));
                     reached.insert(format!("user {:?} {:?}", event.from, event.to));
                 }
+                EventBody::Ready(_) => {}
                 EventBody::Engine(event) => {
                     reached.insert(format!("{:?}", event.what));
                 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use presence::model::{
-    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Policy, RejectedEvent, Rejection, SessionEvent, Signal,
-    State, Transport, UserEvent, Visibility,
+    Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, RejectedEvent,
+    Rejection, SessionEvent, Signal, State, Transport, UserEvent, Visibility,
 };
 use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, event, policy, schema, signal};
 use serde_json::{Value, json};
@@ -151,7 +151,14 @@ fn session(to: State, full: bool) -> EventBody {
         epoch: full.then_some(u64::MAX),
         seq_client: full.then_some(5),
         conn: full.then(|| "c1".into()),
+        confidence: certainty(full),
+        next: full.then_some(NextState { to: State::Stale, at_ms: 9 }),
     }))
+}
+
+fn certainty(full: bool) -> Certainty {
+    let model = if full { Curve::Hazard { lost_permille: 100 } } else { Curve::HalfLife };
+    Certainty { permille: 1_000, model, grace_ms: 1, half_life_ms: 2 }
 }
 
 fn user(to: State, full: bool) -> EventBody {
@@ -168,6 +175,9 @@ fn user(to: State, full: bool) -> EventBody {
         intent_until_ms: full.then_some(9),
         last_seen_ms: 1,
         last_input_ms: 1,
+        ready: if full { ["audio".into()].into() } else { Box::default() },
+        confidence: certainty(full),
+        next: full.then_some(NextState { to: State::Idle, at_ms: 9 }),
     }))
 }
 
@@ -185,6 +195,7 @@ fn events_fit_their_schemas() {
         let name = match &body {
             EventBody::Session(_) => "session",
             EventBody::User(_) => "user",
+            EventBody::Ready(_) => "ready",
             EventBody::Engine(_) => "engine",
             EventBody::Rejected(_) => "rejected",
         };

@@ -94,7 +94,7 @@ impl Partition {
                     self.people.facts_mut(at).leaving.get_or_insert(now);
                 } else if signal.kind == Kind::Update && self.will(at, signal) {
                     let user = self.people.cold[at].user;
-                    self.tell_user(user, Cause::Intent, self.time.hi, true, out);
+                    self.tell_user(user, Cause::Intent, (self.time.hi, self.time.w), true, out);
                 }
             } else {
                 self.dropped += 1;
@@ -330,7 +330,7 @@ impl Partition {
         }
         let willed = matches!(signal.kind, Kind::Heartbeat | Kind::Update) && self.will(at, signal);
         if to != from || willed {
-            self.tell_user(self.people.cold[at].user, cause, self.time.hi, willed, out);
+            self.tell_user(self.people.cold[at].user, cause, (self.time.hi, self.time.w), willed, out);
         }
         match to {
             State::Offline => self.arm(at),
@@ -362,7 +362,7 @@ impl Partition {
                 }
                 self.arm(at);
             }
-            self.tell_user(user, Cause::Policy, self.time.hi, false, out);
+            self.tell_user(user, Cause::Policy, (self.time.hi, self.time.w), false, out);
             // Who would be forgotten by now is forgotten now: the wheel has passed its step.
             self.settle_user(user, self.time.w, out);
         }

@@ -12,6 +12,7 @@ mod entry;
 mod key;
 mod names;
 mod observed;
+mod outlook;
 mod partition;
 mod population;
 mod rebuild;

@@ -47,7 +47,7 @@ impl Partition {
         for user in self.people.users_in_order() {
             let is_up = self.people.users[user].state == State::Offline;
             let cause = if is_up { Cause::Joined } else { Cause::Silent };
-            self.tell_user(user, cause, self.time.hi, false, &mut out);
+            self.tell_user(user, cause, (self.time.hi, self.time.w), false, &mut out);
         }
         for event in told {
             if let EventBody::User(user) = &event.body

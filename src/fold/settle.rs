@@ -139,11 +139,11 @@ impl Partition {
             let will = std::mem::replace(&mut self.people.users[user].will, NONE);
             self.people.wills.remove(will);
         }
-        self.tell_user(user, cause, at_ms, intent_ended, out);
+        self.tell_user(user, cause, (at_ms, instant), intent_ended, out);
     }
 
     /// The session that the user's state is: best state, then latest input, then name.
-    fn leader(&self, user: u32) -> Option<u32> {
+    pub(crate) fn leader(&self, user: u32) -> Option<u32> {
         let present = self.people.sessions_of(user).filter(|at| self.people.hot[*at].state() != State::Offline);
         present.min_by(|a, b| {
             let rank = |at: &u32| (self.people.hot[*at].state(), std::cmp::Reverse(self.people.hot[*at].input()));

@@ -23,12 +23,12 @@ impl Partition {
         }
         if self.policy.session_events {
             let told_at = cold.told_at;
-            let event = self.session_event(at, from, cause);
+            let event = self.session_event(at, from, cause, instant);
             self.tell(told_at, EventBody::Session(Box::new(event)), out);
         }
     }
 
-    fn session_event(&self, at: u32, from: State, cause: Cause) -> SessionEvent {
+    fn session_event(&self, at: u32, from: State, cause: Cause, instant: Millis) -> SessionEvent {
         let (hot, cold) = (&self.people.hot[at], &self.people.cold[at]);
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
         let left = hot.state() == State::Offline && cause == Cause::Left;
@@ -54,25 +54,22 @@ impl Partition {
             epoch: self.people.epoch(at),
             seq_client: hot.seq(),
             conn: facts.conn,
-            confidence: crate::model::Certainty {
-                permille: 0,
-                model: crate::model::Curve::HalfLife,
-                grace_ms: 0,
-                half_life_ms: 0,
-            },
-            next: None,
+            confidence: self.certainty(at, instant),
+            next: self.next_of(at),
         }
     }
 
-    /// Derives a user's state from its sessions and tells it if it changed, or if its intent did.
+    /// Derives a user's state from its sessions and tells it if it changed, or if its intent did; at a log time and an observed
+    /// instant.
     pub(crate) fn tell_user(
         &mut self,
         at: u32,
         cause: Cause,
-        at_ms: Millis,
+        when: (Millis, Millis),
         intent_changed: bool,
         out: &mut Vec<Event>,
     ) {
+        let (at_ms, instant) = when;
         let mut counts = [0_u32; 5];
         for session in self.people.sessions_of(at) {
             counts[self.people.hot[session].state() as usize] += 1;
@@ -91,7 +88,9 @@ impl Partition {
         user.ordinal += 1;
         user.told_at = user.told_at.max(at_ms);
         let user = *user;
+        // An offline user's event says nothing of the person.
         let (intent, until) = match user.will {
+            _ if to == State::Offline => (Intent::Open, None),
             NONE => (Intent::Open, None),
             will => (self.people.wills[will].intent, self.people.wills[will].until),
         };
@@ -109,13 +108,8 @@ impl Partition {
             last_seen_ms: self.time.told(self.people.latest(at, super::record::Hot::seen)),
             last_input_ms: self.time.told(self.people.latest(at, super::record::Hot::input)),
             ready: Box::default(),
-            confidence: crate::model::Certainty {
-                permille: 0,
-                model: crate::model::Curve::HalfLife,
-                grace_ms: 0,
-                half_life_ms: 0,
-            },
-            next: None,
+            confidence: self.user_certainty(at, instant),
+            next: self.next_of_user(at),
         };
         self.tell(user.told_at, EventBody::User(Box::new(event)), out);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
+use super::{Certainty, Millis};
 
 /// Certainty, in thousandths.
 pub const CERTAIN: u16 = 1_000;
@@ -81,6 +81,12 @@ impl Confidence {
             }
         };
         u16::try_from(thousandths).expect("a probability is 1000 thousandths at most")
+    }
+
+    /// A confidence as events tell it, with the curve it follows.
+    #[must_use]
+    pub fn certainty(&self, permille: u16, grace: Millis) -> Certainty {
+        Certainty { permille, model: self.model, grace_ms: grace, half_life_ms: self.half_life }
     }
 
     /// How many of the bands' edges lie above a confidence: 0 is the highest band.

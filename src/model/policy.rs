@@ -255,6 +255,15 @@ impl Profile {
         ]
     }
 
+    /// The silence that takes no confidence away: the profile's, or what a promise of `every_ms` (0: none) makes longer.
+    #[must_use]
+    pub fn confidence_grace(&self, every_ms: u32) -> Millis {
+        match (&self.promise, every_ms) {
+            (Some(promise), 1..) => self.confidence.grace.max(Millis::from(every_ms).min(promise.cap) + promise.slack),
+            (Some(_) | None, _) => self.confidence.grace,
+        }
+    }
+
     fn check(&self, name: &str) -> Result<(), PolicyError> {
         let times = [
             ("idle_after", self.idle_after, 1),

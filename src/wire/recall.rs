@@ -1,8 +1,8 @@
 //! From told events back to the model: what a partition is rebuilt from.
 
-use super::told::{Session, ToldEvent, User};
+use super::told::{Confidence, Session, ToldEvent, User};
 use crate::model::id::{TokenError, escape};
-use crate::model::{Cause, Event, EventBody, SessionEvent, UserEvent};
+use crate::model::{self, Cause, Certainty, Curve, Event, EventBody, NextState, SessionEvent, UserEvent};
 
 impl ToldEvent {
     /// The event that was told; `None` for kinds that nothing is rebuilt from, and for names that are none.
@@ -50,14 +50,24 @@ fn session(told: &Session<'_>) -> Result<SessionEvent, TokenError> {
         epoch: told.epoch,
         seq_client: told.seq_client,
         conn: told.conn.as_deref().map(Into::into),
-        confidence: crate::model::Certainty {
-            permille: 0,
-            model: crate::model::Curve::HalfLife,
-            grace_ms: 0,
-            half_life_ms: 0,
-        },
-        next: None,
+        confidence: certainty(told.confidence.as_ref()),
+        next: told.next.map(|next| NextState { to: next.to, at_ms: next.at_ms }),
     })
+}
+
+/// The curve that was told; a curve of a later version, or none, is taken as the built-in one.
+fn certainty(told: Option<&Confidence<'_>>) -> Certainty {
+    let usual = model::Confidence::default();
+    let model = match told.map(|told| (&*told.model, told.lost_permille)) {
+        Some(("hazard", Some(lost_permille))) => Curve::Hazard { lost_permille },
+        Some(_) | None => Curve::HalfLife,
+    };
+    Certainty {
+        permille: told.map_or(0, |told| told.permille),
+        model,
+        grace_ms: told.and_then(|told| told.grace_ms).unwrap_or(usual.grace),
+        half_life_ms: told.and_then(|told| told.half_life_ms).unwrap_or(usual.half_life),
+    }
 }
 
 fn user(told: &User<'_>) -> Result<UserEvent, TokenError> {
@@ -75,14 +85,9 @@ fn user(told: &User<'_>) -> Result<UserEvent, TokenError> {
         intent_until_ms: told.intent_until_ms,
         last_seen_ms: told.last_seen_ms,
         last_input_ms: told.last_input_ms,
-        ready: Box::default(),
-        confidence: crate::model::Certainty {
-            permille: 0,
-            model: crate::model::Curve::HalfLife,
-            grace_ms: 0,
-            half_life_ms: 0,
-        },
-        next: None,
+        ready: told.ready.iter().map(|name| name.as_ref().into()).collect(),
+        confidence: certainty(told.confidence.as_ref()),
+        next: told.next.map(|next| NextState { to: next.to, at_ms: next.at_ms }),
     })
 }
 

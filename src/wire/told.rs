@@ -14,7 +14,8 @@ use super::meta::Meta;
 use super::schema::{cause, kind, names};
 use super::{CONTRACT_VERSION, Named, plain};
 use crate::model::{
-    EngineEvent, Event, Intent, Millis, RejectedEvent, SessionEvent, State, Transport, UserEvent, Visibility,
+    Certainty, Curve, EngineEvent, Event, Intent, Millis, NextState, RejectedEvent, SessionEvent, State, Transport,
+    UserEvent, Visibility,
 };
 
 pub use self::read::{ToldEvent, json_line};
@@ -167,6 +168,9 @@ pub struct Confidence<'a> {
     /// Beyond, it halves in this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_life_ms: Option<Millis>,
+    /// `hazard`: the probability that a beat doesn't come although the session is there, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_permille: Option<u16>,
 }
 
 /// The next transition if nothing more is heard.
@@ -261,8 +265,8 @@ impl<'a> Session<'a> {
             epoch: of.epoch,
             seq_client: of.seq_client,
             conn: of.conn.as_deref().map(Cow::Borrowed),
-            confidence: None,
-            next: None,
+            confidence: Some(of.confidence.into()),
+            next: of.next.map(Into::into),
         }
     }
 }
@@ -292,9 +296,31 @@ impl<'a> User<'a> {
             ready: Vec::new(),
             last_seen_ms: of.last_seen_ms,
             last_input_ms: of.last_input_ms,
-            confidence: None,
-            next: None,
+            confidence: Some(of.confidence.into()),
+            next: of.next.map(Into::into),
         }
+    }
+}
+
+impl From<Certainty> for Confidence<'_> {
+    fn from(of: Certainty) -> Self {
+        let lost_permille = match of.model {
+            Curve::HalfLife => None,
+            Curve::Hazard { lost_permille } => Some(lost_permille),
+        };
+        Self {
+            permille: of.permille,
+            model: of.model.as_str().into(),
+            grace_ms: Some(of.grace_ms),
+            half_life_ms: Some(of.half_life_ms),
+            lost_permille,
+        }
+    }
+}
+
+impl From<NextState> for Next {
+    fn from(of: NextState) -> Self {
+        Self { to: of.to, at_ms: of.at_ms }
     }
 }
 

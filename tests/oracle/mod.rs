@@ -13,13 +13,16 @@ use std::sync::Arc;
 use clock::Clock;
 use presence::fold::{Body, Entry};
 use presence::model::{
-    Address, Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Kind, Millis, Policy, RejectedEvent, Rejection,
-    SessionEvent, Signal, State, Transport, UserEvent,
+    Address, Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Kind, Millis, NextState, Policy, RejectedEvent,
+    Rejection, SessionEvent, Signal, State, Transport, UserEvent,
 };
 use session::{Facts, Session, User, by_signal};
 
 /// Deadlines of those whom nothing touches are settled on this grid of observed time.
 const GRID: Millis = 100;
+
+/// A log time and an observed instant.
+type When = (Millis, Millis);
 
 /// One partition.
 pub(crate) struct Oracle {
@@ -66,7 +69,7 @@ impl Oracle {
             Body::Signal(address, signal) => self.hear(*address, signal),
             Body::Rejected { subject, reason } => self.reject(subject, reason.clone()),
             Body::Policy(policy) => self.rule(policy),
-            Body::Tick { .. } | Body::Other => {}
+            Body::Batch { .. } | Body::Tick { .. } | Body::Other => {}
         }
         self.told.sort_by(|a, b| (a.0, rank(&a.1)).cmp(&(b.0, rank(&b.1))));
         let (partition, generation, seq) = (self.number, self.generation, entry.seq);
@@ -152,7 +155,7 @@ impl Oracle {
                 let (state, why) = session.state_at(instant, &policy);
                 if state != session.state {
                     session.enter(state, instant);
-                    self.tell_session(key, name, session, at, why);
+                    self.tell_session(key, name, session, (at, instant), why);
                     if leader.as_ref() == Some(name) {
                         cause = Some(why);
                     }
@@ -161,7 +164,7 @@ impl Oracle {
             if user.until.is_some_and(|until| until <= instant) {
                 (user.intent, user.until) = (Intent::Open, None);
             }
-            self.tell_user(key, &mut user, at, cause);
+            self.tell_user(key, &mut user, (at, instant), cause);
             self.forget(&mut user, instant);
         }
         user
@@ -200,10 +203,10 @@ impl Oracle {
                 let (state, _) = session.state_at(w, policy);
                 if session.gone.is_none() && state != session.state {
                     session.enter(state, w);
-                    self.tell_session(&key, name, session, hi, Cause::Policy);
+                    self.tell_session(&key, name, session, (hi, w), Cause::Policy);
                 }
             }
-            self.tell_user(&key, &mut user, hi, Some(Cause::Policy));
+            self.tell_user(&key, &mut user, (hi, w), Some(Cause::Policy));
             self.forget(&mut user, w);
             self.keep(key, user);
         }
@@ -227,7 +230,7 @@ impl Oracle {
                 if !session.revives(signal) {
                     session.hear_late(signal, &mut user, w);
                     user.sessions.insert(name.to_owned(), session);
-                    self.tell_user(&key, &mut user, hi, None);
+                    self.tell_user(&key, &mut user, (hi, w), None);
                     return self.keep(key, user);
                 }
                 let same = signal.epoch.is_some_and(|epoch| Some(epoch) == session.epoch);
@@ -264,10 +267,10 @@ impl Oracle {
         if state != before {
             cause = Some(if joined { Cause::Joined } else { by_signal(signal, before, state, why, up) });
             session.enter(state, w);
-            self.tell_session(&key, name, &mut session, hi, cause.expect("just set"));
+            self.tell_session(&key, name, &mut session, (hi, w), cause.expect("just set"));
         }
         user.sessions.insert(name.to_owned(), session);
-        self.tell_user(&key, &mut user, hi, cause);
+        self.tell_user(&key, &mut user, (hi, w), cause);
         self.keep(key, user);
     }
 
@@ -301,7 +304,9 @@ impl Oracle {
     }
 
     /// Tells the session's state, which was entered just now.
-    fn tell_session(&mut self, key: &(String, String), name: &str, session: &mut Session, at: Millis, cause: Cause) {
+    fn tell_session(&mut self, key: &(String, String), name: &str, session: &mut Session, when: When, cause: Cause) {
+        let (at, instant) = when;
+        let policy = self.policy.clone();
         let time = self.now();
         session.at = session.at.max(at);
         let closed = session.closed.is_some() || session.leaving.is_some() || cause == Cause::Left;
@@ -327,6 +332,8 @@ impl Oracle {
             epoch: session.epoch,
             seq_client: session.seq,
             conn: facts.conn,
+            confidence: session.certainty(instant, &policy),
+            next: session.next(&policy).map(|(at, to)| NextState { to, at_ms: time.told(at) + time.hold }),
         };
         if self.policy.session_events {
             self.told.push((session.at, EventBody::Session(Box::new(event))));
@@ -335,7 +342,9 @@ impl Oracle {
 
     /// Tells the user if its state changed, or its intent while it is there. The cause is that of its session's event;
     /// where there is none, only the intent changed.
-    fn tell_user(&mut self, key: &(String, String), user: &mut User, at: Millis, cause: Option<Cause>) {
+    fn tell_user(&mut self, key: &(String, String), user: &mut User, when: When, cause: Option<Cause>) {
+        let (at, instant) = when;
+        let policy = self.policy.clone();
         let time = self.now();
         let to = user.sessions.values().map(|session| session.state).min().unwrap_or(State::Offline);
         let (from, intent, until) = user.known.unwrap_or((State::Offline, Intent::Open, None));
@@ -349,6 +358,7 @@ impl Oracle {
         }
         user.ordinal += 1;
         user.at = user.at.max(at);
+        let is_here = to != State::Offline;
         let count = |state| user.sessions.values().filter(|session| session.state == state).count() as u32;
         let latest = |of: fn(&Session) -> Millis| time.told(user.sessions.values().map(of).max().unwrap_or(0));
         let event = UserEvent {
@@ -360,10 +370,13 @@ impl Oracle {
             from,
             to,
             sessions: [State::Active, State::Idle, State::Away, State::Stale].map(count),
-            intent: user.intent,
-            intent_until_ms: user.until.map(|until| time.told(until) + time.hold),
+            intent: if is_here { user.intent } else { Intent::Open },
+            intent_until_ms: user.until.filter(|_| is_here).map(|until| time.told(until) + time.hold),
             last_seen_ms: latest(|session| session.seen),
             last_input_ms: latest(|session| session.input),
+            ready: Box::default(),
+            confidence: user.certainty(instant, &policy),
+            next: user.next(instant, &policy).map(|(at, to)| NextState { to, at_ms: time.told(at) + time.hold }),
         };
         self.told.push((user.at, EventBody::User(Box::new(event))));
     }
@@ -375,5 +388,6 @@ fn rank(body: &EventBody) -> (u8, &str, &str, u8, &str) {
         EventBody::Engine(_) | EventBody::Rejected(_) => (0, "", "", 0, ""),
         EventBody::Session(event) => (1, &event.tenant, &event.user, 0, &event.session),
         EventBody::User(event) => (1, &event.tenant, &event.user, 1, ""),
+        EventBody::Ready(event) => (1, &event.tenant, &event.user, 2, ""),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use presence::model::policy::{DURATION_MS_MAX, Limits};
-use presence::model::{Claim, Intent, Kind, Millis, Policy, Profile, Promise, Signal, Visibility};
+use presence::model::{Claim, Confidence, Curve, Intent, Kind, Millis, Policy, Profile, Promise, Signal, Visibility};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -100,6 +100,7 @@ fn rounded(policy: &Policy, grain: Millis) -> Policy {
             frozen_offline_after: up(profile.frozen_offline_after),
             tombstone: up(profile.tombstone),
             promise: profile.promise.clone(),
+            ..profile.clone()
         };
     }
     policy
@@ -301,8 +302,14 @@ fn profile() -> BoxedStrategy<Profile> {
         .prop_map(|(factor_permille, slack, cap, idle_beats)| Promise { factor_permille, slack, cap, idle_beats });
     let ladder = (duration(1), duration(0), duration(1), duration(0), duration(0));
     let ends = (duration(0), prop_oneof![1 => Just(0), 1 => duration(0)], duration(1), duration(0));
-    (ladder, ends, weighted(0.7, promise))
-        .prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
+    let hazard = prop_oneof![Just(0_u16), 1..=500_u16].prop_map(|lost_permille| Curve::Hazard { lost_permille });
+    let confidence =
+        (prop_oneof![Just(Curve::HalfLife), hazard], duration(1), duration(1)).prop_map(|(model, grace, half_life)| {
+            let grace = if model == Curve::HalfLife { grace } else { grace.max(1_000) };
+            Confidence { model, grace, half_life, bands: vec![500] }
+        });
+    (ladder, ends, weighted(0.7, promise), confidence)
+        .prop_map(|((idle, away, stale, offline, hidden), ends, promise, confidence)| Profile {
             idle_after: idle,
             away_after: idle + away,
             stale_after: stale,
@@ -313,6 +320,8 @@ fn profile() -> BoxedStrategy<Profile> {
             frozen_offline_after: ends.2,
             tombstone: ends.3,
             promise,
+            confidence,
+            anti_flap: 0,
         })
         .boxed()
 }
@@ -325,6 +334,7 @@ fn policy(mood: Mood) -> BoxedStrategy<Policy> {
         sessions_per_tenant: tenant,
         sessions_per_partition: tenant + more,
         rejected_events,
+        ..Limits::default()
     });
     let limits = (rarely(3), small).prop_map(|(narrow, small)| if narrow { small } else { Limits::default() });
     let engine =
@@ -344,6 +354,7 @@ fn policy(mood: Mood) -> BoxedStrategy<Policy> {
                 capabilities: names.iter().map(|name| Box::from(*name)).collect(),
                 session_events: !silent,
                 limits,
+                ..Policy::default()
             };
             policy.check().expect("a valid policy");
             policy

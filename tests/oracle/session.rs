@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use presence::model::policy::DURATION_MS_MAX;
-use presence::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Visibility};
+use presence::model::{Cause, Certainty, Claim, Confidence, Intent, Kind, Millis, Policy, Signal, State, Visibility};
 
 /// No intent is told for longer than a year.
 const INTENT_MAX: Millis = DURATION_MS_MAX;
@@ -74,6 +74,30 @@ impl User {
         let falls = self.sessions.values().filter_map(|session| session.next_fall(policy));
         let forgotten = self.sessions.values().filter_map(|session| session.forget_at(policy));
         falls.chain(forgotten).chain(self.until).min()
+    }
+
+    /// The best session's; of somebody who is offline, none on the default curve.
+    pub(crate) fn certainty(&self, instant: Millis, policy: &Policy) -> Certainty {
+        let best = self.leader().map(|name| &self.sessions[name]).filter(|session| session.gone.is_none());
+        best.map_or_else(
+            || {
+                let index = policy.profile_index(&policy.default_profile).expect("the default profile");
+                let Confidence { model, grace, half_life, .. } = policy.profiles[index].1.confidence;
+                Certainty { permille: 0, model, grace_ms: grace, half_life_ms: half_life }
+            },
+            |session| session.certainty(instant, policy),
+        )
+    }
+
+    /// The first instant at which the best state is another, and that state.
+    pub(crate) fn next(&self, now: Millis, policy: &Policy) -> Option<(Millis, State)> {
+        let best_at = |instant| self.sessions.values().map(|session| session.state_at(instant, policy).0).min();
+        let state = self.sessions.values().map(|session| session.state).min()?;
+        let live = self.sessions.values().filter(|session| session.gone.is_none());
+        let mut instants: Vec<Millis> = live.flat_map(|session| session.ladder(policy)).map(|(at, ..)| at).collect();
+        instants.sort_unstable();
+        let changes = instants.into_iter().filter(|at| *at >= now).map(|at| (at, best_at(at).expect("one is live")));
+        changes.into_iter().find(|(_, to)| *to > state)
     }
 
     /// An intent counts if it differs from what this session last said, so that repetition neither renews nor overrules.
@@ -310,6 +334,22 @@ impl Session {
         let state = reached().map(|(_, state, _)| *state).max().unwrap_or(State::Active);
         let first = reached().filter(|(_, of, _)| *of == state).min_by_key(|(at, ..)| *at);
         (state, first.map_or(Cause::Input, |(.., cause)| *cause))
+    }
+
+    pub(crate) fn certainty(&self, instant: Millis, policy: &Policy) -> Certainty {
+        let profile = profile_of(&self.facts, policy);
+        let promised = profile.promise.as_ref().filter(|_| self.facts.every_ms > 0);
+        let promised = promised.map_or(0, |promise| u64::from(self.facts.every_ms).min(promise.cap) + promise.slack);
+        let Confidence { model, grace, half_life, .. } = profile.confidence;
+        let grace_ms = grace.max(promised);
+        let silence = instant.saturating_sub(self.seen);
+        let permille = if self.gone.is_some() { 0 } else { profile.confidence.permille(silence, grace_ms) };
+        Certainty { permille, model, grace_ms, half_life_ms: half_life }
+    }
+
+    /// The instant of its next fall, and the state that it falls to.
+    pub(crate) fn next(&self, policy: &Policy) -> Option<(Millis, State)> {
+        self.next_fall(policy).map(|at| (at, self.state_at(at, policy).0))
     }
 
     /// When it falls below the state it is in.

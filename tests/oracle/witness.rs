@@ -30,6 +30,7 @@ impl Witness {
                         self.recount(line, event.at_ms, user)?;
                     }
                 }
+                EventBody::Ready(_) => {}
                 EventBody::Engine(_) | EventBody::Rejected(_) => prop_assert_eq!(event.at_ms, hi),
             }
         }
@@ -158,5 +159,6 @@ fn order(event: &Event) -> (Millis, bool, String, String, bool, String) {
             (at, true, event.tenant.to_string(), event.user.to_string(), false, event.session.to_string())
         }
         EventBody::User(event) => (at, true, event.tenant.to_string(), event.user.to_string(), true, String::new()),
+        EventBody::Ready(event) => (at, true, event.tenant.to_string(), event.user.to_string(), true, String::new()),
     }
 }
