@@ -79,6 +79,7 @@ struct ProfileText {
 #[schemars(rename = "ConfidencePolicy")]
 struct ConfidenceText {
     /// `half_life` or `hazard`.
+    #[schemars(schema_with = "super::schema::curve")]
     model: CurveName,
     /// `half_life`: silence up to this takes nothing away. `hazard`: the interval in which a beat is due.
     grace_ms: Millis,
@@ -92,9 +93,8 @@ struct ConfidenceText {
 }
 
 /// The curves.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "Curve")]
 enum CurveName {
     /// It halves.
     HalfLife,

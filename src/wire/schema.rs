@@ -78,6 +78,11 @@ pub(super) fn names<T: Named>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": listed::<T>() })
 }
 
+/// One of the curves of confidence.
+pub(super) fn curve(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["half_life", "hazard"] })
+}
+
 /// A list of names of `T`.
 pub(super) fn names_list<T: Named>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": { "type": "string", "enum": listed::<T>() } })

@@ -3,12 +3,17 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, SessionEvent, Transport, UserEvent, Visibility,
+    Cause, Certainty, Curve, EngineEvent, EngineWhat, Intent, NextState, RejectedEvent, Rejection, SessionEvent,
+    Transport, UserEvent, Visibility,
 };
 use crate::wire::told::json_line;
 use crate::wire::{ToldEvent, signal};
 
 const AT: Millis = 1_700_000_000_123;
+
+fn certainty() -> Certainty {
+    Certainty { permille: 917, model: Curve::HalfLife, grace_ms: 30_000, half_life_ms: 60_000 }
+}
 
 fn session_event(to: State) -> SessionEvent {
     SessionEvent {
@@ -32,13 +37,8 @@ fn session_event(to: State) -> SessionEvent {
         epoch: Some(17),
         seq_client: Some(5),
         conn: None,
-        confidence: crate::model::Certainty {
-            permille: 0,
-            model: crate::model::Curve::HalfLife,
-            grace_ms: 0,
-            half_life_ms: 0,
-        },
-        next: None,
+        confidence: certainty(),
+        next: Some(NextState { to: State::Away, at_ms: AT + 60_000 }),
     }
 }
 
@@ -57,13 +57,8 @@ fn user_event(to: State) -> UserEvent {
         last_seen_ms: AT - 5_000,
         last_input_ms: AT - 5_001,
         ready: Box::default(),
-        confidence: crate::model::Certainty {
-            permille: 0,
-            model: crate::model::Curve::HalfLife,
-            grace_ms: 0,
-            half_life_ms: 0,
-        },
-        next: None,
+        confidence: certainty(),
+        next: Some(NextState { to: State::Away, at_ms: AT + 60_000 }),
     }
 }
 
@@ -86,7 +81,8 @@ fn a_session_is_told_as_the_contract_says() {
         r#""from":"active","to":"idle","last_seen_ms":1699999995123,"last_input_ms":1699999995122,"#,
         r#""transport":"open","visibility":"hidden","can":["audio"],"rooms":["room 2","lobby"],"#,
         r#""meta":{"price":1.10},"profile":"default","every_ms":20000,"epoch":17,"seq_client":5,"conn":null,"#,
-        r#""confidence":null,"next":null}"#,
+        r#""confidence":{"permille":917,"model":"half_life","grace_ms":30000,"half_life_ms":60000},"#,
+        r#""next":{"to":"away","at_ms":1700000060123}}"#,
     );
     assert_eq!(std::str::from_utf8(&message.payload).unwrap(), expected);
 }
@@ -100,7 +96,9 @@ fn a_user_is_told_as_the_contract_says() {
             "v": 1, "kind": "user", "id": "7-1-42-3", "incarnation": AT - 5_000, "ordinal": 3, "cause": "silent",
             "at_ms": AT, "partition": 7, "seq": 42, "tenant": "acme", "user": "carol@x", "from": "stale", "to": "idle",
             "sessions": {"active": 1, "idle": 2, "away": 3, "stale": 4}, "intent": "busy", "intent_until_ms": null,
-            "ready": [], "last_seen_ms": AT - 5_000, "last_input_ms": AT - 5_001, "confidence": null, "next": null,
+            "ready": [], "last_seen_ms": AT - 5_000, "last_input_ms": AT - 5_001,
+            "confidence": {"permille": 917, "model": "half_life", "grace_ms": 30_000, "half_life_ms": 60_000},
+            "next": {"to": "away", "at_ms": AT + 60_000},
         })
     );
 }
@@ -263,13 +261,8 @@ fn any_session() -> impl Strategy<Value = SessionEvent> {
                 meta: meta.map(Into::into),
                 profile: "web".into(),
                 every_ms: ordinal / 2,
-                confidence: crate::model::Certainty {
-                    permille: 0,
-                    model: crate::model::Curve::HalfLife,
-                    grace_ms: 0,
-                    half_life_ms: 0,
-                },
-                next: None,
+                confidence: certainty(),
+                next: Some(NextState { to: State::Away, at_ms: AT + 60_000 }),
                 epoch,
                 seq_client: epoch,
                 conn: conn.map(Into::into),
