@@ -134,16 +134,16 @@ impl Partition {
     }
 
     fn take_live(&mut self, at: u32, signal: &Signal, out: &mut Vec<Event>) {
-        if self.only_renews(at, signal) {
-            self.renew(at, signal);
-            return;
-        }
         if self.is_of_another_connection(at, signal) || !(self.is_next(at, signal) || self.was_set_back(at, signal)) {
             self.dropped += 1;
             return;
         }
         self.in_sequence(at, signal);
         let now = self.time.w;
+        if self.only_renews(at, signal) {
+            self.people.hot[at].renew(now);
+            return;
+        }
         let evidence = match signal.kind {
             Kind::Heartbeat => self.beat(at, signal, false),
             Kind::Update => {
@@ -168,26 +168,8 @@ impl Partition {
     /// Whether a signal is the plain heartbeat of an active session in sight: the case of nearly all, which only renews.
     /// Its deadlines move later, so the wheel has nothing to learn.
     fn only_renews(&self, at: u32, signal: &Signal) -> bool {
-        let is_open = |facts: &Facts| facts.closed.is_none() && facts.leaving.is_none() && facts.set_back.is_none();
+        let is_open = |facts: &Facts| facts.closed.is_none() && facts.leaving.is_none();
         signal.is_plain() && self.people.hot[at].is_renewed_by_beats() && self.people.facts_of(at).is_none_or(is_open)
-    }
-
-    /// Takes a plain heartbeat of a session that it [only renews](Self::only_renews).
-    fn renew(&mut self, at: u32, signal: &Signal) {
-        if !self.is_next(at, signal) && !self.was_set_back(at, signal) {
-            self.dropped += 1;
-            return;
-        }
-        match (signal.epoch, signal.seq) {
-            (epoch, Some(seq)) => {
-                self.people.cold[at].epoch = epoch.unwrap_or(0);
-                self.people.hot[at].renew_with_seq(self.time.w, seq);
-            }
-            (Some(_), None) | (None, None) => {
-                self.in_sequence(at, signal);
-                self.people.hot[at].renew(self.time.w);
-            }
-        }
     }
 
     /// A heartbeat: a life sign, and input unless something says otherwise.

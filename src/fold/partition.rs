@@ -153,7 +153,7 @@ impl Partition {
         if let Body::Tick { .. } = body {
             self.time.last_tick = Some(ts);
         }
-        let grid = self.time.w / GRID_MS * GRID_MS;
+        let grid = self.grid();
         if grid >= self.quiet_until {
             self.settle(grid, out);
         }

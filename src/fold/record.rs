@@ -144,16 +144,6 @@ impl Hot {
         self.words[STATE.word] & MASK == RENEWED
     }
 
-    /// A life sign and an input at one time, with a counter: every field of the first two words, so they are written whole.
-    pub(crate) fn renew_with_seq(&mut self, at: Millis, seq: u64) {
-        const HIGH: u64 = ((1 << SEQ_HIGH.width) - 1) << SEQ_HIGH.shift;
-        let middle = seq >> SEQ_LOW.width;
-        self.words[0] = at | seq << SEQ_LOW.shift;
-        self.words[1] = at | middle << SEQ_MIDDLE.shift;
-        let high = middle >> SEQ_MIDDLE.width << SEQ_HIGH.shift;
-        self.words[2] = self.words[2] & !HIGH | high | 1 << SEQ_KNOWN.shift;
-    }
-
     /// A life sign and an input at one time.
     pub(crate) fn renew(&mut self, at: Millis) {
         self.set_seen(at);
@@ -312,13 +302,6 @@ mod tests {
         assert_eq!((hot.seen(), hot.input(), hot.wake()), (TIME_MAX, TIME_MAX - 1, UNARMED));
         assert_eq!(hot.seq(), Some(crate::model::signal::SEQ_MAX - 1));
         assert_eq!((hot.profile(), hot.state(), hot.visibility()), (63, State::Offline, Visibility::Frozen));
-        for seq in [0, 1 << 22, 1 << 44, crate::model::signal::SEQ_MAX] {
-            let (mut by_field, mut whole) = (hot, hot);
-            by_field.renew(TIME_MAX - 2);
-            by_field.set_seq(Some(seq));
-            whole.renew_with_seq(TIME_MAX - 2, seq);
-            assert_eq!(whole, by_field);
-        }
         hot.set_seq(None);
         hot.set_seen(0);
         assert_eq!((hot.seq(), hot.seen(), hot.input(), hot.reported()), (None, 0, TIME_MAX - 1, true));

@@ -10,9 +10,11 @@ const SET_BACK_COUNT: u8 = 3;
 impl Partition {
     /// A late disconnect or leave of a connection that isn't the session's latest.
     pub(crate) fn is_of_another_connection(&self, at: u32, signal: &Signal) -> bool {
-        let ends = matches!(signal.kind, Kind::Disconnect | Kind::Leave);
+        if !matches!(signal.kind, Kind::Disconnect | Kind::Leave) {
+            return false;
+        }
         let latest = self.people.facts_of(at).and_then(|facts| facts.conn.as_ref());
-        ends && latest.zip(signal.conn.as_ref()).is_some_and(|(latest, given)| latest != given)
+        latest.zip(signal.conn.as_ref()).is_some_and(|(latest, given)| latest != given)
     }
 
     /// Whether a signal lies above what is known of (epoch, seq).

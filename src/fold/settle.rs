@@ -61,7 +61,12 @@ impl Partition {
 
     /// The wheel step at which an observed instant is looked at: not before its grid instant.
     fn step_of(&self, w: Millis) -> u64 {
-        w.div_ceil(GRID_MS) * GRID_MS / self.wheel_tick
+        w.next_multiple_of(GRID_MS) / self.wheel_tick
+    }
+
+    /// The instant of the grid that was reached last.
+    pub(crate) fn grid(&self) -> Millis {
+        self.time.w / GRID_MS * GRID_MS
     }
 
     /// Whether a deadline of `user` up to the observed instant `limit` may be unsettled.
@@ -222,7 +227,7 @@ impl Partition {
             return None;
         }
         // The wheel was not turned while it had nothing to say, and slots are told from where it stands.
-        self.wheel.skip_to(self.time.w / GRID_MS * GRID_MS / self.wheel_tick);
+        self.wheel.skip_to(self.grid() / self.wheel_tick);
         let step = self.wheel.push(step, entry);
         self.quiet_until = self.wheel_speaks_at();
         Some(step)
