@@ -126,7 +126,7 @@ fn fold_tells_what_the_oracle_tells() {
         for line in &log.0 {
             let told = run.apply(line);
             let expected = oracle_apply(&mut oracle, line);
-            prop_assert!(told == expected, "at {} ({:?})\n{}", line.seq, oracle.clock, difference(told, &expected));
+            prop_assert!(told == expected, "at {} ({:?})\n{}", line.seq, oracle.clock(), difference(told, &expected));
         }
         for who in everybody() {
             prop_assert_eq!(run.states(who), oracle.states(who), "states of {:?}", who);
@@ -334,11 +334,11 @@ fn events_keep_their_invariants() {
     check("events_keep_their_invariants", 25, logs(FORWARD), |log| {
         let (mut run, mut oracle, mut witness) = (Run::new(), Oracle::new(NUMBER), Witness::default());
         for line in &log.0 {
-            let before = oracle.clock;
+            let before = oracle.clock();
             oracle_apply(&mut oracle, line);
             let told = run.apply(line).to_vec();
             witness.see(line, run.partition.log_time(), &told, true)?;
-            let (Some(before), Some(after)) = (before, oracle.clock) else {
+            let (Some(before), Some(after)) = (before, oracle.clock()) else {
                 continue;
             };
             prop_assert_eq!(run.partition.log_time(), after.hi);
@@ -409,13 +409,13 @@ fn nothing_is_told_before_next_due() {
     check("nothing_is_told_before_next_due", 25, logs(FORWARD), |log| {
         let (mut run, mut oracle) = (Run::new(), Oracle::new(NUMBER));
         for line in &log.0 {
-            let before = oracle.clock;
+            let before = oracle.clock();
             oracle_apply(&mut oracle, line);
             let due = run.partition.next_due();
             let told = run.apply(line).iter().any(|event| !matches!(event.body, EventBody::Engine(_)));
             let time_alone = matches!(line.what, What::Tick { .. } | What::Other);
             // Where mercy or a gap comes in between, everything due is told at once, on no grid.
-            let plain = before.zip(oracle.clock).is_some_and(|(a, b)| a.hold == 0 && b.hi - a.hi == b.w - a.w);
+            let plain = before.zip(oracle.clock()).is_some_and(|(a, b)| a.hold == 0 && b.hi - a.hi == b.w - a.w);
             if time_alone && plain {
                 let (now, next) = (run.partition.log_time(), run.partition.next_due());
                 prop_assert!(!told || due.is_some_and(|due| due <= now), "{} told, due was {:?}", line.seq, due);

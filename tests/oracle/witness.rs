@@ -48,7 +48,7 @@ impl Witness {
         follows(chain, (at, now.incarnation, now.ordinal, now.from))?;
         prop_assert_ne!(now.from, now.to, "a session's event is a transition");
         prop_assert_eq!(now.from == State::Offline, now.cause == Cause::Joined, "{:?}", now);
-        let own = matches!(&line.what, What::Signal(who, _) if (&*key.0, &*key.1, &*key.2) == *who);
+        let own = line.what.is_of((&key.0, &key.1), Some(&key.2));
         let policy = matches!(&line.what, What::Policy(_));
         prop_assert!(now.to > now.from || own || policy, "time moves nobody up: {:?}", now);
         if forward {
@@ -92,7 +92,7 @@ impl Witness {
         let count = |without: bool| {
             let mut counts = [0; 5];
             for ((tenant, user, session), (told, event)) in &self.sessions {
-                let own = matches!(&line.what, What::Signal(who, _) if (&**tenant, &**user, &**session) == *who);
+                let own = line.what.is_of((tenant, user), Some(session));
                 if (&**tenant, &**user) == (&*now.tenant, &*now.user) {
                     let by_entry = *told == at && (own || event.cause == Cause::Policy);
                     let state = if without && by_entry { event.from } else { event.to };
@@ -116,7 +116,7 @@ impl Witness {
         let intent = before.map(|(_, event)| (event.intent, event.intent_until_ms.is_some()));
         let will = Some((now.intent, now.intent_until_ms.is_some())) != intent || now.intent_until_ms.is_some();
         prop_assert!(now.from != now.to || will, "nothing changed: {:?}", now);
-        let own = matches!(&line.what, What::Signal(who, _) if (&*key.0, &*key.1) == (who.0, who.1));
+        let own = line.what.is_of((&key.0, &key.1), None);
         prop_assert!(
             now.to >= now.from || own || matches!(&line.what, What::Policy(_)),
             "time moves nobody up: {:?}",
