@@ -182,7 +182,7 @@ impl User {
             return None;
         };
         if told.state == State::Offline {
-            self.incarnation = Some(sky.now().hi.max(self.incarnation.unwrap_or(sky.forgotten) + 1));
+            self.incarnation = Some(when.at.max(self.incarnation.unwrap_or(sky.forgotten) + 1));
             (self.ordinal, self.ready.ordinal) = (0, 0);
         }
         (self.told, self.told_instant) = (now, when.instant);
