@@ -10,9 +10,11 @@ pub(crate) mod logs;
 mod look;
 pub(crate) mod policies;
 pub(crate) mod random;
+mod reach;
 mod ready;
 mod session;
 mod sky;
+mod story;
 mod user;
 pub(crate) mod witness;
 
@@ -44,6 +46,8 @@ pub(crate) struct Oracle {
     /// The log second of the latest rejection, and how many were told in it.
     rejections: (u64, u32),
     desk: Desk,
+    /// Looks at every millisecond, and so has no opinion on when something may happen.
+    plods: bool,
 }
 
 /// How long a gateway held a signal, and how it excuses the session.
@@ -57,7 +61,11 @@ impl Oracle {
     pub(crate) fn new(number: u16) -> Self {
         let sky = Sky { clock: None, policy: Arc::default(), gateways: Gateways::default(), forgotten: 0 };
         let (users, desk) = (BTreeMap::new(), Desk::new());
-        Self { number, generation: 0, position: 0, sky, users, rejections: (0, 0), desk }
+        Self { number, generation: 0, position: 0, sky, users, rejections: (0, 0), desk, plods: false }
+    }
+
+    fn plodding(number: u16) -> Self {
+        Self { plods: true, ..Self::new(number) }
     }
 
     pub(crate) fn clock(&self) -> Option<Clock> {
@@ -161,9 +169,11 @@ impl Oracle {
     /// Lets everything of this user happen that is due at `bound`, instant by instant.
     fn settle(&mut self, key: &Key, user: &mut User, bound: Millis) {
         loop {
-            let next = user.next_instant(&self.sky);
+            let plod = (self.plods && !user.sessions.is_empty()).then_some(user.looked + 1);
+            let next = plod.or_else(|| user.next_instant(&self.sky));
             let forgotten = user.next_forgotten(&self.sky).map(|at| at.max(user.looked));
             let Some(instant) = next.into_iter().chain(forgotten).min().filter(|instant| *instant <= bound) else {
+                user.looked = user.looked.max(bound);
                 return;
             };
             if next == Some(instant) {

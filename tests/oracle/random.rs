@@ -35,6 +35,8 @@ enum Step {
     Batch(bool, Vec<Option<(Spoken, Millis)>>),
     /// The same gateway's life signs: how many, and how long after each other.
     Beats(bool, u64, Millis),
+    /// One of the cast, several times, so long after each other.
+    Row(Vec<Spoken>, Millis),
     Rejected,
     Tick {
         failed: u32,
@@ -117,6 +119,13 @@ fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
                 let (who, signal) = voice.say(spoken);
                 add(ts, What::Signal(who, signal));
             }
+            Step::Row(row, every) => {
+                for spoken in row {
+                    let (who, signal) = voice.say(spoken);
+                    add(ts, What::Signal(who, signal));
+                    ts += every / grain * grain;
+                }
+            }
             Step::Batch(second, items) => {
                 let item = |item: Option<(Spoken, Millis)>| match item {
                     Some((spoken, age)) => {
@@ -197,11 +206,19 @@ fn step(mood: Mood) -> BoxedStrategy<Step> {
     let failed = prop_oneof![3 => Just(0), 1 => 1_u32..4];
     let rare = u32::from(!mood.forward);
     let spoken = || (0_usize..36, signal().prop_map(Box::new), stamp());
+    let plain = vec(stamp(), 2..8).prop_map(|stamps| {
+        let beat = |stamp| (0, Box::new(Signal::default()), stamp);
+        stamps.into_iter().map(beat).collect::<Vec<Spoken>>()
+    });
+    let row =
+        (plain, 0_usize..36).prop_map(|(row, who)| row.into_iter().map(|spoken| (who, spoken.1, spoken.2)).collect());
     let age = prop_oneof![4 => Just(0), 4 => duration(0), 1 => Just(1 << 40)];
     let item = weighted(0.95, (spoken(), age));
     prop_oneof![
         60 => spoken().prop_map(Step::Signal),
         14 => (any::<bool>(), vec(item, 0..4)).prop_map(|(second, items)| Step::Batch(second, items)),
+        4 => (row, duration(1)).prop_map(|(row, every)| Step::Row(row, every.min(1_000))),
+        1 => (60_u64..80).prop_map(|count| Step::Ticks { count, every: 1_000 }),
         4 => (any::<bool>(), 1_u64..5, duration(0))
             .prop_map(|(second, count, every)| Step::Beats(second, count, every.min(1_000))),
         16 => failed.prop_map(|failed| Step::Tick { failed }),

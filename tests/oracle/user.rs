@@ -58,19 +58,23 @@ impl User {
         self.sessions.values().any(Session::is_live)
     }
 
+    fn counts(&self) -> [u32; 4] {
+        let count = |state| self.sessions.values().filter(|session| session.state == state).count() as u32;
+        [State::Active, State::Idle, State::Away, State::Stale].map(count)
+    }
+
     /// What could be told now.
     fn shown(&self, instant: Millis, sky: &Sky) -> Told {
         let best = self.best();
         if best == State::Offline || self.intent == Intent::Invisible {
             return Told::default();
         }
-        let count = |state| self.sessions.values().filter(|session| session.state == state).count() as u32;
         let leader = self.leader().map(|name| &self.sessions[name]);
         Told {
             state: best,
             intent: (self.intent, self.until),
             band: leader.map_or(0, |session| session.band(instant, sky)),
-            counts: [State::Active, State::Idle, State::Away, State::Stale].map(count),
+            counts: self.counts(),
         }
     }
 
@@ -94,7 +98,7 @@ impl User {
 
     /// When counts that may differ are due.
     fn due(&self, sky: &Sky) -> impl Iterator<Item = Millis> {
-        let here = self.told.state != State::Offline && self.shown(self.looked, sky).counts != self.told.counts;
+        let here = self.told.state != State::Offline && self.counts() != self.told.counts;
         here.then_some(self.told_instant + sky.policy.update_every).into_iter()
     }
 
