@@ -71,8 +71,10 @@ fn profile() -> BoxedStrategy<Profile> {
         },
     );
     let anti_flap = prop_oneof![1 => Just(0), 1 => duration(0)];
-    (ladder, ends, weighted(0.7, promise), confidence, anti_flap)
-        .prop_map(|((idle, away, stale, offline, hidden), ends, promise, confidence, anti_flap)| Profile {
+    // One that stays long enough to come back often.
+    let flappy = weighted(0.2, select(vec![50_u64, 100]));
+    let usual = (ladder, ends, weighted(0.7, promise), confidence, anti_flap).prop_map(
+        |((idle, away, stale, offline, hidden), ends, promise, confidence, anti_flap)| Profile {
             idle_after: idle,
             away_after: idle + away,
             stale_after: stale,
@@ -85,6 +87,15 @@ fn profile() -> BoxedStrategy<Profile> {
             promise,
             confidence,
             anti_flap,
+        },
+    );
+    (usual, flappy)
+        .prop_map(|(usual, flappy)| match flappy {
+            Some(anti_flap) => {
+                let (stale_after, offline_after) = (10_000, 20_000);
+                Profile { idle_after: 100, away_after: 3_000, stale_after, offline_after, anti_flap, ..usual }
+            }
+            None => usual,
         })
         .boxed()
 }

@@ -35,8 +35,8 @@ enum Step {
     Batch(bool, Vec<Option<(Spoken, Millis)>>),
     /// The same gateway's life signs: how many, and how long after each other.
     Beats(bool, u64, Millis),
-    /// One of the cast, several times, so long after each other.
-    Row(Vec<Spoken>, Millis),
+    /// One of the cast, several times, so long after each other, and each time by so much longer.
+    Row(Vec<Spoken>, Millis, Millis),
     Rejected,
     Tick {
         failed: u32,
@@ -119,11 +119,12 @@ fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
                 let (who, signal) = voice.say(spoken);
                 add(ts, What::Signal(who, signal));
             }
-            Step::Row(row, every) => {
+            Step::Row(row, mut every, more) => {
                 for spoken in row {
                     let (who, signal) = voice.say(spoken);
                     add(ts, What::Signal(who, signal));
                     ts += every / grain * grain;
+                    every += more;
                 }
             }
             Step::Batch(second, items) => {
@@ -217,7 +218,8 @@ fn step(mood: Mood) -> BoxedStrategy<Step> {
     prop_oneof![
         60 => spoken().prop_map(Step::Signal),
         14 => (any::<bool>(), vec(item, 0..4)).prop_map(|(second, items)| Step::Batch(second, items)),
-        4 => (row, duration(1)).prop_map(|(row, every)| Step::Row(row, every.min(1_000))),
+        5 => (row, duration(1), select(vec![0, 50, 100]))
+            .prop_map(|(row, every, more)| Step::Row(row, every.min(1_000), more)),
         1 => (60_u64..80).prop_map(|count| Step::Ticks { count, every: 1_000 }),
         4 => (any::<bool>(), 1_u64..5, duration(0))
             .prop_map(|(second, count, every)| Step::Beats(second, count, every.min(1_000))),
@@ -286,7 +288,7 @@ fn signal() -> BoxedStrategy<Signal> {
         weighted(0.2, select(&["k", "l"][..]).prop_map(Box::from)),
         weighted(0.2, select(vec![Intent::Open, Intent::Busy, Intent::Dnd, Intent::Invisible])),
         weighted(0.5, length),
-        weighted(0.1, names(&["audio", "video", "smell"])),
+        weighted(0.2, names(&["audio", "video", "audio", "screen", "smell"])),
         weighted(0.1, names(&["hall", "attic"])),
         weighted(0.1, select(&["{}", r#"{"a":1}"#, r#"{"b":[]}"#][..]).prop_map(Box::from)),
     );
