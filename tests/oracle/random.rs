@@ -215,16 +215,23 @@ fn step(mood: Mood) -> BoxedStrategy<Step> {
         (plain, 0_usize..36).prop_map(|(row, who)| row.into_iter().map(|spoken| (who, spoken.1, spoken.2)).collect());
     let age = prop_oneof![4 => Just(0), 4 => duration(0), 1 => Just(1 << 40)];
     let item = weighted(0.95, (spoken(), age));
+    let gateway = prop_oneof![
+        7 => (any::<bool>(), vec(item, 0..4)).prop_map(|(second, items)| Step::Batch(second, items)),
+        2 => (any::<bool>(), 1_u64..5, duration(0))
+            .prop_map(|(second, count, every)| Step::Beats(second, count, every.min(1_000))),
+    ];
+    let ticks = prop_oneof![
+        // Longer than a gateway's silence excuses.
+        1 => (60_u64..80).prop_map(|count| Step::Ticks { count, every: 1_000 }),
+        8 => (1_u64..8, duration(0)).prop_map(|(count, every)| Step::Ticks { count, every: every.min(1_000) }),
+    ];
     prop_oneof![
         60 => spoken().prop_map(Step::Signal),
-        14 => (any::<bool>(), vec(item, 0..4)).prop_map(|(second, items)| Step::Batch(second, items)),
+        18 => gateway,
         5 => (row, duration(1), select(vec![0, 50, 100]))
             .prop_map(|(row, every, more)| Step::Row(row, every.min(1_000), more)),
-        1 => (60_u64..80).prop_map(|count| Step::Ticks { count, every: 1_000 }),
-        4 => (any::<bool>(), 1_u64..5, duration(0))
-            .prop_map(|(second, count, every)| Step::Beats(second, count, every.min(1_000))),
         16 => failed.prop_map(|failed| Step::Tick { failed }),
-        8 => (1_u64..8, duration(0)).prop_map(|(count, every)| Step::Ticks { count, every: every.min(1_000) }),
+        9 => ticks,
         2 => (0_usize..3).prop_map(Step::Policy),
         2 => Just(Step::Rejected),
         2 => Just(Step::Other),

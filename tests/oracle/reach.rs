@@ -11,11 +11,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::Oracle;
 use super::logs::{Log, What};
 use super::random::{Mood, logs};
+use super::witness::Witness;
 
-fn each_log(count: u32, seed: u8, mut see: impl FnMut(Log)) {
+fn each_log(count: u32, seed: u8, mood: Mood, mut see: impl FnMut(Log)) {
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &[seed; 16]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let strategy = logs(Mood::default());
+    let strategy = logs(mood);
     for _ in 0..count {
         see(strategy.new_tree(&mut runner).expect("no log is refused").current());
     }
@@ -26,7 +27,7 @@ fn each_log(count: u32, seed: u8, mut see: impl FnMut(Log)) {
 fn looking_at_every_millisecond_tells_the_same() {
     const LONGEST: Millis = 10_000;
     let mut compared = 0;
-    each_log(150, 3, |log| {
+    each_log(150, 3, Mood::default(), |log| {
         let (mut oracle, mut plodding) = (Oracle::new(7), Oracle::plodding(7));
         let start = log.0[0].ts;
         for line in &log.0 {
@@ -45,11 +46,37 @@ fn looking_at_every_millisecond_tells_the_same() {
     assert!(compared > 1_500, "only {compared} events");
 }
 
+/// The judge of the fold is judged by what holds of any events.
+#[test]
+fn the_oracles_events_keep_their_invariants() {
+    for forward in [true, false] {
+        each_log(1_000, 11, Mood { forward, roomy: true, stamped: false }, |log| {
+            // A subject that is forgotten begins anew, and its told time with it; so nobody is.
+            let log = if forward {
+                log
+            } else {
+                log.under(|policy| {
+                    policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30);
+                })
+            };
+            let (mut oracle, mut witness) = (Oracle::new(7), Witness::default());
+            for line in &log.0 {
+                if let What::NewLog = line.what {
+                    oracle.lose_log();
+                }
+                let told = oracle.apply(&line.entry());
+                let seen = witness.see(line, oracle.sky.now().hi, &told, forward);
+                seen.unwrap_or_else(|error| panic!("at {} of {log:?}\n{error}", line.seq));
+            }
+        });
+    }
+}
+
 /// What the random logs reach is what the comparison with the fold is worth.
 #[test]
 fn random_logs_reach_what_the_model_tells() {
     let mut reached = BTreeSet::new();
-    each_log(1_500, 7, |log| {
+    each_log(1_500, 7, Mood::default(), |log| {
         let mut oracle = Oracle::new(7);
         for line in &log.0 {
             if let What::NewLog = line.what {

@@ -13,7 +13,6 @@ pub(super) struct Readiness {
     /// Each capability with the time since when.
     set: Vec<(Box<str>, Millis)>,
     pub(super) ordinal: u32,
-    at: Millis,
 }
 
 impl Sky {
@@ -73,7 +72,7 @@ impl User {
         if before.len() == names.len() && before.iter().all(|(name, _)| names.contains(name)) {
             return;
         }
-        let at = self.ready.at.max(when.at);
+        let at = self.at.max(when.at);
         let since = |name| before.iter().find(|(other, _)| other == name).map_or(at, |(_, since)| *since);
         let set: Vec<_> = names.iter().map(|name| (name.clone(), since(name))).collect();
         let from = before.iter().map(|(name, _)| name.clone()).collect();
@@ -90,7 +89,8 @@ impl User {
             }),
         };
         let until = if names.is_empty() { None } else { self.loss(names, when.instant, sky) };
-        self.ready = Readiness { set, ordinal: self.ready.ordinal + 1, at };
+        self.ready = Readiness { set, ordinal: self.ready.ordinal + 1 };
+        self.at = at;
         let event = ReadyEvent {
             tenant: key.0.as_str().into(),
             user: key.1.as_str().into(),

@@ -21,7 +21,7 @@ pub(super) struct User {
     /// What was told last, and the instant of that.
     pub(super) told: Told,
     pub(super) told_instant: Millis,
-    /// The latest incarnation, its latest ordinal, and the time it was told with.
+    /// The latest incarnation, its latest ordinal, and the time that it or its readiness was told with last.
     pub(super) incarnation: Option<u64>,
     pub(super) ordinal: u32,
     pub(super) at: Millis,
