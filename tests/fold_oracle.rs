@@ -221,7 +221,8 @@ fn by_subject(told: &[Vec<Event>]) -> BTreeMap<Subject<'_>, Vec<(Millis, EventBo
         match &mut body {
             EventBody::User(event) => (event.intent_until_ms, event.next) = (None, None),
             EventBody::Session(event) => event.next = None,
-            EventBody::Ready(_) | EventBody::Engine(_) | EventBody::Rejected(_) => {}
+            EventBody::Ready(event) => event.until_ms = None,
+            EventBody::Engine(_) | EventBody::Rejected(_) => {}
         }
         subjects.entry(subject).or_default().push((event.at_ms, body));
     }
@@ -260,14 +261,13 @@ fn duplicate_and_reordered_signals_change_nothing() {
 
 /// A signal with the (epoch, seq) of one of these that is of its session's latest epoch, and with other facts.
 fn old_signal(lines: &[Line], of: Index, body: Index) -> Option<What> {
-    let signals: Vec<(Who, &Signal)> = (lines.iter())
-        .filter_map(|line| if let What::Signal(who, signal) = &line.what { Some((*who, signal)) } else { None })
-        .collect();
+    let signals: Vec<_> = lines.iter().flat_map(|line| line.what.signals()).collect();
     if signals.is_empty() {
         return None;
     }
-    let (who, old) = signals[of.index(signals.len())];
-    let latest = signals.iter().rfind(|(other, _)| *other == who).expect("there is one at least").1;
+    let (of, old) = signals[of.index(signals.len())];
+    let who = everybody().find(|who| address(*who) == of).expect("one of them");
+    let latest = signals.iter().rfind(|(other, _)| *other == of).expect("there is one at least").1;
     let (_, facts) = signals[body.index(signals.len())];
     let Signal { kind, epoch, seq, conn, .. } = old.clone();
     (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, ..facts.clone() }))

@@ -61,18 +61,28 @@ impl Line {
 }
 
 impl What {
+    /// Its signals, each with who it is of.
+    pub(crate) fn signals(&self) -> Vec<(Address<'static>, &Signal)> {
+        match self {
+            Self::Signal(who, signal) => vec![(address(*who), signal)],
+            Self::Batch(.., items) => {
+                let signals = items.iter().filter_map(|item| match item {
+                    BatchItem::Signal(who, signal, _) => Some((*who, &**signal)),
+                    BatchItem::Rejected(_) => None,
+                });
+                signals.collect()
+            }
+            Self::Rejected | Self::Tick { .. } | Self::Policy(_) | Self::Other | Self::NewLog => Vec::new(),
+        }
+    }
+
     /// Whether it has a signal of this session, or of any session of this user.
     pub(crate) fn is_of(&self, (tenant, user): (&str, &str), session: Option<&str>) -> bool {
-        let is_of =
-            |who: (&str, &str, &str)| (who.0, who.1) == (tenant, user) && session.is_none_or(|name| name == who.2);
-        match self {
-            Self::Signal(who, _) => is_of(*who),
-            Self::Batch(.., items) => items.iter().any(|item| match item {
-                BatchItem::Signal(who, ..) => is_of((who.tenant.as_str(), who.user.as_str(), who.session.as_str())),
-                BatchItem::Rejected(_) => false,
-            }),
-            Self::Rejected | Self::Tick { .. } | Self::Policy(_) | Self::Other | Self::NewLog => false,
-        }
+        let is_of = |who: Address<'_>| {
+            let names = (who.tenant.as_str(), who.user.as_str());
+            names == (tenant, user) && session.is_none_or(|name| name == who.session.as_str())
+        };
+        self.signals().into_iter().any(|(who, _)| is_of(who))
     }
 }
 

@@ -140,7 +140,6 @@ pub(super) fn policy(mood: Mood) -> BoxedStrategy<Policy> {
                 update_every,
                 intent_keep,
                 limits,
-                ..Policy::default()
             };
             policy.check().expect("a valid policy");
             policy

@@ -40,7 +40,7 @@ impl User {
             .filter(|(session, excused)| session.is_ready(instant - *excused, sky))
             .map(|(session, _)| session)
             .collect();
-        let can = |name: &Box<str>| ready.iter().any(|session| session.facts.can.contains(name));
+        let can = |name: &str| ready.iter().any(|session| session.facts.can.iter().any(|other| &**other == name));
         let names = sky.policy.capabilities.iter().filter(|name| self.intent == Intent::Open && can(name));
         names.cloned().collect()
     }
