@@ -234,8 +234,10 @@ fn duplicate_and_reordered_signals_change_nothing() {
     let doubles = proptest::collection::vec((any::<Index>(), any::<Index>(), any::<Index>()), 1..20);
     check("duplicate_and_reordered_signals_change_nothing", 25, (logs(STAMPED), doubles), |(log, doubles)| {
         // A session that is forgotten is begun anew by any heartbeat; so nobody is.
-        let log = log.under(|policy| policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30));
-        let mut log = log;
+        let mut log = log.under(|policy| {
+            policy.intent_keep = 1 << 30;
+            policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30);
+        });
         let end = log.0.iter().map(|line| line.ts).max().expect("a log has an entry");
         let tick = |seconds: u64| Line { seq: 0, ts: end + 1_000 * seconds, what: What::Tick { failed: 0 } };
         log.0.extend((1..40).map(tick));
@@ -270,7 +272,9 @@ fn old_signal(lines: &[Line], of: Index, body: Index) -> Option<What> {
     let latest = signals.iter().rfind(|(other, _)| *other == of).expect("there is one at least").1;
     let (_, facts) = signals[body.index(signals.len())];
     let Signal { kind, epoch, seq, conn, .. } = old.clone();
-    (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, ..facts.clone() }))
+    // What leaves no voice leaves no (epoch, seq) either.
+    let intent = facts.intent.filter(|_| kind != Kind::Update || old.intent.is_some());
+    (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, intent, ..facts.clone() }))
 }
 
 // ── who is heard in time ──
