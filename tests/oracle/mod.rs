@@ -4,6 +4,7 @@
 mod clock;
 mod facts;
 mod fall;
+mod foretell;
 mod gateway;
 mod intent;
 pub(crate) mod logs;

@@ -13,7 +13,7 @@ use proptest::sample::{select, subsequence};
 use super::logs::{Line, Log, SESSIONS, TENANTS, What, Who, address, everybody};
 use super::policies::{duration, policy, rounded};
 
-const GATEWAYS: [&str; 2] = ["g", "h"];
+pub(super) const GATEWAYS: [&str; 2] = ["g", "h"];
 
 /// Which logs to make: all that the contract allows, and with each of these less.
 #[derive(Clone, Copy, Default)]

@@ -13,7 +13,7 @@ use super::logs::{Log, What};
 use super::random::{Mood, logs};
 use super::witness::Witness;
 
-fn each_log(count: u32, seed: u8, mood: Mood, mut see: impl FnMut(Log)) {
+pub(super) fn each_log(count: u32, seed: u8, mood: Mood, mut see: impl FnMut(Log)) {
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &[seed; 16]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let strategy = logs(mood);
