@@ -1,32 +1,8 @@
 //! What the contract and MODEL.md say, worked out by hand, so that the oracle is judged before it judges.
 
-use presence::model::{Cause, Claim, EventBody, Intent, Kind, Policy, Profile, Signal, Visibility};
+use presence::model::{Claim, EventBody, Intent, Kind, Signal, Visibility};
 
-use super::story::{LAPTOP, PHONE, START, Story};
-
-fn update() -> Signal {
-    Signal { kind: Kind::Update, ..Signal::default() }
-}
-
-fn leave() -> Signal {
-    Signal { kind: Kind::Leave, ..Signal::default() }
-}
-
-fn in_room(room: &str) -> Signal {
-    Signal { rooms: Some([Box::from(room)].into()), ..update() }
-}
-
-fn audio() -> Signal {
-    Signal { can: Some(["audio".into()].into()), ..Signal::default() }
-}
-
-fn want(intent: Intent) -> Signal {
-    Signal { intent: Some(intent), ..update() }
-}
-
-fn each(policy: &mut Policy, change: impl Fn(&mut Profile)) {
-    policy.profiles.iter_mut().for_each(|(_, profile)| change(profile));
-}
+use super::story::{LAPTOP, PHONE, START, Story, audio, each, in_room, leave, want};
 
 // ── bands ──
 
@@ -174,6 +150,23 @@ fn an_invisible_user_shows_in_its_sessions_only_and_joins_again() {
     assert_eq!(story.told(), ["2100 1 user Offline Active Joined"]);
 }
 
+#[test]
+fn who_joins_invisible_is_seen_by_nobody() {
+    let mut story = Story::new();
+    story.say(LAPTOP, &Signal { kind: Kind::Heartbeat, ..want(Intent::Invisible) });
+    assert_eq!(story.told(), ["0 0 laptop Offline Active Joined"]);
+    story.until(1_000).say(LAPTOP, &leave());
+    assert_eq!(story.told(), ["1000 0 laptop Active Offline Left"]);
+}
+
+#[test]
+fn without_the_events_of_sessions_their_places_are_left_out_too() {
+    let mut story = Story::under(|policy| policy.session_events = false);
+    story.say(LAPTOP, &audio()).say(LAPTOP, &leave());
+    let joined = ["0 1 user Offline Active Joined", "0 2 ready [] [audio since 0] Joined"];
+    assert_eq!(story.told(), [joined, ["0 1 user Active Offline Left", "0 2 ready [audio] [] Left"]].concat());
+}
+
 // ── intents ──
 
 #[test]
@@ -227,68 +220,6 @@ fn who_comes_back_at_once_is_given_longer_each_time() {
     assert_eq!(idle(&mut story), ["70000 0 laptop Active Idle Quiet"], "11 s after leaving active is late");
 }
 
-// ── gateways ──
-
-#[test]
-fn a_gateways_silence_excuses_its_sessions_for_a_minute() {
-    let idle = |story: &mut Story| story.told().into_iter().find(|line| line.contains("Idle Quiet")).expect("idle");
-    let beat = [(LAPTOP, Signal::default(), 0)];
-    let mut story = Story::new();
-    story.batch(&beat).until_with_gateway(70_000);
-    assert_eq!(idle(&mut story), "60000 0 laptop Active Idle Quiet", "it is there");
-    let mut story = Story::new();
-    story.batch(&beat).until(13_000).batch(&[]).until_with_gateway(80_000);
-    assert_eq!(idle(&mut story), "70000 0 laptop Active Idle Quiet", "it was silent from 3 s to 13 s");
-    let mut story = Story::new();
-    story.batch(&beat).until(130_000);
-    assert_eq!(idle(&mut story), "120000 0 laptop Active Idle Quiet", "a minute is all there is");
-    let mut story = Story::under(|policy| policy.limits.gateways = 0);
-    story.batch(&beat).until(70_000);
-    assert_eq!(idle(&mut story), "60000 0 laptop Active Idle Quiet", "nobody knows it");
-}
-
-#[test]
-fn what_was_excused_stays_so_and_counts_as_no_silence() {
-    let mut story = Story::new();
-    let reported = |age| Signal { input_age_ms: Some(age), ..Signal::default() };
-    story.batch(&[(LAPTOP, reported(0), 0)]).until(33_000).batch(&[(LAPTOP, reported(33_000), 0)]);
-    story.until_with_gateway(95_000);
-    let quiet = story.told.iter().find_map(|event| match &event.body {
-        EventBody::Session(of) if of.cause == Cause::Quiet => Some((event.at_ms, of.last_input_ms)),
-        _ => None,
-    });
-    assert_eq!(quiet, Some((START + 90_000, START + 30_000)), "a beat makes nobody 30 s older");
-}
-
-#[test]
-fn an_item_acts_when_its_gateway_took_it_and_never_back() {
-    let seen = |body: &EventBody| {
-        let EventBody::Session(of) = body else { return None };
-        Some((of.last_seen_ms - START, of.last_input_ms - START))
-    };
-    let mut story = Story::new();
-    story.until(10_000).batch(&[(LAPTOP, Signal::default(), 4_000)]);
-    assert_eq!(story.last(seen), (6_000, 6_000));
-    story.until(60_000).batch(&[(PHONE, Signal::default(), 1 << 40)]);
-    assert_eq!(story.last(seen), (30_000, 30_000), "limits.batch_age is 30 s");
-    let mut story = Story::new();
-    story.until(9_000).beat(LAPTOP).until(10_000);
-    story.batch(&[(LAPTOP, Signal::default(), 4_000), (LAPTOP, leave(), 0)]);
-    assert_eq!(story.last(seen), (9_000, 9_000));
-}
-
-#[test]
-fn the_events_of_a_batch_stand_in_the_contracts_order() {
-    let mut story = Story::new();
-    story.batch(&[(LAPTOP, audio(), 0), (PHONE, Signal::default(), 0), (LAPTOP, leave(), 0), (PHONE, leave(), 0)]);
-    let sessions = ["laptop Offline Active Joined", "laptop Active Offline Left"];
-    let sessions = sessions.into_iter().chain(["phone Offline Active Joined", "phone Active Offline Left"]);
-    let users = ["user Offline Active Joined", "user Active Offline Left"];
-    let ready = ["ready [] [audio since 0] Joined", "ready [audio] [] Left"];
-    let expected = sessions.chain(users).chain(ready).enumerate();
-    assert_eq!(story.told(), expected.map(|(k, what)| format!("0 {k} {what}")).collect::<Vec<_>>());
-}
-
 // ── policy ──
 
 #[test]
@@ -304,4 +235,13 @@ fn a_new_default_moves_those_who_named_no_profile() {
     story.until(25_000).rule(|_| {});
     let told = ["25000 0 Policy", "25000 1 laptop Idle Active Policy", "25000 2 user Active Active Updated"];
     assert_eq!(story.told(), told, "and back");
+}
+
+#[test]
+fn a_policy_takes_bands_anew() {
+    let mut story = Story::new();
+    story.beat(LAPTOP).until(45_000).told();
+    story.rule(|policy| each(policy, |profile| profile.confidence.bands = vec![900]));
+    let told = ["45000 0 Policy", "45000 1 laptop Active Active Policy", "45000 2 user Active Active Policy"];
+    assert_eq!(story.told(), told, "2^-(15/60) is 840 thousandths");
 }

@@ -6,6 +6,7 @@ mod facts;
 mod fall;
 mod foretell;
 mod gateway;
+mod gateway_facts;
 mod intent;
 pub(crate) mod logs;
 mod look;

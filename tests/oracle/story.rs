@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use presence::fold::BatchItem;
-use presence::model::{Event, EventBody, Millis, Policy, Signal};
+use presence::model::{Event, EventBody, Intent, Kind, Millis, Policy, Profile, Signal};
 
 use super::Oracle;
 use super::logs::{Line, What, Who, address};
@@ -75,10 +75,14 @@ impl Story {
     }
 
     pub(super) fn batch(&mut self, items: &[(Who, Signal, Millis)]) -> &mut Self {
+        self.batch_of("g", items)
+    }
+
+    pub(super) fn batch_of(&mut self, gateway: &'static str, items: &[(Who, Signal, Millis)]) -> &mut Self {
         let item = |(who, signal, age): &(Who, Signal, Millis)| {
             BatchItem::Signal(address(*who), Box::new(signal.clone()), *age)
         };
-        self.put(What::Batch("a", "g", items.iter().map(item).collect()))
+        self.put(What::Batch("a", gateway, items.iter().map(item).collect()))
     }
 
     /// What was told since the last time: milliseconds after the start, `k`, whose, what.
@@ -105,4 +109,28 @@ fn line(event: &Event) -> String {
         EventBody::Rejected(of) => format!("{}: {}", of.subject, of.reason),
     };
     format!("{} {} {what}", event.at_ms - START, event.k)
+}
+
+pub(super) fn update() -> Signal {
+    Signal { kind: Kind::Update, ..Signal::default() }
+}
+
+pub(super) fn leave() -> Signal {
+    Signal { kind: Kind::Leave, ..Signal::default() }
+}
+
+pub(super) fn in_room(room: &str) -> Signal {
+    Signal { rooms: Some([Box::from(room)].into()), ..update() }
+}
+
+pub(super) fn audio() -> Signal {
+    Signal { can: Some(["audio".into()].into()), ..Signal::default() }
+}
+
+pub(super) fn want(intent: Intent) -> Signal {
+    Signal { intent: Some(intent), ..update() }
+}
+
+pub(super) fn each(policy: &mut Policy, change: impl Fn(&mut Profile)) {
+    policy.profiles.iter_mut().for_each(|(_, profile)| change(profile));
 }
