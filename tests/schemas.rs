@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use presence::model::{
-    Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, RejectedEvent,
-    Rejection, SessionEvent, Signal, State, Transport, UserEvent, Visibility,
+    Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, ReadyEvent,
+    RejectedEvent, Rejection, SessionEvent, Signal, State, Transport, UserEvent, Visibility,
 };
 use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, event, policy, schema, signal};
 use serde_json::{Value, json};
@@ -181,12 +181,26 @@ fn user(to: State, full: bool) -> EventBody {
     }))
 }
 
+fn ready(full: bool) -> EventBody {
+    EventBody::Ready(Box::new(ReadyEvent {
+        tenant: "acme".into(),
+        user: "carol=40x".into(),
+        incarnation: 1,
+        ordinal: 1,
+        cause: Cause::Input,
+        from: if full { Box::default() } else { ["audio".into()].into() },
+        to: if full { [("video".into(), 5), ("audio".into(), 3)].into() } else { Box::default() },
+        until_ms: full.then_some(9),
+    }))
+}
+
 #[test]
 fn events_fit_their_schemas() {
     let engine = |what| EventBody::Engine(EngineEvent { what, from_ms: 1, to_ms: 2 });
     let reason = Rejection::Payload("it is not".into());
     let rejected = RejectedEvent { subject: "presence.v1.log.3.signal.a.b.c".into(), reason };
     let mut bodies: Vec<_> = [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::Policy].map(engine).into();
+    bodies.extend([ready(false), ready(true)]);
     bodies.push(EventBody::Rejected(Box::new(rejected)));
     for state in State::ALL {
         bodies.extend([session(state, false), session(state, true), user(state, false), user(state, true)]);

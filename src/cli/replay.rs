@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::CliError;
 use super::global::Global;
 use super::history::{History, Since};
-use super::scope::{is_among, subjects};
+use super::scope::{Beside, is_among, subjects};
 use super::{output, show};
 
 #[derive(clap::Args)]
@@ -17,13 +17,12 @@ pub(super) struct Args {
     /// Only this user's, as plain text
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Sessions' transitions too
-    #[arg(long)]
-    sessions: bool,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
-    let subjects = subjects(global, args.user.as_deref(), args.sessions)?;
+    let subjects = subjects(global, args.user.as_deref(), args.beside)?;
     let nats = global.connect().await?;
     // The server is slow to filter by a subject that matches many: a whole tenant's are picked here.
     let filters = if args.user.is_some() { subjects.clone() } else { Vec::new() };

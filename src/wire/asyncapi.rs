@@ -9,6 +9,7 @@ pub(super) fn asyncapi() -> Value {
     let signal = subject::SIGNAL;
     let session = subject::session("{tenant}.{user}.{session}");
     let user = subject::user("{tenant}.{user}");
+    let ready = subject::ready("{tenant}.{user}");
     let partitioned = |of_0: String| format!("{}{{partition}}", of_0.trim_end_matches('0'));
     json!({
         "asyncapi": "3.0.0",
@@ -24,6 +25,7 @@ pub(super) fn asyncapi() -> Value {
             "signal": channel(&format!("{signal}.{{tenant}}.{{user}}.{{session}}"), "signal"),
             "session": channel(&session, "session"),
             "user": channel(&user, "user"),
+            "ready": channel(&ready, "ready"),
             "engine": channel(&partitioned(subject::engine(0)), "engine"),
             "rejected": channel(&partitioned(subject::rejected(0)), "rejected"),
         },
@@ -31,6 +33,7 @@ pub(super) fn asyncapi() -> Value {
             "receiveSignal": operation("receive", "signal"),
             "sendSession": operation("send", "session"),
             "sendUser": operation("send", "user"),
+            "sendReady": operation("send", "ready"),
             "sendEngine": operation("send", "engine"),
             "sendRejected": operation("send", "rejected"),
         },
@@ -39,6 +42,7 @@ pub(super) fn asyncapi() -> Value {
                 "signal": message("signal", "What a client says about one session; may be empty, JSON or MessagePack."),
                 "session": event("session", "A session's transition, told once it is committed."),
                 "user": event("user", "A user's transition, told once it is committed."),
+                "ready": event("ready", "A change of what a user is ready for, told once it is committed; in no bucket."),
                 "engine": event("engine", "What an engine knows about itself."),
                 "rejected": event("rejected", "A signal that was refused."),
             },
@@ -97,7 +101,7 @@ fn cloud_events() -> Value {
             "ce-type": { "type": "string", "description": "`presence.<kind>.v1`." },
             "ce-source": { "type": "string", "description": "`/presence/<partition>`." },
             "ce-time": { "type": "string", "format": "date-time", "description": "The event's `at_ms`." },
-            "ce-subject": { "type": "string", "description": "The bucket's key, or the partition." },
+            "ce-subject": { "type": "string", "description": "The subject's key, which is the bucket's where it is in one, or the partition." },
             "ce-datacontenttype": { "type": "string" },
             "Content-Type": { "type": "string" },
         },

@@ -26,6 +26,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("engine.schema.json", of::<told::Engine<'_>>(Serialize)),
         ("policy.schema.json", of::<PolicyText>(Serialize)),
         ("progress.schema.json", of::<Progress>(Serialize)),
+        ("ready.schema.json", of::<told::Ready<'_>>(Serialize)),
         ("rejected.schema.json", of::<told::Rejected<'_>>(Serialize)),
         ("session.schema.json", of::<told::Session<'_>>(Serialize)),
         ("signal.schema.json", of::<SignalText<'_>>(Deserialize)),
@@ -138,7 +139,13 @@ mod tests {
 
     #[test]
     fn an_events_schema_requires_all_that_is_always_there() {
-        for name in ["session.schema.json", "user.schema.json", "engine.schema.json", "rejected.schema.json"] {
+        for name in [
+            "session.schema.json",
+            "user.schema.json",
+            "ready.schema.json",
+            "engine.schema.json",
+            "rejected.schema.json",
+        ] {
             let schema = schema(name);
             let properties = schema["properties"].as_object().unwrap().len();
             assert_eq!(schema["required"].as_array().unwrap().len(), properties, "{name}");
@@ -150,7 +157,7 @@ mod tests {
         let document = schema("asyncapi.json");
         let messages = document["components"]["messages"].as_object().unwrap();
         let files: BTreeSet<_> = all().into_iter().map(|(name, _)| format!("./{name}")).collect();
-        assert_eq!(messages.len(), 5);
+        assert_eq!(messages.len(), 6);
         for (name, message) in messages {
             let file = message["payload"]["schema"]["$ref"].as_str().unwrap();
             assert!(files.contains(file), "{name}: {file}");

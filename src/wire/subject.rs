@@ -87,6 +87,12 @@ pub fn user(key: &str) -> String {
     told("user", key)
 }
 
+/// The subject of the changes of what a user is ready for; `key` is its [`user_key`].
+#[must_use]
+pub fn ready(key: &str) -> String {
+    told("ready", key)
+}
+
 /// The subject of what the engine tells about itself in one partition.
 #[must_use]
 pub fn engine(partition: u16) -> String {
@@ -239,6 +245,8 @@ pub enum EventSubject<'a> {
     Session(&'a str),
     /// A user's event; holds its key.
     User(&'a str),
+    /// A change of what a user is ready for; holds the user's key.
+    Ready(&'a str),
     /// What the engine told of itself in a partition.
     Engine(u16),
     /// A refused signal in a partition.
@@ -274,6 +282,7 @@ impl<'a> EventSubject<'a> {
         match (kind, rest.split_once('.'), decimal(rest)) {
             ("session", Some(_), _) if keyed(rest, 3) => Self::Session(rest),
             ("user", Some(_), _) if keyed(rest, 2) => Self::User(rest),
+            ("ready", Some(_), _) if keyed(rest, 2) => Self::Ready(rest),
             ("gone", Some(("session", key)), _) if keyed(key, 3) => Self::GoneSession(key),
             ("gone", Some(("user", key)), _) if keyed(key, 2) => Self::GoneUser(key),
             ("engine", None, Some(partition)) => Self::Engine(partition),
@@ -356,6 +365,7 @@ mod tests {
         assert_eq!(EventSubject::parse(&session(&key)), EventSubject::Session(&key));
         assert_eq!(EventSubject::parse(&gone_session(&key)), EventSubject::GoneSession(&key));
         assert_eq!(EventSubject::parse(&user("a.b")), EventSubject::User("a.b"));
+        assert_eq!(EventSubject::parse(&ready("a.b")), EventSubject::Ready("a.b"));
         assert_eq!(EventSubject::parse(&gone_user("a.b")), EventSubject::GoneUser("a.b"));
         assert_eq!(EventSubject::parse(&engine(7)), EventSubject::Engine(7));
         assert_eq!(EventSubject::parse(&rejected(7)), EventSubject::Rejected(7));
