@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "verbs/batches.rs"]
+mod batches;
 #[path = "verbs/readiness.rs"]
 mod readiness;
 

@@ -7,6 +7,7 @@ use super::{CONTRACT, Encoding, subject};
 /// The document. Operations are the engine's: it receives signals and sends events.
 pub(super) fn asyncapi() -> Value {
     let signal = subject::SIGNAL;
+    let batch = subject::log_batch("{partition}", "{tenant}", "{gateway}");
     let session = subject::session("{tenant}.{user}.{session}");
     let user = subject::user("{tenant}.{user}");
     let ready = subject::ready("{tenant}.{user}");
@@ -23,6 +24,7 @@ pub(super) fn asyncapi() -> Value {
         "defaultContentType": Encoding::Json.content_type(),
         "channels": {
             "signal": channel(&format!("{signal}.{{tenant}}.{{user}}.{{session}}"), "signal"),
+            "batch": channel(&batch, "batch"),
             "session": channel(&session, "session"),
             "user": channel(&user, "user"),
             "ready": channel(&ready, "ready"),
@@ -31,6 +33,7 @@ pub(super) fn asyncapi() -> Value {
         },
         "operations": {
             "receiveSignal": operation("receive", "signal"),
+            "receiveBatch": operation("receive", "batch"),
             "sendSession": operation("send", "session"),
             "sendUser": operation("send", "user"),
             "sendReady": operation("send", "ready"),
@@ -40,6 +43,7 @@ pub(super) fn asyncapi() -> Value {
         "components": {
             "messages": {
                 "signal": message("signal", "What a client says about one session; may be empty, JSON or MessagePack."),
+                "batch": message("batch", "Signals that a gateway holds, of the users of one partition; JSON or MessagePack."),
                 "session": event("session", "A session's transition, told once it is committed."),
                 "user": event("user", "A user's transition, told once it is committed."),
                 "ready": event("ready", "A change of what a user is ready for, told once it is committed; in no bucket."),
@@ -50,6 +54,7 @@ pub(super) fn asyncapi() -> Value {
                 "tenant": { "description": "The tenant, as a token." },
                 "user": { "description": "The user within the tenant, as a token." },
                 "session": { "description": "The session within the user, as a token: a tab, a device." },
+                "gateway": { "description": "The gateway within the tenant, as a token." },
                 "partition": { "description": "The partition: FNV-1a (32 bits) over tenant and user token, modulo their number." },
             },
             "schemas": { "cloudEvents": cloud_events() },
@@ -58,7 +63,7 @@ pub(super) fn asyncapi() -> Value {
 }
 
 fn channel(address: &str, message: &str) -> Value {
-    let parameters = ["tenant", "user", "session", "partition"]
+    let parameters = ["tenant", "user", "session", "gateway", "partition"]
         .into_iter()
         .filter(|name| address.contains(&format!("{{{name}}}")))
         .map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/parameters/{name}") })));
