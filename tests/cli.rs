@@ -87,6 +87,18 @@ fn thresholds_in_the_wrong_order_are_refused_with_both_values() {
 }
 
 #[test]
+fn a_policy_that_is_refused_ends_with_2_before_a_server_is_asked() {
+    let file = File::new("[profile.web]\nstale_after = \"300s\"\n");
+    let nowhere = ["--server", "nats://127.0.0.1:1"];
+    let (code, _, err) = told(&[&["policy", "apply", file.path()], &nowhere[..]].concat());
+    assert_eq!(code, 2);
+    assert!(err.contains("profile.web: stale_after (5m) is above offline_after (3m 30s)"), "{err}");
+    let (code, _, err) = told(&[&["policy", "apply", "/nowhere/p.toml"], &nowhere[..]].concat());
+    assert_eq!(code, 2);
+    assert!(err.contains("/nowhere/p.toml"), "{err}");
+}
+
+#[test]
 fn a_configuration_that_is_not_there_is_named() {
     let (code, _, err) = told(&["check", "--config", "/nowhere/presence.toml"]);
     assert_eq!(code, 2);
@@ -105,9 +117,16 @@ fn a_profile_that_is_not_there_ends_with_2_before_anything_starts() {
 #[test]
 fn no_server_ends_with_3_and_says_what_to_do() {
     // Port 1 is privileged and nobody's; nothing listens there.
-    for verb in
-        [&["setup"][..], &["run"], &["signal", "alice", "laptop"], &["watch"], &["get"], &["replay"], &["audit"]]
-    {
+    for verb in [
+        &["setup"][..],
+        &["run"],
+        &["signal", "alice", "laptop"],
+        &["watch"],
+        &["get"],
+        &["replay"],
+        &["audit"],
+        &["policy", "show"],
+    ] {
         let (code, _, err) = told(&[verb, &["--server", "nats://127.0.0.1:1"]].concat());
         assert_eq!(code, 3, "{verb:?}: {err}");
         assert!(err.contains("nats://127.0.0.1:1") && err.contains("presence up"), "{verb:?}: {err}");
@@ -130,6 +149,8 @@ fn wrong_usage_ends_with_2() {
         (&["replay", "--since", "yesterday"], "1h"),
         (&["schema", "sesion"], "session"),
         (&["up", "--port", "70000"], "0..=65535"),
+        (&["policy", "apply"], "<FILE>"),
+        (&["policy", "apply", "x.toml", "--timeout", "10"], "--timeout"),
     ];
     for (args, expected) in cases {
         let (code, out, err) = told(args);
@@ -149,7 +170,7 @@ fn the_help_names_every_verb() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(verbs, ["up", "run", "setup", "check", "signal", "watch", "get", "replay", "audit", "schema"]);
+    assert_eq!(verbs, ["up", "run", "setup", "check", "signal", "watch", "get", "replay", "policy", "audit", "schema"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 
 use crate::nats::ConnectError;
 use crate::nats::topology::TopologyError;
+use crate::runtime::RuntimeError;
 use crate::wire::subject::NameError;
 
 /// Why a verb did not do what it was asked to.
@@ -72,6 +73,20 @@ impl From<ConnectError> for CliError {
 impl From<TopologyError> for CliError {
     fn from(error: TopologyError) -> Self {
         Self::No(error.to_string())
+    }
+}
+
+impl From<RuntimeError> for CliError {
+    fn from(error: RuntimeError) -> Self {
+        let message = error.to_string();
+        match error {
+            RuntimeError::Nats { .. } | RuntimeError::Checkpoint(_) => Self::Unreachable(message),
+            RuntimeError::Topology(_)
+            | RuntimeError::Log(_)
+            | RuntimeError::Commit(_)
+            | RuntimeError::FoldVersion { .. }
+            | RuntimeError::Shutdown { .. } => Self::No(message),
+        }
     }
 }
 

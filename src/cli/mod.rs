@@ -9,6 +9,7 @@ mod global;
 mod history;
 mod interrupt;
 mod output;
+mod policy;
 mod replay;
 mod run;
 mod schema;
@@ -61,6 +62,8 @@ enum Verb {
     Get(get::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
+    /// Show the policy in force, or bring another one into force
+    Policy(policy::Args),
     /// Prove that the stored transitions are whole: ordinals, chains, epochs, no duplicate
     Audit(audit::Args),
     /// Print or write the JSON Schemas of the contract
@@ -95,6 +98,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Watch(args) => wait("warn", watch::run(global, args)),
         Verb::Get(args) => wait("warn", get::run(global, args)),
         Verb::Replay(args) => wait("warn", replay::run(global, args)),
+        Verb::Policy(args) => wait("warn", policy::run(global, args)),
         Verb::Audit(args) => wait("warn", audit::run(global, args)),
         Verb::Schema(args) => schema::run(global, args),
     }

@@ -9,6 +9,7 @@
 mod around;
 mod error;
 pub mod fleet;
+pub mod in_force;
 mod keeper;
 mod live;
 pub mod outbox;
