@@ -50,6 +50,7 @@ fn the_shipped_configuration_is_checked_and_its_profiles_are_shown() {
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/presence.toml");
     let (code, out, err) = told(&["check", "--config", shipped]);
     assert_eq!((code, err.as_str()), (0, ""));
+    assert!(!out.contains("warning"), "{out}");
     assert!(out.starts_with(&format!("ok: {shipped}\n")), "{out}");
     for row in ["default *", "idle_after            1m", "2 × every + 35s"] {
         assert!(out.contains(row), "{row} is missing in\n{out}");
@@ -62,6 +63,26 @@ fn a_check_answers_programs_in_json() {
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &value["ok"]), (0, &true.into()));
     assert_eq!(value["profiles"]["seed"]["idle_after"], 15_000);
+}
+
+#[test]
+fn a_profile_that_must_flap_is_warned_of_and_still_valid() {
+    let text = "[profile.web]\npromise = { idle_beats = 2 }\n[profile.seed]\nidle_after = \"1s\"\n";
+    let (code, out, err) = check(text);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let warnings: Vec<_> = out.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let [warning] = warnings[..] else { panic!("{out}") };
+    assert!(
+        warning.starts_with("warning: profile.web.promise.idle_beats is 2, it should be at least 3: "),
+        "{warning}"
+    );
+    assert!(warning.ends_with("; set it to 3, or promise.cap to at most 20s"), "{warning}");
+
+    let file = File::new(text);
+    let (code, out, _) = told(&["check", "--config", file.path(), "-o", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &value["warnings"][0]["key"]), (0, &"profile.web.promise.idle_beats".into()));
+    assert_eq!(value["warnings"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -52,7 +52,7 @@ enum Verb {
     Run(run::Args),
     /// Create or check the streams and buckets
     Setup(setup::Args),
-    /// Validate a configuration and show the profiles that follow from it
+    /// Validate a configuration, show its profiles, and warn of what must flap
     Check(check::Args),
     /// Publish a signal of a session, or keep beating
     Signal(signal::Args),
