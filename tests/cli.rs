@@ -147,6 +147,7 @@ fn no_server_ends_with_3_and_says_what_to_do() {
         &["replay"],
         &["audit"],
         &["policy", "show"],
+        &["explain", "alice"],
     ] {
         let (code, _, err) = told(&[verb, &["--server", "nats://127.0.0.1:1"]].concat());
         assert_eq!(code, 3, "{verb:?}: {err}");
@@ -171,6 +172,9 @@ fn wrong_usage_ends_with_2() {
         (&["schema", "sesion"], "session"),
         (&["up", "--port", "70000"], "0..=65535"),
         (&["policy", "apply"], "<FILE>"),
+        (&["explain"], "<USER>"),
+        (&["explain", ""], "user: a name must not be empty"),
+        (&["explain", "alice", "--last", "5000"], "0..=1000"),
         (&["policy", "apply", "x.toml", "--timeout", "10"], "--timeout"),
     ];
     for (args, expected) in cases {
@@ -191,7 +195,10 @@ fn the_help_names_every_verb() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(verbs, ["up", "run", "setup", "check", "signal", "watch", "get", "replay", "policy", "audit", "schema"]);
+    assert_eq!(
+        verbs,
+        ["up", "run", "setup", "check", "signal", "watch", "get", "explain", "replay", "policy", "audit", "schema"]
+    );
 }
 
 #[test]

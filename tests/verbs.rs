@@ -4,6 +4,8 @@ mod common;
 
 #[path = "verbs/batches.rs"]
 mod batches;
+#[path = "verbs/explain.rs"]
+mod explain;
 #[path = "verbs/policy.rs"]
 mod policy;
 #[path = "verbs/readiness.rs"]

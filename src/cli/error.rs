@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 
-use crate::nats::ConnectError;
 use crate::nats::topology::TopologyError;
+use crate::nats::{ConnectError, LogError};
 use crate::runtime::RuntimeError;
 use crate::wire::subject::NameError;
 
@@ -80,9 +80,11 @@ impl From<RuntimeError> for CliError {
     fn from(error: RuntimeError) -> Self {
         let message = error.to_string();
         match error {
-            RuntimeError::Nats { .. } | RuntimeError::Checkpoint(_) => Self::Unreachable(message),
+            RuntimeError::Nats { .. } | RuntimeError::Checkpoint(_) | RuntimeError::Log(LogError::Server(_)) => {
+                Self::Unreachable(message)
+            }
             RuntimeError::Topology(_)
-            | RuntimeError::Log(_)
+            | RuntimeError::Log(LogError::Replaced(_) | LogError::Cut { .. } | LogError::Missing)
             | RuntimeError::Commit(_)
             | RuntimeError::FoldVersion { .. }
             | RuntimeError::Shutdown { .. } => Self::No(message),

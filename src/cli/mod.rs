@@ -4,6 +4,7 @@ mod announce;
 mod audit;
 mod check;
 mod error;
+mod explain;
 mod get;
 mod global;
 mod history;
@@ -60,6 +61,8 @@ enum Verb {
     Watch(watch::Args),
     /// Ask who is present
     Get(get::Args),
+    /// Explain why a user's state is what it is, with the evidence
+    Explain(explain::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
     /// Show the policy in force, or bring another one into force
@@ -97,6 +100,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Signal(args) => wait("warn", signal::run(global, args)),
         Verb::Watch(args) => wait("warn", watch::run(global, args)),
         Verb::Get(args) => wait("warn", get::run(global, args)),
+        Verb::Explain(args) => wait("warn", explain::run(global, args)),
         Verb::Replay(args) => wait("warn", replay::run(global, args)),
         Verb::Policy(args) => wait("warn", policy::run(global, args)),
         Verb::Audit(args) => wait("warn", audit::run(global, args)),

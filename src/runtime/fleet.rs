@@ -147,7 +147,8 @@ impl Fleet {
     }
 }
 
-fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
+/// A message of the log, read.
+pub(super) fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
     wire::LogMessage {
         seq: message.seq,
         ts: message.ts_ms,

@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod in_force;
 mod keeper;
 mod live;
+pub mod offline;
 pub mod outbox;
 mod restore;
 pub mod restored;

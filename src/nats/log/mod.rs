@@ -108,7 +108,23 @@ pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError>
     if seq == 0 {
         return Ok(None);
     }
-    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
+    Ok(entry(nats, seq).await?.map(|entry| entry.ts_ms))
+}
+
+/// The log's entry `seq`, from the leader; `None` if it is not there.
+///
+/// # Errors
+/// As [`entry_ts_ms`].
+pub async fn entry(nats: &Nats, seq: u64) -> Result<Option<LogMessage>, LogError> {
+    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry))
+}
+
+/// The log's last entry under `subject`, from the leader; `None` if there is none.
+///
+/// # Errors
+/// As [`entry_ts_ms`].
+pub async fn last_entry(nats: &Nats, subject: &str) -> Result<Option<LogMessage>, LogError> {
+    Ok(walk::last(nats, subject).await?.map(|walked| walked.entry))
 }
 
 /// Which partitions a reader hands out. It reads all of them in any case.
