@@ -172,6 +172,8 @@ fn wrong_usage_ends_with_2() {
         (&["schema", "sesion"], "session"),
         (&["up", "--port", "70000"], "0..=65535"),
         (&["policy", "apply"], "<FILE>"),
+        (&["backtest"], "name another configuration by --config FILE"),
+        (&["backtest", "--since", "yesterday"], "1h"),
         (&["explain"], "<USER>"),
         (&["explain", ""], "user: a name must not be empty"),
         (&["explain", "alice", "--last", "5000"], "0..=1000"),
@@ -197,7 +199,10 @@ fn the_help_names_every_verb() {
         .collect();
     assert_eq!(
         verbs,
-        ["up", "run", "setup", "check", "signal", "watch", "get", "explain", "replay", "policy", "audit", "schema"]
+        [
+            "up", "run", "setup", "check", "signal", "watch", "get", "explain", "replay", "backtest", "policy",
+            "audit", "schema"
+        ]
     );
 }
 

@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "verbs/backtest.rs"]
+mod backtest;
 #[path = "verbs/batches.rs"]
 mod batches;
 #[path = "verbs/explain.rs"]

@@ -126,6 +126,11 @@ impl Global {
         Ok(config)
     }
 
+    /// Whether a configuration was named.
+    pub(super) fn names_config(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// What the configuration came from, for people.
     pub(super) fn config_name(&self) -> String {
         self.config.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string())

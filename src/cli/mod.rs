@@ -2,6 +2,7 @@
 
 mod announce;
 mod audit;
+mod backtest;
 mod check;
 mod error;
 mod explain;
@@ -65,6 +66,8 @@ enum Verb {
     Explain(explain::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
+    /// Fold the stored log under another policy too, and compare what is told
+    Backtest(backtest::Args),
     /// Show the policy in force, or bring another one into force
     Policy(policy::Args),
     /// Prove that the stored transitions are whole: ordinals, chains, epochs, no duplicate
@@ -102,6 +105,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Get(args) => wait("warn", get::run(global, args)),
         Verb::Explain(args) => wait("warn", explain::run(global, args)),
         Verb::Replay(args) => wait("warn", replay::run(global, args)),
+        Verb::Backtest(args) => wait("warn", backtest::run(global, args)),
         Verb::Policy(args) => wait("warn", policy::run(global, args)),
         Verb::Audit(args) => wait("warn", audit::run(global, args)),
         Verb::Schema(args) => schema::run(global, args),

@@ -7,6 +7,7 @@
 //! ```
 
 mod around;
+pub mod backtest;
 mod error;
 pub mod fleet;
 pub mod in_force;

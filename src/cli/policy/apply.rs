@@ -8,7 +8,7 @@ use async_nats::Subscriber;
 use futures::StreamExt;
 use serde_json::json;
 
-use super::keys::{Change, changes};
+use super::keys::{Change, changes, lines};
 use super::partitions;
 use crate::cli::CliError;
 use crate::cli::global::{Global, Output};
@@ -145,9 +145,6 @@ impl Told {
             return "the policy before is neither in the log nor in a checkpoint: what changes can't be told"
                 .to_owned();
         };
-        let width = changes.iter().map(|change| change.key.len()).max().unwrap_or_default();
-        let show = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), printable);
-        let line = |change: &Change| format!("{:<width$}  {} → {}", change.key, show(&change.old), show(&change.new));
-        changes.iter().map(line).collect::<Vec<_>>().join("\n")
+        lines(changes)
     }
 }

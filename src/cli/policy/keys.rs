@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::output::printable;
 use crate::model::Policy;
 use crate::wire::policy;
 
@@ -85,6 +86,14 @@ pub(in crate::cli) fn changes(old: &Policy, new: &Policy) -> Vec<Change> {
     let change =
         |key: &String| Change { key: key.clone(), old: before.get(key).cloned(), new: after.get(key).cloned() };
     names.into_iter().map(change).filter(|change| change.old != change.new).collect()
+}
+
+/// Changes as lines for people: `key  old → new`.
+pub(in crate::cli) fn lines(changes: &[Change]) -> String {
+    let width = changes.iter().map(|change| change.key.len()).max().unwrap_or_default();
+    let show = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), printable);
+    let line = |change: &Change| format!("{:<width$}  {} → {}", change.key, show(&change.old), show(&change.new));
+    changes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The keys of a policy, with a profile that the other one lacks as one.

@@ -127,6 +127,21 @@ pub async fn last_entry(nats: &Nats, subject: &str) -> Result<Option<LogMessage>
     Ok(walk::last(nats, subject).await?.map(|walked| walked.entry))
 }
 
+/// The first sequence of `log` whose entry is not older than `since_ms`; behind the last one where all are older.
+///
+/// # Errors
+/// As [`entry_ts_ms`].
+pub async fn first_since(nats: &Nats, log: &LogIdentity, since_ms: u64) -> Result<u64, LogError> {
+    let (mut from, mut to) = (log.first_seq, log.last_seq + 1);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        // What is gone meanwhile was the oldest.
+        let is_older = entry_ts_ms(nats, middle).await?.is_none_or(|ts| ts < since_ms);
+        (from, to) = if is_older { (middle + 1, to) } else { (from, middle) };
+    }
+    Ok(from)
+}
+
 /// Which partitions a reader hands out. It reads all of them in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Partitions {
