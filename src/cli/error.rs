@@ -80,9 +80,10 @@ impl From<RuntimeError> for CliError {
     fn from(error: RuntimeError) -> Self {
         let message = error.to_string();
         match error {
-            RuntimeError::Nats { .. } | RuntimeError::Checkpoint(_) | RuntimeError::Log(LogError::Server(_)) => {
-                Self::Unreachable(message)
-            }
+            RuntimeError::Nats { .. }
+            | RuntimeError::Unanswered { .. }
+            | RuntimeError::Checkpoint(_)
+            | RuntimeError::Log(LogError::Server(_)) => Self::Unreachable(message),
             RuntimeError::Topology(_)
             | RuntimeError::Log(LogError::Replaced(_) | LogError::Cut { .. } | LogError::Missing)
             | RuntimeError::Commit(_)

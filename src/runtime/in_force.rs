@@ -37,7 +37,7 @@ impl InForce {
     /// Asks for the policies of so many partitions. Reads only.
     ///
     /// # Errors
-    /// [`RuntimeError::Nats`] and [`RuntimeError::Checkpoint`], worth another try.
+    /// [`RuntimeError::Unanswered`] and [`RuntimeError::Checkpoint`], worth another try.
     pub async fn read(nats: &Nats, partitions: u16) -> Result<Self, RuntimeError> {
         let hashes = hashes(nats, partitions).await?;
         let policy = find(nats, &hashes[0]).await?;
@@ -54,7 +54,7 @@ impl InForce {
 /// The hash of each partition's policy, as of what was committed last.
 ///
 /// # Errors
-/// [`RuntimeError::Nats`], worth another try.
+/// [`RuntimeError::Unanswered`], worth another try.
 pub async fn hashes(nats: &Nats, partitions: u16) -> Result<Vec<String>, RuntimeError> {
     let mut hashes = Vec::with_capacity(partitions.into());
     for number in 0..partitions {
@@ -104,5 +104,5 @@ async fn last_entry(nats: &Nats) -> Result<Option<(u64, Policy)>, RuntimeError> 
 }
 
 fn failed(what: &'static str, cause: &dyn std::fmt::Display) -> RuntimeError {
-    RuntimeError::Nats { what, cause: cause.to_string() }
+    RuntimeError::Unanswered { what, cause: cause.to_string() }
 }

@@ -81,8 +81,8 @@ async fn begin(
         below = next;
     }
     let progress = read_progress(nats, number).await;
-    let progress =
-        progress.map_err(|error| RuntimeError::Nats { what: "reading the progress", cause: error.to_string() })?;
+    let progress = progress
+        .map_err(|error| RuntimeError::Unanswered { what: "reading the progress", cause: error.to_string() })?;
     let is_first = progress.is_none_or(|found| {
         let found = found.progress;
         found.generation == 0 && found.log_created == log.created && found.fold_version == FOLD_VERSION
@@ -125,7 +125,7 @@ async fn from_checkpoint(
 /// Hands `each` the log's entries from `next_seq` up to the end that `log` has, one after the other.
 ///
 /// # Errors
-/// [`RuntimeError::Log`], and [`RuntimeError::Nats`] where the server is silent.
+/// [`RuntimeError::Log`], and [`RuntimeError::Unanswered`] where the server is silent.
 pub async fn read_log(
     nats: &Nats,
     log: &LogIdentity,
@@ -138,7 +138,7 @@ pub async fn read_log(
     }
     let mut reader = LogReader::start(nats, &log.created, Partitions::All, next_seq);
     loop {
-        let silent = |_| RuntimeError::Nats {
+        let silent = |_| RuntimeError::Unanswered {
             what: "reading the log",
             cause: format!("nothing came for {} s", SILENCE_MAX.as_secs()),
         };

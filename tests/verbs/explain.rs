@@ -109,7 +109,8 @@ async fn where_neither_checkpoint_nor_log_reaches_it_is_said() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
     let mut engine = Engine::start(&server.url(), STILL).await;
-    beat(&nats, "alice", "laptop").await;
+    let last = beat(&nats, "alice", "laptop").await;
+    streams::told_up_to(&nats, last).await;
     engine.terminate().await;
 
     forget(&nats).await;

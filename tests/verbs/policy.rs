@@ -1,12 +1,15 @@
 //! The policy in force: shown, changed live, and not changed by what is refused.
 
+use std::io::Read;
+use std::process::Stdio;
+
 use presence::nats::LogIdentity;
 use serde_json::json;
 
 use super::common::TestServer;
 use super::common::client::beat;
-use super::common::engine::{Engine, STILL, presence};
-use super::common::streams;
+use super::common::engine::{Engine, STILL, command, presence};
+use super::common::{eventually, streams};
 use super::{json, told};
 
 /// `STILL` with another threshold and one more profile.
@@ -81,4 +84,21 @@ async fn where_no_engine_runs_it_is_said_and_what_is_refused_is_not_published() 
     assert_eq!(out, "profile.default.idle_after  1m → 1m 30s\n");
     assert!(err.contains("log entry 1, but 64 of 64 partitions did not tell within 100ms"), "{err}");
     assert!(err.contains("presence run"), "{err}");
+
+    // An engine of another version may refuse what this one takes; it tells so.
+    let mut apply = command(&server.url());
+    let apply = apply.args(["policy", "apply", &good, "--timeout", "1h"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut apply = apply.stderr(Stdio::piped()).spawn().expect("the command runs");
+    let refusal = json!({
+        "v": 1, "kind": "rejected", "id": "0-0-2-0", "at_ms": 1, "partition": 0, "seq": 2, "reason": "policy refused: too new",
+        "subject": "presence.v1.log.all.policy",
+    });
+    let status = eventually("the refusal is heard", async || {
+        nats.client.publish("presence.v1.rejected.0", refusal.to_string().into()).await.unwrap();
+        apply.try_wait().expect("it can be waited for")
+    });
+    assert_eq!(status.await.code(), Some(1));
+    let mut err = String::new();
+    apply.stderr.take().expect("a pipe").read_to_string(&mut err).unwrap();
+    assert!(err.contains("refused the policy, which is log entry 2: policy refused: too new"), "{err}");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures::StreamExt;
+use futures::stream::{SelectAll, select_all};
 use serde_json::json;
 
 use super::keys::{Change, changes, lines};
@@ -45,7 +46,14 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let mut engines = subscribe(&nats).await?;
     let entry = publish(&nats, &wanted).await?;
     let heard = tokio::time::timeout(args.timeout, hear(&mut engines, entry, &mut waiting)).await;
-    if heard.is_err() && !waiting.is_empty() {
+    if let Ok(Some(refusal)) = heard {
+        return Err(CliError::No(format!(
+            "the engine refused the policy, which is log entry {entry}: {}; the one before stays in force. Apply it by the \
+                 `presence` that the engine is of",
+            printable(&refusal)
+        )));
+    }
+    if !waiting.is_empty() {
         // A plain subscriber is told at most once; what was committed is certain.
         let hashes = hashes(&nats, partitions).await?;
         let hash = policy::hash(&wanted);
@@ -54,13 +62,15 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     told.applied(entry, &waiting, args.timeout)
 }
 
-/// To what engines tell of themselves; heard from now on.
-async fn subscribe(nats: &Nats) -> Result<Subscriber, CliError> {
+/// To what engines tell of themselves, and of a policy that they refuse; heard from now on.
+async fn subscribe(nats: &Nats) -> Result<SelectAll<Subscriber>, CliError> {
     let unreachable = |error: &dyn std::fmt::Display| CliError::Unreachable(format!("{error}; nothing was published"));
-    let engines = format!("{}engine.*", subject::TOLD_PREFIX);
-    let subscription = nats.client.subscribe(engines).await.map_err(|error| unreachable(&error))?;
+    let mut subscriptions = Vec::new();
+    for subject in [format!("{}engine.*", subject::TOLD_PREFIX), subject::rejected(0)] {
+        subscriptions.push(nats.client.subscribe(subject).await.map_err(|error| unreachable(&error))?);
+    }
     nats.client.flush().await.map_err(|error| unreachable(&error))?;
-    Ok(subscription)
+    Ok(select_all(subscriptions))
 }
 
 /// Publishes the policy; the sequence of its entry in the log.
@@ -78,17 +88,19 @@ async fn publish(nats: &Nats, wanted: &Policy) -> Result<u64, CliError> {
     Ok(stored.sequence)
 }
 
-/// Hears engines until all that are waited for have told that the policy of `entry` is in force.
-async fn hear(engines: &mut Subscriber, entry: u64, waiting: &mut BTreeSet<u16>) {
+/// Hears engines until all that are waited for have told that the policy of `entry` is in force, or until it is refused; then
+/// says why.
+async fn hear(engines: &mut SelectAll<Subscriber>, entry: u64, waiting: &mut BTreeSet<u16>) -> Option<String> {
     while !waiting.is_empty() {
-        let Some(message) = engines.next().await else { return };
-        if let Ok(ToldEvent::Engine(told)) = ToldEvent::read(&message.payload)
-            && told.what == EngineWhat::Policy.name()
-            && told.seq == entry
-        {
-            waiting.remove(&told.partition);
+        match ToldEvent::read(&engines.next().await?.payload) {
+            Ok(ToldEvent::Engine(told)) if told.seq == entry && told.what == EngineWhat::Policy.name() => {
+                waiting.remove(&told.partition);
+            }
+            Ok(ToldEvent::Rejected(told)) if told.seq == entry => return Some(told.reason.into_owned()),
+            Ok(_) | Err(_) => {}
         }
     }
+    None
 }
 
 /// What is told at the end.

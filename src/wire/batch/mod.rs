@@ -2,7 +2,8 @@
 //!
 //! `u` and `s` are plain text, as names in payloads are; the engine escapes them. Each item is read by the rules of a
 //! signal's own payload: a wrong field is dropped and the rest of the item applies; an item that can't be taken is rejected
-//! with its place, and the other items count.
+//! with its place, and the other items count. The limit of a signal's payload holds for the whole item, names included.
+//! A user or session whose token is of bytes that are no UTF-8 has no plain text, and can't be named in a batch.
 
 mod pack;
 mod slices;

@@ -32,11 +32,13 @@ pub(super) fn slices(payload: &[u8], encoding: Encoding) -> Result<Vec<&[u8]>, R
     let Some(signals) = signals else {
         return Err(undecodable("there is no list `signals`; a batch of nothing has `\"signals\":[]`"));
     };
-    if signals.len() > BATCH_SIGNALS_MAX {
-        let (size, limit) = (signals.len() as u64, BATCH_SIGNALS_MAX as u64);
-        return Err(Rejection::TooLarge { what: "signals", size, limit });
-    }
+    check_count(signals.len() as u64)?;
     Ok(signals)
+}
+
+fn check_count(size: u64) -> Result<(), Rejection> {
+    let limit = BATCH_SIGNALS_MAX as u64;
+    if size > limit { Err(Rejection::TooLarge { what: "signals", size, limit }) } else { Ok(()) }
 }
 
 struct Found<'p> {
@@ -146,7 +148,7 @@ fn list(value: &[u8]) -> Result<Option<Vec<&[u8]>>, Rejection> {
     let mut walk = Walk::new(value);
     match walk.head() {
         Ok(Head::List(count)) => {
-            // No capacity from the count: it is of no more than the payload holds, and known only by walking.
+            check_count(count)?;
             let values = (0..count).map(|_| walk.value().expect("the list is whole"));
             Ok(Some(values.collect()))
         }
