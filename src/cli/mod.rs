@@ -63,10 +63,17 @@ enum Verb {
     /// Ask who is present
     Get(get::Args),
     /// Explain why a user's state is what it is, with the evidence
+    ///
+    /// It is derived beside the engine, from the newest checkpoint and the log behind it, so what an engine that is behind has
+    /// not told yet is in it. Nothing is written. Of somebody who is invisible it tells the truth: it is for operators.
     Explain(explain::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
     /// Fold the stored log under another policy too, and compare what is told
+    ///
+    /// Folds it twice, under the policy in force and under that of --config, and compares transitions, flaps, false alarms and
+    /// delays. Both begin with nobody there, so that they differ by their policies alone: who was there before shows up with its
+    /// next signal. Nothing is written, and no engine is disturbed.
     Backtest(backtest::Args),
     /// Show the policy in force, or bring another one into force
     Policy(policy::Args),

@@ -17,8 +17,6 @@ use crate::runtime::backtest::Backtest;
 use crate::runtime::backtest::measure::FLAP_MS;
 use crate::runtime::in_force::InForce;
 
-/// Folds the stored log twice, under the policy in force and under that of --config, and compares what is told. Both begin with
-/// nobody there, so that they differ by their policies alone. Nothing is written, and no engine is disturbed.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// How far back, at most as far as the log is kept: a duration as 10m, a time, or all

@@ -23,8 +23,6 @@ use crate::wire::{subject, subject::token};
 use evidence::Evidence;
 use session::{Confidence, Next, Session};
 
-/// It is derived beside the engine, from the newest checkpoint and the log behind it: what an engine that is behind has not told
-/// yet, is in it.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Whom to explain, as plain text
