@@ -5,10 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use presence::model::{
-    Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, RejectedEvent,
-    Rejection, SessionEvent, Signal, State, Transport, UserEvent, Visibility,
+    Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, ReadyEvent,
+    RejectedEvent, Rejection, SessionEvent, Signal, State, Token, Transport, UserEvent, Visibility,
 };
-use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, event, policy, schema, signal};
+use presence::wire::batch::{HeldSignal, Origin};
+use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal};
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
@@ -181,12 +182,26 @@ fn user(to: State, full: bool) -> EventBody {
     }))
 }
 
+fn ready(full: bool) -> EventBody {
+    EventBody::Ready(Box::new(ReadyEvent {
+        tenant: "acme".into(),
+        user: "carol=40x".into(),
+        incarnation: 1,
+        ordinal: 1,
+        cause: Cause::Input,
+        from: if full { Box::default() } else { ["audio".into()].into() },
+        to: if full { [("video".into(), 5), ("audio".into(), 3)].into() } else { Box::default() },
+        until_ms: full.then_some(9),
+    }))
+}
+
 #[test]
 fn events_fit_their_schemas() {
     let engine = |what| EventBody::Engine(EngineEvent { what, from_ms: 1, to_ms: 2 });
     let reason = Rejection::Payload("it is not".into());
     let rejected = RejectedEvent { subject: "presence.v1.log.3.signal.a.b.c".into(), reason };
     let mut bodies: Vec<_> = [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::Policy].map(engine).into();
+    bodies.extend([ready(false), ready(true)]);
     bodies.push(EventBody::Rejected(Box::new(rejected)));
     for state in State::ALL {
         bodies.extend([session(state, false), session(state, true), user(state, false), user(state, true)]);
@@ -265,4 +280,38 @@ fn a_signal_fits_its_schema_exactly_if_nothing_of_it_is_dropped() {
         fits("signal", &signal::encode(&decoded.signal, Encoding::Json));
     }
     fits("signal", &signal::encode(&Signal::default(), Encoding::Json));
+}
+
+#[test]
+fn a_batch_fits_its_schema_exactly_if_nothing_of_it_is_dropped() {
+    let origin = Origin { tenant: Token::parse("acme").expect("a token"), partition: 0, partitions: 1 };
+    let sound = |item: &str| (format!(r#"{{"v":1,"signals":[{item}]}}"#), true);
+    let unsound = |item: &str| (format!(r#"{{"v":1,"signals":[{item}]}}"#), false);
+    let mut payloads = vec![
+        sound(""),
+        sound(r#"{"u":"a@b","s":"tab 1"}"#),
+        sound(r#"{"u":"a","s":"b","age_ms":250,"more":[1]},{"u":"a","s":"b","age_ms":null}"#),
+        unsound(r#"{"u":"a"}"#),
+        unsound(r#"{"u":"","s":"b"}"#),
+        unsound(r#"{"u":"a","s":5}"#),
+        unsound(r#"{"u":"a","s":"b","age_ms":-1}"#),
+        ("{\"v\":2,\"signals\":[]}".to_owned(), false),
+        ("{\"signals\":[]}".to_owned(), false),
+        ("{\"v\":1}".to_owned(), false),
+    ];
+    for (signal, fits) in SIGNALS {
+        let more = signal.strip_prefix('{').expect("an object");
+        let comma = if more == "}" { "" } else { "," };
+        payloads.push((format!(r#"{{"v":1,"signals":[{{"u":"a","s":"b"{comma}{more}]}}"#), fits));
+    }
+    for (payload, expected) in payloads {
+        let value: Value = serde_json::from_str(&payload).expect("payloads of JSON");
+        let faults = check("batch", &value);
+        assert_eq!(faults.is_empty(), expected, "{payload}: {faults:?}");
+        let whole = batch::decode(payload.as_bytes(), None, origin);
+        let whole = whole.is_ok_and(|batch| batch.ignored_fields() == 0 && batch.rejected() == 0);
+        assert_eq!(whole, expected, "{payload} and the decoder");
+    }
+    let held = HeldSignal { user: "a@b".into(), session: "tab 1".into(), signal: Signal::default(), age_ms: 5 };
+    fits("batch", &batch::encode(&[held], Encoding::Json));
 }

@@ -925,7 +925,14 @@ async fn what_cannot_be_taken_is_rejected_with_a_reason_and_all_else_goes_on() {
             Vec::new(),
             "misaddressed: ",
         ),
-        ("a gateway's batch", "presence.v1.log.3.batch.main.gateway".into(), none(), b"{}".into(), "misaddressed: "),
+        ("a batch that is none", "presence.v1.log.3.batch.main.gateway".into(), none(), b"{}".into(), "undecodable: "),
+        (
+            "a batch of no partition",
+            "presence.v1.log.8.batch.main.gateway".into(),
+            none(),
+            b"{}".into(),
+            "misaddressed: ",
+        ),
         ("a policy that is none", "presence.v1.log.all.policy".into(), none(), b"{}".into(), "policy refused: "),
     ];
     let mut seqs = Vec::new();

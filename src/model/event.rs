@@ -228,6 +228,13 @@ pub enum Rejection {
     },
     /// A policy entry that can't be used; says what.
     Policy(Box<str>),
+    /// One signal of a gateway's batch.
+    Item {
+        /// Its place in the batch, from 0.
+        at: u32,
+        /// Why.
+        reason: Box<Rejection>,
+    },
 }
 
 impl std::fmt::Display for Rejection {
@@ -240,6 +247,7 @@ impl std::fmt::Display for Rejection {
             }
             Self::Limit { limit, max } => write!(f, "limit reached: {limit} is {max}"),
             Self::Policy(what) => write!(f, "policy refused: {what}"),
+            Self::Item { at, reason } => write!(f, "signals[{at}]: {reason}"),
         }
     }
 }

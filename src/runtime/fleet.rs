@@ -56,7 +56,7 @@ impl Fleet {
         let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
         let mut hashes = look_ahead(&signals).into_iter();
         for (message, read) in group.iter().zip(&reads) {
-            self.ignored_fields += u64::from(read.ignored.len());
+            self.ignored_fields += u64::from(read.ignored_fields());
             (self.position, self.log_time) = (message.seq, message.ts_ms);
             let entry = read.entry();
             let hash = match &entry.body {
@@ -73,7 +73,7 @@ impl Fleet {
         }
     }
 
-    fn signal<'r>(&self, read: &'r LogEntry<'_>) -> Option<(&Partition, Address<'r>)> {
+    fn signal<'r>(&self, read: &'r LogEntry<'r>) -> Option<(&Partition, Address<'r>)> {
         match (read.route, read.entry().body) {
             (Route::Partition(number), Body::Signal(address, _)) => {
                 Some((&self.partitions[usize::from(number)], address))
@@ -147,7 +147,8 @@ impl Fleet {
     }
 }
 
-fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
+/// A message of the log, read.
+pub(super) fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
     wire::LogMessage {
         seq: message.seq,
         ts: message.ts_ms,

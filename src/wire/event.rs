@@ -53,8 +53,8 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
         }
         EventBody::Ready(of) => {
             let key = subject::user_key(&of.tenant, &of.user);
-            let subject = format!("presence.v1.ready.{key}");
-            ("ready", key, subject, encoding.write(&of.ordinal), None)
+            let subject = subject::ready(&key);
+            ("ready", key, subject, encoding.write(&told::Ready::of(event, of)), None)
         }
         EventBody::Engine(of) => {
             let subject = subject::engine(event.partition);

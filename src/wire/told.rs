@@ -4,6 +4,7 @@
 //! don't know; the five states are closed.
 
 mod read;
+mod ready;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ use crate::model::{
 };
 
 pub use self::read::{ToldEvent, json_line};
+pub use self::ready::Ready;
 
 /// A session's transition, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -232,7 +234,7 @@ pub struct Rejected<'a> {
 }
 
 /// The kinds of events, in the order of their schemas.
-pub(super) const KINDS: [&str; 4] = ["session", "user", "engine", "rejected"];
+pub(super) const KINDS: [&str; 5] = ["session", "user", "engine", "rejected", "ready"];
 
 impl<'a> Session<'a> {
     /// What is told of `event`, which the session `of` is about.
@@ -293,7 +295,7 @@ impl<'a> User<'a> {
             sessions: Sessions { active, idle, away, stale },
             intent: of.intent,
             intent_until_ms: of.intent_until_ms,
-            ready: Vec::new(),
+            ready: of.ready.iter().map(|name| Cow::Borrowed(&**name)).collect(),
             last_seen_ms: of.last_seen_ms,
             last_input_ms: of.last_input_ms,
             confidence: Some(of.confidence.into()),
