@@ -29,15 +29,15 @@ impl Partition {
     /// Takes one signal: first the user is settled to now, then the signal acts.
     pub(crate) fn take(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
         let mut session = self.people.find(address, hash);
-        let user = match session {
-            Some(at) => Some(self.people.cold[at].user),
-            None => self.people.find_user(address.tenant, address.user),
-        };
-        if let Some(user) = user
-            && self.may_be_due(user, self.time.w)
-        {
-            self.settle_user(user, self.time.w, out);
-            session = self.people.find(address, hash);
+        if self.somebody_may_be_due() {
+            let user = match session {
+                Some(at) => Some(self.people.cold[at].user),
+                None => self.people.find_user(address.tenant, address.user),
+            };
+            if let Some(user) = user.filter(|user| self.next_instant(*user, self.time.w) <= self.time.w) {
+                self.settle_user(user, self.time.w, out);
+                session = self.people.find(address, hash);
+            }
         }
         match (session, signal.kind) {
             (Some(at), _) if self.people.hot[at].state() == State::Offline => self.take_late(at, signal, out),
@@ -113,23 +113,18 @@ impl Partition {
 
     /// What the next incarnation keeps: with the same epoch its facts, otherwise nothing.
     fn reincarnate(&mut self, at: u32, inherits: bool) {
-        let cold = &mut self.people.cold[at];
-        let hot = &mut self.people.hot[at];
-        if !inherits {
-            cold.every_ms = 0;
+        if inherits {
+            if self.people.hot[at].facts != NONE {
+                let facts = self.people.facts_mut(at);
+                (facts.closed, facts.leaving, facts.conn, facts.set_back) = (None, None, None, None);
+            }
+        } else {
+            self.people.set_every_ms(at, 0);
+            self.people.remove_facts(at);
+            let hot = &mut self.people.hot[at];
             hot.set_visibility(Visibility::Visible);
             hot.set_reported(false);
             hot.set_profile(self.policy.default_index());
-        }
-        if cold.facts == NONE {
-            return;
-        }
-        if inherits {
-            let facts = self.people.facts_mut(at);
-            (facts.closed, facts.leaving, facts.conn, facts.set_back) = (None, None, None, None);
-        } else {
-            self.people.facts.remove(cold.facts);
-            cold.facts = NONE;
         }
     }
 
@@ -140,7 +135,7 @@ impl Partition {
         }
         self.in_sequence(at, signal);
         let now = self.time.w;
-        if self.only_renews(at, signal) {
+        if self.people.hot[at].plain() && signal.is_plain() {
             self.people.hot[at].renew(now);
             return;
         }
@@ -165,11 +160,13 @@ impl Partition {
         self.conclude(at, signal, &evidence, out);
     }
 
-    /// Whether a signal is the plain heartbeat of an active session in sight: the case of nearly all, which only renews.
-    /// Its deadlines move later, so the wheel has nothing to learn.
-    fn only_renews(&self, at: u32, signal: &Signal) -> bool {
+    /// Whether all that a plain heartbeat changes of a session is when it was last seen and its last input. Then its deadlines
+    /// only move later, of which the wheel need not learn: the case of nearly all.
+    fn is_plain(&self, at: u32) -> bool {
+        let hot = &self.people.hot[at];
         let is_open = |facts: &Facts| facts.closed.is_none() && facts.leaving.is_none();
-        signal.is_plain() && self.people.hot[at].is_renewed_by_beats() && self.people.facts_of(at).is_none_or(is_open)
+        let counts_as_input = hot.visibility() == Visibility::Visible && !hot.reported();
+        hot.state() == State::Active && counts_as_input && self.people.facts_of(at).is_none_or(is_open)
     }
 
     /// A heartbeat: a life sign, and input unless something says otherwise.
@@ -255,7 +252,7 @@ impl Partition {
     /// Takes over what a signal says about its session beside life, sight and input.
     fn learn(&mut self, at: u32, signal: &Signal) {
         if let Some(every_ms) = signal.every_ms {
-            self.people.cold[at].every_ms = every_ms;
+            self.people.set_every_ms(at, every_ms);
         }
         if let Some(index) = signal.profile.as_ref().and_then(|name| self.policy.profile_index(name)) {
             self.people.hot[at].set_profile(index);
@@ -314,6 +311,8 @@ impl Partition {
         if to != from || willed {
             self.tell_user(self.people.cold[at].user, cause, self.time.hi, willed, out);
         }
+        let plain = self.is_plain(at);
+        self.people.hot[at].set_plain(plain);
         match to {
             State::Offline => self.arm(at),
             State::Active | State::Idle | State::Away | State::Stale => self.arm_by(at, deadlines.next_below(to)),

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use super::names::Name;
 use super::partition::Partition;
 use super::population::SessionHash;
 use crate::model::Address;
@@ -16,16 +17,22 @@ pub fn look_ahead(signals: &[(&Partition, Address<'_>)]) -> [SessionHash; AHEAD]
     for (hash, (partition, address)) in hashes.iter_mut().zip(signals) {
         *hash = partition.people.session_hash(*address);
     }
-    // Loops of their own, so that one signal's fetches don't wait for another's computation.
+    // Loops of their own, each short, so that the fetches of all are under way before the first is waited for.
+    let mut touched = 0;
+    for (hash, (partition, _)) in hashes.iter().zip(signals) {
+        touched ^= partition.people.touch_index(*hash);
+    }
     for (hash, (partition, _)) in hashes.iter_mut().zip(signals) {
         partition.people.glance(hash);
     }
-    let mut touched = 0;
-    for (hash, (partition, _)) in hashes.iter().zip(signals) {
-        touched ^= partition.people.touch_cold(*hash);
+    let mut names = [Name::default(); AHEAD];
+    for ((name, hash), (partition, _)) in names.iter_mut().zip(&hashes).zip(signals) {
+        let epoch;
+        (*name, epoch) = partition.people.touch(*hash);
+        touched ^= epoch;
     }
-    for (hash, (partition, _)) in hashes.iter().zip(signals) {
-        touched ^= partition.people.touch(*hash);
+    for (name, (partition, _)) in names.iter().zip(signals) {
+        touched ^= u64::from(partition.people.touch_name(*name));
     }
     black_box(touched);
     hashes

@@ -110,7 +110,7 @@ impl Partition {
         out.maybe_number(hot.seq());
         out.maybe_number(self.people.epoch(at));
         let ended = if hot.state() == State::Offline { cold.ended } else { 0 };
-        for number in [u64::from(cold.ordinal), cold.every_ms.into(), cold.incarnation, cold.told_at, ended] {
+        for number in [u64::from(cold.ordinal), self.people.every_ms(at).into(), cold.incarnation, cold.told_at, ended] {
             out.number(number);
         }
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
@@ -230,9 +230,10 @@ impl Partition {
             return Err(CheckpointError::Impossible);
         }
         hot.set_seq(seq);
+        let (ordinal, every_ms) = (input.narrow()?, input.narrow()?);
+        self.people.set_every_ms(at, every_ms);
         let cold = &mut self.people.cold[at];
-        cold.epoch = epoch.unwrap_or(NO_EPOCH);
-        (cold.ordinal, cold.every_ms) = (input.narrow()?, input.narrow()?);
+        (cold.epoch, cold.ordinal) = (epoch.unwrap_or(NO_EPOCH), ordinal);
         (cold.incarnation, cold.told_at, cold.ended) = (input.number()?, input.number()?, input.number()?);
         self.read_facts(at, input)?;
         self.arm(at);

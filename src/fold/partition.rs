@@ -151,9 +151,8 @@ impl Partition {
         if let Body::Tick { .. } = body {
             self.time.last_tick = Some(ts);
         }
-        let grid = self.grid();
-        if grid >= self.quiet_until {
-            self.settle(grid, out);
+        if self.time.w >= self.quiet_until {
+            self.settle(self.grid(), out);
         }
     }
 
@@ -190,7 +189,16 @@ impl Partition {
     /// The log time at which an entry would first have something to settle, early rather than late. `None`: never.
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
-        self.wheel.next_step().map(|step| self.time.expected(step * self.wheel_tick))
+        let step = self.wheel.next_step()?;
+        let instant = if !self.somebody_may_be_due() {
+            self.quiet_until + GRID_MS
+        } else if self.quiet_until < self.grid() {
+            // It was put where the wheel stands, which is the next instant of the grid, and is due by this one already.
+            self.grid()
+        } else {
+            step * self.wheel_tick
+        };
+        Some(self.time.expected(instant))
     }
 
     /// How many sessions are kept, remembered ones included.

@@ -108,9 +108,9 @@ impl Partition {
         };
         hot.set_seen(seen);
         hot.set_input(input);
+        self.people.set_every_ms(at, told.every_ms);
         let cold = &mut self.people.cold[at];
         (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation, at_ms);
-        cold.every_ms = told.every_ms;
         cold.epoch = told.epoch.unwrap_or(NO_EPOCH);
         let hidden = told.visibility != Visibility::Visible;
         let hidden_since = if told.to == State::Away { age(profile.hidden_after) } else { now };
