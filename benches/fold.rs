@@ -44,21 +44,22 @@ struct Load {
     names: Vec<Who>,
     partitions: Vec<Partition>,
     at: usize,
-    seq: u64,
+    signal: Signal,
 }
 
 impl Load {
     /// The next heartbeats, as the engine takes them: each session in turn, each some twenty seconds of log time apart.
     fn beat(&mut self, events: &mut Vec<presence::model::Event>) {
-        let group: [Who; AHEAD] = std::array::from_fn(|i| self.names[(self.at + i) % SESSIONS]);
-        let hashes = look_ahead(&group.map(|(partition, address)| (&self.partitions[partition], address)));
-        for ((partition, address), hash) in group.into_iter().zip(hashes) {
+        let begin = self.at % SESSIONS;
+        let group = &self.names[begin..begin + AHEAD];
+        let signals: [_; AHEAD] = std::array::from_fn(|i| (&self.partitions[group[i].0], group[i].1));
+        let ahead = look_ahead(&signals);
+        for ((partition, address), sought) in group.iter().zip(&ahead) {
             self.at += 1;
-            self.seq += 1;
-            let signal = Signal { seq: Some(self.seq), epoch: Some(1), ..Signal::default() };
+            self.signal.seq = Some(self.at as u64);
             let ts = START + self.at as u64 * ROUND_MS / SESSIONS as u64;
-            let entry = Entry { seq: self.seq, ts, body: Body::Signal(address, &signal) };
-            self.partitions[partition].apply_hashed(&entry, hash, events);
+            let entry = Entry { seq: self.at as u64, ts, body: Body::Signal(*address, &self.signal) };
+            self.partitions[*partition].apply_sought(&entry, sought, events);
         }
         black_box(&events);
         events.clear();
@@ -69,7 +70,7 @@ fn heartbeats(criterion: &mut Criterion) {
     let names = names();
     let before = resident_bytes();
     let partitions = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
-    let mut load = Load { names, partitions, at: 0, seq: 0 };
+    let mut load = Load { names, partitions, at: 0, signal: Signal { epoch: Some(1), ..Signal::default() } };
     let mut events = Vec::new();
     for _ in 0..SESSIONS / AHEAD {
         load.beat(&mut events);

@@ -182,7 +182,7 @@ fn looking_ahead_changes_nothing() {
                     run.partition.lose_log(run.partition.generation() + 1);
                 }
                 let mut told = Vec::new();
-                run.partition.apply_hashed(&line.entry(), hash, &mut told);
+                run.partition.apply_sought(&line.entry(), &hash, &mut told);
                 run.told.push(told);
             }
         }

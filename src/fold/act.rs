@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::partition::Partition;
-use super::population::SessionHash;
+use super::population::Sought;
 use super::record::{Facts, NONE, Will};
+use super::sequence::Sequence;
 use super::tell::raised;
 use crate::model::{
     Address, Cause, Claim, EngineWhat, Event, Intent, Kind, Millis, Policy, Rejection, Signal, State, Visibility,
@@ -27,8 +28,8 @@ struct Evidence {
 
 impl Partition {
     /// Takes one signal: first the user is settled to now, then the signal acts.
-    pub(crate) fn take(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
-        let mut session = self.people.find(address, hash);
+    pub(crate) fn take(&mut self, address: Address<'_>, sought: &Sought, signal: &Signal, out: &mut Vec<Event>) {
+        let mut session = self.people.find(address, sought);
         if self.somebody_may_be_due() {
             let user = match session {
                 Some(at) => Some(self.people.cold[at].user),
@@ -36,28 +37,28 @@ impl Partition {
             };
             if let Some(user) = user.filter(|user| self.next_instant(*user, self.time.w) <= self.time.w) {
                 self.settle_user(user, self.time.w, out);
-                session = self.people.find(address, hash);
+                session = self.people.find(address, sought);
             }
         }
         match (session, signal.kind) {
             (Some(at), _) if self.people.hot[at].state() == State::Offline => self.take_late(at, signal, out),
             (Some(at), _) => self.take_live(at, signal, out),
-            (None, Kind::Heartbeat) => self.take_first(address, hash, signal, out),
+            (None, Kind::Heartbeat) => self.take_first(address, sought, signal, out),
             // Nothing but a heartbeat starts a session.
             (None, Kind::Update | Kind::Disconnect | Kind::Leave) => self.dropped += 1,
         }
     }
 
-    fn take_first(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
+    fn take_first(&mut self, address: Address<'_>, sought: &Sought, signal: &Signal, out: &mut Vec<Event>) {
         if let Some(reason) = self.limit_reached(address) {
             let Address { tenant, user, session } = address;
             let subject = format!("presence.v1.log.{}.signal.{tenant}.{user}.{session}", self.number);
             self.reject(subject.into(), reason, out);
             return;
         }
-        let at = self.people.add(address, hash);
+        let at = self.people.add(address, sought);
         self.people.hot[at].set_profile(self.policy.default_index());
-        self.in_sequence(at, signal);
+        self.in_sequence(at, Sequence::default(), signal);
         self.begin(at, signal, out);
     }
 
@@ -86,9 +87,10 @@ impl Partition {
 
     /// A signal of a session that is offline and still remembered.
     fn take_late(&mut self, at: u32, signal: &Signal, out: &mut Vec<Event>) {
+        let known = self.people.sequence(at);
         if signal.kind != Kind::Heartbeat {
-            if !self.is_of_another_connection(at, signal) && self.is_next(at, signal) {
-                self.in_sequence(at, signal);
+            if !self.is_of_another_connection(at, signal) && known.precedes(signal) {
+                self.in_sequence(at, known, signal);
                 if signal.kind == Kind::Leave {
                     let now = self.time.w;
                     self.people.facts_mut(at).leaving.get_or_insert(now);
@@ -105,8 +107,8 @@ impl Partition {
             self.dropped += 1;
             return;
         }
-        let inherits = signal.epoch.is_some() && signal.epoch == self.people.epoch(at);
-        self.in_sequence(at, signal);
+        let inherits = signal.epoch.is_some() && signal.epoch == known.epoch;
+        self.in_sequence(at, known, signal);
         self.reincarnate(at, inherits);
         self.begin(at, signal, out);
     }
@@ -129,11 +131,13 @@ impl Partition {
     }
 
     fn take_live(&mut self, at: u32, signal: &Signal, out: &mut Vec<Event>) {
-        if self.is_of_another_connection(at, signal) || !(self.is_next(at, signal) || self.was_set_back(at, signal)) {
+        let known = self.people.sequence(at);
+        let counts = |fold: &mut Self| known.precedes(signal) || fold.was_set_back(at, known, signal);
+        if self.is_of_another_connection(at, signal) || !counts(self) {
             self.dropped += 1;
             return;
         }
-        self.in_sequence(at, signal);
+        self.in_sequence(at, known, signal);
         let now = self.time.w;
         if self.people.hot[at].plain() && signal.is_plain() {
             self.people.hot[at].renew(now);

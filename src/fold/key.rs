@@ -4,7 +4,7 @@
 //! 128-bit finish of its authors' reference code.
 
 use super::names::WORDS_MAX;
-use super::row::{self, little_endian};
+use super::row::{self, Row, little_endian};
 
 /// The secret of an index. It changes no event, only where records lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,6 @@ impl NameHash {
     }
 
     /// The hash of three names at most.
-    #[inline]
     pub(crate) fn of<const N: usize>(&self, names: [&str; N]) -> u64 {
         let (mut sum, mut keys) = (self.start, self.keys.iter());
         row::all_words(names, |word| {
@@ -33,6 +32,16 @@ impl NameHash {
             true
         });
         (sum >> 64) as u64
+    }
+
+    /// The hash of names whose row is at hand.
+    #[inline]
+    pub(crate) fn of_row<const N: usize>(&self, row: &Row, names: [&str; N]) -> u64 {
+        if row.words().is_empty() {
+            return self.of(names);
+        }
+        let terms = self.keys.iter().zip(row.words()).map(|(key, word)| key.wrapping_mul(u128::from(*word)));
+        (terms.fold(self.start, u128::wrapping_add) >> 64) as u64
     }
 }
 
@@ -117,7 +126,7 @@ mod tests {
         }
 
         #[test]
-        fn names_are_hashed_word_by_word(a: u64, b: u64, names in prop::array::uniform3("[a-z=]{1,192}")) {
+        fn names_are_hashed_word_by_word(a: u64, b: u64, names in prop::array::uniform3(prop_oneof!["[a-z=]{1,20}", "[a-z=]{1,192}"])) {
             let draw = |number: usize| hash(IndexKey(a, b), &number.to_le_bytes());
             let (mut sum, mut at) = (draw(WORDS_MAX), 0);
             for name in &names {
@@ -129,8 +138,9 @@ mod tests {
                     at += 1;
                 }
             }
-            let hash = NameHash::new(IndexKey(a, b));
-            prop_assert_eq!(hash.of([&names[0], &names[1], &names[2]]), (sum >> 64) as u64);
+            let (hash, names) = (NameHash::new(IndexKey(a, b)), [&*names[0], &*names[1], &*names[2]]);
+            prop_assert_eq!(hash.of(names), (sum >> 64) as u64);
+            prop_assert_eq!(hash.of_row(&Row::of(names), names), hash.of(names));
         }
     }
 }

@@ -30,7 +30,7 @@ pub use entry::{Body, Entry};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};
-pub use population::SessionHash;
+pub use population::Sought;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over
 /// between versions only at a drained position.

@@ -1,6 +1,8 @@
 //! The names of sessions, each with its user's and tenant's as one [row](super::row): no allocation a name, no pointer.
+//! Before them lies the client's epoch: whoever compares the names of a signal needs it next.
 
-use super::row::{self, WORD, words_of};
+use super::record::NO_EPOCH;
+use super::row::{self, Row, WORD, words_of};
 use crate::model::id::TOKEN_BYTES_MAX;
 
 /// Most words of a row.
@@ -40,7 +42,7 @@ pub(crate) struct Names {
 
 #[derive(Debug, Default)]
 struct Class {
-    chunks: Vec<Box<[u8]>>,
+    chunks: Vec<Box<[[u8; WORD]]>>,
     free: Vec<u32>,
     used: u32,
 }
@@ -57,33 +59,66 @@ impl Names {
             let place = class.used;
             assert!(place < ROWS_MAX, "limits keep rows of a length below {ROWS_MAX}");
             if place as usize == class.chunks.len() << CHUNK_BITS {
-                class.chunks.push(vec![0; CHUNK * words * WORD].into());
+                class.chunks.push(vec![[0; WORD]; CHUNK * (1 + words)].into());
             }
             class.used += 1;
             place
         });
-        let at = (place as usize & (CHUNK - 1)) * words * WORD;
-        let mut rest = class.chunks[(place >> CHUNK_BITS) as usize][at..at + words * WORD].as_chunks_mut().0.iter_mut();
-        row::all_words(names, |word| rest.next().map(|slot| *slot = word.to_le_bytes()).is_some());
-        Name((words as u32) << PLACE_BITS | place)
+        let name = Name((words as u32) << PLACE_BITS | place);
+        let mut rest = self.line_mut(name).iter_mut();
+        let mut put = |word: u64| rest.next().map(|slot| *slot = word.to_le_bytes()).is_some();
+        put(NO_EPOCH);
+        row::all_words(names, put);
+        name
     }
 
     pub(crate) fn remove(&mut self, name: Name) {
         self.classes[name.words()].free.push(name.place());
     }
 
+    /// The epoch and the words of a row.
     #[inline]
-    fn row(&self, name: Name) -> &[u8] {
-        let width = name.words() * WORD;
+    fn line(&self, name: Name) -> &[[u8; WORD]] {
+        let width = 1 + name.words();
         let at = (name.place() as usize & (CHUNK - 1)) * width;
         &self.classes[name.words()].chunks[(name.place() >> CHUNK_BITS) as usize][at..at + width]
     }
 
-    /// Whether a row holds these names.
+    fn line_mut(&mut self, name: Name) -> &mut [[u8; WORD]] {
+        let width = 1 + name.words();
+        let at = (name.place() as usize & (CHUNK - 1)) * width;
+        &mut self.classes[name.words()].chunks[(name.place() >> CHUNK_BITS) as usize][at..at + width]
+    }
+
+    /// Whether a row holds these names, whose [`Row`] is at hand.
     #[inline]
-    pub(crate) fn is(&self, name: Name, names: [&str; 3]) -> bool {
-        let mut rest = self.row(name).as_chunks::<WORD>().0.iter();
-        row::all_words(names, |word| rest.next() == Some(&word.to_le_bytes())) && rest.next().is_none()
+    pub(crate) fn is(&self, name: Name, row: &Row, names: [&str; 3]) -> bool {
+        let (_, own) = self.line(name).split_at(1);
+        if row.words().is_empty() {
+            let mut rest = own.iter();
+            return row::all_words(names, |word| rest.next() == Some(&word.to_le_bytes())) && rest.next().is_none();
+        }
+        own.len() == row.words().len()
+            && own.iter().zip(row.words()).all(|(own, word)| u64::from_le_bytes(*own) == *word)
+    }
+
+    /// The client's epoch of who has this name, or [`NO_EPOCH`].
+    #[inline]
+    pub(crate) fn epoch(&self, name: Name) -> u64 {
+        u64::from_le_bytes(self.line(name)[0])
+    }
+
+    pub(crate) fn set_epoch(&mut self, name: Name, epoch: u64) {
+        self.line_mut(name)[0] = epoch.to_le_bytes();
+    }
+
+    /// Reads both ends of what lies by a name, which fetches it; what it returns means nothing.
+    #[inline]
+    pub(crate) fn touch(&self, name: Name) -> u8 {
+        match self.line(name) {
+            [first, .., last] => first[0] ^ last[0],
+            _ => 0,
+        }
     }
 
     /// Whether a row begins with these names. It is read from its end, since only there it says where a name begins.
@@ -92,13 +127,9 @@ impl Names {
         [tenant, user] == names
     }
 
-    /// Reads the first byte of a row, which fetches it.
-    pub(crate) fn touch(&self, name: Name) -> u8 {
-        self.row(name).first().copied().unwrap_or(0)
-    }
-
     pub(crate) fn get(&self, name: Name) -> [&str; 3] {
-        row::names(self.row(name))
+        let (_, own) = self.line(name).split_at(1);
+        row::names(own.as_flattened())
     }
 }
 
@@ -106,21 +137,28 @@ impl Names {
 mod tests {
     use super::*;
 
+    /// By its row, and without one: both must say the same.
+    fn is(names: &Names, name: Name, texts: [&str; 3]) -> bool {
+        let (by_row, by_text) = (names.is(name, &Row::of(texts), texts), names.is(name, &Row::default(), texts));
+        assert_eq!(by_row, by_text);
+        by_row
+    }
+
     #[test]
     fn names_are_the_same_if_every_byte_is() {
         let mut names = Names::new();
         for len in 1..=40 {
             let text = "x".repeat(len);
             let name = names.insert(["main", "alice", &text]);
-            assert!(names.is(name, ["main", "alice", &text]) && names.begins(name, ["main", "alice"]));
-            assert!(!names.is(name, ["main", "alice", &"x".repeat(len + 1)]));
-            assert!(!names.is(name, ["main", "alicf", &text]) && !names.begins(name, ["main", "alicf"]));
-            assert!(!names.is(name, ["mail", "alice", &text]) && !names.begins(name, ["mail", "alice"]));
+            assert!(is(&names, name, ["main", "alice", &text]) && names.begins(name, ["main", "alice"]));
+            assert!(!is(&names, name, ["main", "alice", &"x".repeat(len + 1)]));
+            assert!(!is(&names, name, ["main", "alicf", &text]) && !names.begins(name, ["main", "alicf"]));
+            assert!(!is(&names, name, ["mail", "alice", &text]) && !names.begins(name, ["mail", "alice"]));
             for at in 0..len {
                 let mut other = text.clone().into_bytes();
                 other[at] = b'y';
                 let other = std::str::from_utf8(&other).unwrap();
-                assert!(!names.is(name, ["main", "alice", other]), "byte {at} of {len}");
+                assert!(!is(&names, name, ["main", "alice", other]), "byte {at} of {len}");
             }
         }
     }
@@ -142,5 +180,7 @@ mod tests {
         names.remove(kept[6]);
         assert_eq!(names.insert(["another", "another", "another"]), kept[6]);
         assert_eq!(names.get(kept[7])[2], texts[7]);
+        names.set_epoch(kept[7], 5);
+        assert_eq!((names.epoch(kept[6]), names.epoch(kept[7]), names.epoch(kept[8])), (NO_EPOCH, 5, NO_EPOCH));
     }
 }

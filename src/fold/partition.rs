@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::entry::{Body, Entry};
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
-use super::population::{Population, SessionHash};
+use super::population::{Population, Sought};
 use super::record::TIME_MAX;
 use super::wheel::TimingWheel;
 use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
@@ -95,15 +95,15 @@ impl Partition {
 
     /// Folds one entry and appends its events in their order. Entries at or before the position change nothing.
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
-        let hash = match &entry.body {
-            Body::Signal(address, _) => self.people.session_hash(*address),
-            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => SessionHash::default(),
+        let sought = match &entry.body {
+            Body::Signal(address, _) => self.people.sought(*address),
+            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => Sought::default(),
         };
-        self.apply_hashed(entry, hash, out);
+        self.apply_sought(entry, &sought, out);
     }
 
-    /// As [`Partition::apply`], with the hash that [`look_ahead`](super::look_ahead) computed of this partition's signal.
-    pub fn apply_hashed(&mut self, entry: &Entry<'_>, hash: SessionHash, out: &mut Vec<Event>) {
+    /// As [`Partition::apply`], with what [`look_ahead`](super::look_ahead) found of this partition's signal.
+    pub fn apply_sought(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         if entry.seq <= self.seq {
             return;
         }
@@ -115,12 +115,14 @@ impl Partition {
         }
         self.pass(ts, &entry.body, out);
         match &entry.body {
-            Body::Signal(address, signal) => self.take(*address, hash, signal, out),
+            Body::Signal(address, signal) => self.take(*address, sought, signal, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),
             Body::Policy(policy) => self.adopt(policy, out),
             Body::Tick { .. } | Body::Other => {}
         }
-        super::tell::put_in_order(&mut out[first..]);
+        if out.len() > first {
+            super::tell::put_in_order(&mut out[first..]);
+        }
     }
 
     pub(crate) fn start_at(&mut self, ts: Millis) {
@@ -216,8 +218,7 @@ impl Partition {
     /// The state of a session as it was told last; offline if nothing is known of it.
     #[must_use]
     pub fn session_state(&self, address: Address<'_>) -> State {
-        let hash = self.people.session_hash(address);
-        self.people.find(address, hash).map_or(State::Offline, |at| self.people.hot[at].state())
+        self.people.find(address, &self.people.sought(address)).map_or(State::Offline, |at| self.people.hot[at].state())
     }
 
     /// The state of a user as it was told last; offline if nothing is known of it.

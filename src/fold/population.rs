@@ -4,6 +4,8 @@ use super::index::Index;
 use super::key::{IndexKey, NameHash};
 use super::names::{Name, Names};
 use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
+use super::row::Row;
+use super::sequence::Sequence;
 use super::slab::Slab;
 use crate::model::session::Life;
 use crate::model::{Address, Millis, Policy, State, Token};
@@ -24,17 +26,18 @@ pub(crate) struct Population {
     by_tenant: Index,
 }
 
-/// The hash of a session's names under the key of one population, and where a session of that hash was seen.
+/// A session that is looked for: the row of its names, their hash under the key of one population, and where it seems to be.
 #[derive(Debug, Clone, Copy)]
-pub struct SessionHash {
+pub struct Sought {
+    row: Row,
     hash: u64,
     /// A hint: by the time it is used, somebody else may lie there.
     seen_at: u32,
 }
 
-impl Default for SessionHash {
+impl Default for Sought {
     fn default() -> Self {
-        Self { hash: 0, seen_at: NONE }
+        Self { row: Row::default(), hash: 0, seen_at: NONE }
     }
 }
 
@@ -55,42 +58,44 @@ impl Population {
         }
     }
 
-    /// The hash under which a session is found.
-    pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
-        SessionHash { hash: self.hash.of(names_of(address)), seen_at: NONE }
+    /// What a session is looked for by.
+    #[inline]
+    pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
+        let row = Row::of(names_of(address));
+        Sought { row, hash: self.hash.of_row(&row, names_of(address)), seen_at: NONE }
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
-    pub(crate) fn find(&self, address: Address<'_>, hash: SessionHash) -> Option<u32> {
-        let names = names_of(address);
-        let is_it = |at: u32| self.hot[at].name.is_some() && self.names.is(self.hot[at].name, names);
-        if hash.seen_at != NONE && is_it(hash.seen_at) {
-            return Some(hash.seen_at);
+    #[inline]
+    pub(crate) fn find(&self, address: Address<'_>, sought: &Sought) -> Option<u32> {
+        let is_it = |at: u32| {
+            let name = self.hot[at].name;
+            name.is_some() && self.names.is(name, &sought.row, names_of(address))
+        };
+        if sought.seen_at != NONE && is_it(sought.seen_at) {
+            return Some(sought.seen_at);
         }
-        self.by_session.find(hash.hash, is_it)
+        self.by_session.find(sought.hash, is_it)
     }
 
     /// Reads the line of the index that a glance will read; what it returns means nothing.
-    pub(crate) fn touch_index(&self, hash: SessionHash) -> u64 {
-        self.by_session.touch(hash.hash).into()
+    pub(crate) fn touch_index(&self, sought: &Sought) -> u64 {
+        self.by_session.touch(sought.hash).into()
     }
 
     /// Notes where a session seems to be, by its hash alone.
-    pub(crate) fn glance(&self, hash: &mut SessionHash) {
-        hash.seen_at = self.by_session.glance(hash.hash);
+    pub(crate) fn glance(&self, sought: &mut Sought) {
+        sought.seen_at = self.by_session.glance(sought.hash);
     }
 
-    /// Reads both parts of a session that was seen, if it was: its name, and something that means nothing.
-    pub(crate) fn touch(&self, hash: SessionHash) -> (Name, u64) {
-        match hash.seen_at {
-            NONE => (Name::default(), 0),
-            at => (self.hot[at].name, self.cold[at].epoch),
-        }
+    /// Reads the hot part of a session that was seen, if it was, for its name.
+    pub(crate) fn touch(&self, sought: &Sought) -> Name {
+        if sought.seen_at == NONE { Name::default() } else { self.hot[sought.seen_at].name }
     }
 
-    /// Reads a name; what it returns means nothing.
-    pub(crate) fn touch_name(&self, name: Name) -> u8 {
-        if name.is_some() { self.names.touch(name) } else { 0 }
+    /// Reads what lies by a name; what it returns means nothing.
+    pub(crate) fn touch_name(&self, name: Name) -> u64 {
+        if name.is_some() { self.names.touch(name).into() } else { 0 }
     }
 
     /// The place of a user.
@@ -137,7 +142,7 @@ impl Population {
     }
 
     /// Adds a session that is not there, with its user and tenant where they are not.
-    pub(crate) fn add(&mut self, address: Address<'_>, hash: SessionHash) -> u32 {
+    pub(crate) fn add(&mut self, address: Address<'_>, sought: &Sought) -> u32 {
         let user = match self.find_user(address.tenant, address.user) {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),
@@ -150,7 +155,7 @@ impl Population {
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions += 1;
         let mut index = std::mem::take(&mut self.by_session);
-        index.insert(hash.hash, at, |at| self.place_hash(at));
+        index.insert(sought.hash, at, |at| self.place_hash(at));
         self.by_session = index;
         at
     }
@@ -269,7 +274,17 @@ impl Population {
 
     /// The client's epoch of a session.
     pub(crate) fn epoch(&self, at: u32) -> Option<u64> {
-        Some(self.cold[at].epoch).filter(|epoch| *epoch != NO_EPOCH)
+        Some(self.names.epoch(self.hot[at].name)).filter(|epoch| *epoch != NO_EPOCH)
+    }
+
+    /// What is known of a session's (epoch, seq).
+    #[inline]
+    pub(crate) fn sequence(&self, at: u32) -> Sequence {
+        Sequence { epoch: self.epoch(at), seq: self.hot[at].seq() }
+    }
+
+    pub(crate) fn set_epoch(&mut self, at: u32, epoch: Option<u64>) {
+        self.names.set_epoch(self.hot[at].name, epoch.unwrap_or(NO_EPOCH));
     }
 
     /// What a session's state follows from.

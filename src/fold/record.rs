@@ -20,30 +20,30 @@ struct Bits {
     width: u32,
 }
 
-const SEEN: Bits = Bits { word: 0, shift: 0, width: 42 };
-const SEQ_LOW: Bits = Bits { word: 0, shift: 42, width: 22 };
-const INPUT: Bits = Bits { word: 1, shift: 0, width: 42 };
-const SEQ_MIDDLE: Bits = Bits { word: 1, shift: 42, width: 22 };
-const WAKE: Bits = Bits { word: 2, shift: 0, width: 36 };
-const SEQ_HIGH: Bits = Bits { word: 2, shift: 36, width: 9 };
-const SEQ_KNOWN: Bits = Bits { word: 2, shift: 45, width: 1 };
-const PROFILE: Bits = Bits { word: 2, shift: 46, width: 6 };
-const STATE: Bits = Bits { word: 2, shift: 52, width: 3 };
-const VISIBILITY: Bits = Bits { word: 2, shift: 55, width: 2 };
-const REPORTED: Bits = Bits { word: 2, shift: 57, width: 1 };
-const PROMISED: Bits = Bits { word: 2, shift: 58, width: 1 };
-const PLAIN: Bits = Bits { word: 2, shift: 59, width: 1 };
+const SEQ: Bits = Bits { word: 0, shift: 0, width: 53 };
+const SEQ_KNOWN: Bits = Bits { word: 0, shift: 53, width: 1 };
+const PROFILE: Bits = Bits { word: 0, shift: 54, width: 6 };
+const SEEN: Bits = Bits { word: 1, shift: 0, width: 42 };
+const WAKE_LOW: Bits = Bits { word: 1, shift: 42, width: 22 };
+const INPUT: Bits = Bits { word: 2, shift: 0, width: 42 };
+const WAKE_HIGH: Bits = Bits { word: 2, shift: 42, width: 14 };
+const STATE: Bits = Bits { word: 2, shift: 56, width: 3 };
+const VISIBILITY: Bits = Bits { word: 2, shift: 59, width: 2 };
+const REPORTED: Bits = Bits { word: 2, shift: 61, width: 1 };
+const PROMISED: Bits = Bits { word: 2, shift: 62, width: 1 };
+const PLAIN: Bits = Bits { word: 2, shift: 63, width: 1 };
 
 /// The part of a session that every heartbeat touches: 32 bytes, two to a cache line.
 ///
 /// ```text
 /// name   its names
 /// facts  its rare facts, or NONE
-/// word 0 last seen (42), seq (22 low)
-/// word 1 last input (42), seq (22 middle)
-/// word 2 wake (36), seq (9 high), seq known, profile (6), state (3), visibility (2), reported, promised, plain
+/// word 0 seq (53), seq known, profile (6)
+/// word 1 last seen (42), wake (22 low)
+/// word 2 last input (42), wake (14 high), state (3), visibility (2), reported, promised, plain
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(32))]
 pub(crate) struct Hot {
     pub(crate) name: Name,
     /// Its rare facts, or [`NONE`].
@@ -94,24 +94,21 @@ impl Hot {
 
     /// The wheel step at which its one live entry is.
     pub(crate) fn wake(&self) -> u64 {
-        self.get(WAKE)
+        self.get(WAKE_LOW) | self.get(WAKE_HIGH) << WAKE_LOW.width
     }
 
     pub(crate) fn set_wake(&mut self, step: u64) {
-        self.set(WAKE, step);
+        self.set(WAKE_LOW, step & ((1 << WAKE_LOW.width) - 1));
+        self.set(WAKE_HIGH, step >> WAKE_LOW.width);
     }
 
     pub(crate) fn seq(&self) -> Option<u64> {
-        let seq = self.get(SEQ_LOW) | self.get(SEQ_MIDDLE) << 22 | self.get(SEQ_HIGH) << 44;
-        (self.get(SEQ_KNOWN) == 1).then_some(seq)
+        (self.get(SEQ_KNOWN) == 1).then_some(self.get(SEQ))
     }
 
     pub(crate) fn set_seq(&mut self, seq: Option<u64>) {
         self.set(SEQ_KNOWN, u64::from(seq.is_some()));
-        let seq = seq.unwrap_or(0);
-        self.set(SEQ_LOW, seq & ((1 << 22) - 1));
-        self.set(SEQ_MIDDLE, seq >> 22 & ((1 << 22) - 1));
-        self.set(SEQ_HIGH, seq >> 44);
+        self.set(SEQ, seq.unwrap_or(0));
     }
 
     pub(crate) fn profile(&self) -> usize {
@@ -189,24 +186,13 @@ pub(crate) struct Cold {
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,
-    /// The client's epoch, or [`NO_EPOCH`].
-    pub(crate) epoch: u64,
     /// The observed instant at which it went offline; counts only while it is offline.
     pub(crate) ended: Millis,
 }
 
 impl Default for Cold {
     fn default() -> Self {
-        Self {
-            user: NONE,
-            next: NONE,
-            ordinal: 0,
-            every_ms: 0,
-            incarnation: 0,
-            told_at: 0,
-            epoch: NO_EPOCH,
-            ended: 0,
-        }
+        Self { user: NONE, next: NONE, ordinal: 0, every_ms: 0, incarnation: 0, told_at: 0, ended: 0 }
     }
 }
 

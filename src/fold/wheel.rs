@@ -23,6 +23,8 @@ const SLOTS: usize = 1 << SLOT_BITS;
 pub struct TimingWheel {
     now: u64,
     pending: Vec<u32>,
+    /// The memory of the slot that was opened last, for the next that is begun.
+    spare: Vec<u32>,
     levels: Vec<Level>,
 }
 
@@ -37,7 +39,7 @@ impl TimingWheel {
     #[must_use]
     pub fn starting_at(now: u64) -> Self {
         let level = || Level { occupied: 0, slots: vec![Vec::new(); SLOTS] };
-        Self { now, pending: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
+        Self { now, pending: Vec::new(), spare: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
     }
 
     /// The step that was reached last.
@@ -62,7 +64,11 @@ impl TimingWheel {
         let level = level_for(self.now, step);
         let slot = slot_at(step, level);
         self.levels[level].occupied |= 1 << slot;
-        self.levels[level].slots[slot].push(entry);
+        let entries = &mut self.levels[level].slots[slot];
+        if entries.capacity() == 0 {
+            *entries = std::mem::take(&mut self.spare);
+        }
+        entries.push(entry);
         step
     }
 
@@ -123,12 +129,15 @@ impl TimingWheel {
             std::mem::swap(&mut self.pending, &mut self.levels[level].slots[slot]);
             return;
         }
-        let entries = std::mem::take(&mut self.levels[level].slots[slot]);
+        let mut entries = std::mem::take(&mut self.levels[level].slots[slot]);
         let span = self.now..self.now + (1 << (SLOT_BITS * level as u32));
-        for entry in entries {
+        for entry in entries.drain(..) {
             if let Some(step) = place(entry, span.clone()) {
                 self.push(step, entry);
             }
+        }
+        if self.spare.capacity() < entries.capacity() {
+            self.spare = entries;
         }
     }
 
@@ -222,7 +231,11 @@ mod tests {
         };
         assert_eq!((wheel.pop(999, &mut place), wheel.now(), wheel.len()), (None, 999, 1));
         assert_eq!((wheel.pop(2_000, &mut place), wheel.now()), (Some(0), 1_000));
-        assert_eq!((wheel.pop(2_000, &mut place), asked), (None, 3), "once in each slot of many steps, once at its step");
+        assert_eq!(
+            (wheel.pop(2_000, &mut place), asked),
+            (None, 3),
+            "once in each slot of many steps, once at its step"
+        );
     }
 
     #[test]
