@@ -4,6 +4,8 @@
 //! line behind. What a hash could be is read without a branch on what was fetched, so that the fetches of several hashes
 //! overlap; a table that compares and branches as it goes lets each wait for the one before.
 
+use prefetch_index::prefetch_index;
+
 use super::record::NONE;
 
 const WIDTH: usize = 10;
@@ -75,12 +77,14 @@ impl Index {
         None
     }
 
-    /// Reads the line in which an entry of this hash would lie, which fetches it.
-    pub(crate) fn touch(&self, hash: u64) -> u32 {
-        self.lines.get(self.home(hash)).map_or(0, |line| line.passed)
+    /// Fetches the line in which an entry of this hash would lie.
+    #[inline]
+    pub(crate) fn fetch(&self, hash: u64) {
+        prefetch_index(&self.lines, self.home(hash));
     }
 
     /// What the place of this hash seems to be, or [`NONE`]: a hint, from one line and without a branch on it.
+    #[inline]
     pub(crate) fn glance(&self, hash: u64) -> u32 {
         let Some(line) = self.lines.get(self.home(hash)) else { return NONE };
         let tagged = line.tagged(tag_of(hash));

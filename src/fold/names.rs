@@ -1,6 +1,8 @@
 //! The names of sessions, each with its user's and tenant's as one [row](super::row): no allocation a name, no pointer.
 //! Before them lies the client's epoch: whoever compares the names of a signal needs it next.
 
+use prefetch_index::prefetch_index;
+
 use super::record::NO_EPOCH;
 use super::row::{self, Row, WORD, words_of};
 use crate::model::id::TOKEN_BYTES_MAX;
@@ -112,13 +114,12 @@ impl Names {
         self.line_mut(name)[0] = epoch.to_le_bytes();
     }
 
-    /// Reads both ends of what lies by a name, which fetches it; what it returns means nothing.
+    /// Fetches both ends of what lies by a name.
     #[inline]
-    pub(crate) fn touch(&self, name: Name) -> u8 {
-        match self.line(name) {
-            [first, .., last] => first[0] ^ last[0],
-            _ => 0,
-        }
+    pub(crate) fn fetch(&self, name: Name) {
+        let line = self.line(name);
+        prefetch_index(line, 0);
+        prefetch_index(line, line.len() - 1);
     }
 
     /// Whether a row begins with these names. It is read from its end, since only there it says where a name begins.

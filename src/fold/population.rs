@@ -2,7 +2,7 @@
 
 use super::index::Index;
 use super::key::{IndexKey, NameHash};
-use super::names::{Name, Names};
+use super::names::Names;
 use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
 use super::row::Row;
 use super::sequence::Sequence;
@@ -59,10 +59,18 @@ impl Population {
     }
 
     /// What a session is looked for by.
-    #[inline]
     pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
-        let row = Row::of(names_of(address));
-        Sought { row, hash: self.hash.of_row(&row, names_of(address)), seen_at: NONE }
+        let mut sought = Sought::default();
+        self.seek(address, &mut sought);
+        sought
+    }
+
+    /// As [`Population::sought`], where it stands; and fetches its line of the index.
+    #[inline]
+    pub(crate) fn seek(&self, address: Address<'_>, sought: &mut Sought) {
+        sought.row.set(names_of(address));
+        sought.hash = self.hash.of_row(&sought.row, names_of(address));
+        self.by_session.fetch(sought.hash);
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
@@ -78,24 +86,24 @@ impl Population {
         self.by_session.find(sought.hash, is_it)
     }
 
-    /// Reads the line of the index that a glance will read; what it returns means nothing.
-    pub(crate) fn touch_index(&self, sought: &Sought) -> u64 {
-        self.by_session.touch(sought.hash).into()
-    }
-
-    /// Notes where a session seems to be, by its hash alone.
+    /// Notes where a session seems to be, by its hash alone, and fetches its hot part.
+    #[inline]
     pub(crate) fn glance(&self, sought: &mut Sought) {
         sought.seen_at = self.by_session.glance(sought.hash);
+        if sought.seen_at != NONE {
+            self.hot.fetch(sought.seen_at);
+        }
     }
 
-    /// Reads the hot part of a session that was seen, if it was, for its name.
-    pub(crate) fn touch(&self, sought: &Sought) -> Name {
-        if sought.seen_at == NONE { Name::default() } else { self.hot[sought.seen_at].name }
-    }
-
-    /// Reads what lies by a name; what it returns means nothing.
-    pub(crate) fn touch_name(&self, name: Name) -> u64 {
-        if name.is_some() { self.names.touch(name).into() } else { 0 }
+    /// Fetches the name of a session that was seen.
+    #[inline]
+    pub(crate) fn fetch_name(&self, sought: &Sought) {
+        if sought.seen_at != NONE {
+            let name = self.hot[sought.seen_at].name;
+            if name.is_some() {
+                self.names.fetch(name);
+            }
+        }
     }
 
     /// The place of a user.

@@ -40,15 +40,23 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn of<const N: usize>(names: [&str; N]) -> Self {
         let mut row = Self::default();
+        row.set(names);
+        row
+    }
+
+    /// Becomes the row of these names; where it stands, since a row that is copied is waited for.
+    #[inline]
+    pub(crate) fn set<const N: usize>(&mut self, names: [&str; N]) {
+        let mut len = 0;
         let all_kept = all_words(names, |word| {
-            let slot = row.words.get_mut(row.len);
-            row.len += 1;
+            let slot = self.words.get_mut(len);
+            len += 1;
             slot.map(|slot| *slot = word).is_some()
         });
-        if all_kept { row } else { Self::default() }
+        self.len = if all_kept { len } else { 0 };
     }
 
     /// The words; none if there were too many.

@@ -1,5 +1,7 @@
 //! A slab: values at stable `u32` places, places used again.
 
+use prefetch_index::prefetch_index;
+
 const CHUNK_BITS: u32 = 9;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
@@ -40,6 +42,12 @@ impl<T: Default> Slab<T> {
         self.used -= 1;
         self.free.push(at);
         std::mem::take(&mut self[at])
+    }
+
+    /// Fetches the value at `at`.
+    #[inline]
+    pub(crate) fn fetch(&self, at: u32) {
+        prefetch_index(self.chunks[(at >> CHUNK_BITS) as usize].as_slice(), at as usize & (CHUNK - 1));
     }
 
     /// How many values are in use.
