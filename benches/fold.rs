@@ -52,8 +52,7 @@ impl Load {
     fn beat(&mut self, events: &mut Vec<presence::model::Event>) {
         let begin = self.at % SESSIONS;
         let group = &self.names[begin..begin + AHEAD];
-        let signals: [_; AHEAD] = std::array::from_fn(|i| (&self.partitions[group[i].0], group[i].1));
-        let ahead = look_ahead(&signals);
+        let ahead = look_ahead(AHEAD, |at| (&self.partitions[group[at].0], group[at].1));
         for ((partition, address), sought) in group.iter().zip(&ahead) {
             self.at += 1;
             self.signal.seq = Some(self.at as u64);

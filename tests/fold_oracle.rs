@@ -176,13 +176,14 @@ fn looking_ahead_changes_nothing() {
         let mut run = Run::new();
         for lines in log.0.chunks(AHEAD) {
             let who = lines.iter().map(|line| if let What::Signal(who, _) = line.what { who } else { ("x", "y", "z") });
-            let hashes = look_ahead(&who.map(|who| (&run.partition, address(who))).collect::<Vec<_>>());
-            for (line, hash) in lines.iter().zip(hashes) {
+            let who: Vec<_> = who.map(address).collect();
+            let ahead = look_ahead(who.len(), |at| (&run.partition, who[at]));
+            for (line, sought) in lines.iter().zip(&ahead) {
                 if let What::NewLog = line.what {
                     run.partition.lose_log(run.partition.generation() + 1);
                 }
                 let mut told = Vec::new();
-                run.partition.apply_sought(&line.entry(), &hash, &mut told);
+                run.partition.apply_sought(&line.entry(), sought, &mut told);
                 run.told.push(told);
             }
         }

@@ -39,7 +39,7 @@ impl Name {
 /// Rows of names by the number of their words.
 #[derive(Debug)]
 pub(crate) struct Names {
-    classes: Vec<Class>,
+    classes: [Class; WORDS_MAX + 1],
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ struct Class {
 
 impl Names {
     pub(crate) fn new() -> Self {
-        Self { classes: (0..=WORDS_MAX).map(|_| Class::default()).collect() }
+        Self { classes: std::array::from_fn(|_| Class::default()) }
     }
 
     pub(crate) fn insert(&mut self, names: [&str; 3]) -> Name {

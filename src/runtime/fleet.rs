@@ -54,7 +54,7 @@ impl Fleet {
         let count = self.partitions.len() as u16;
         let reads: Vec<LogEntry<'_>> = group.iter().map(|message| read(message, count)).collect();
         let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
-        let mut ahead = look_ahead(&signals).into_iter();
+        let mut ahead = look_ahead(signals.len(), |at| signals[at]).into_iter();
         for (message, read) in group.iter().zip(&reads) {
             self.ignored_fields += u64::from(read.ignored.len());
             (self.position, self.log_time) = (message.seq, message.ts_ms);
