@@ -16,21 +16,32 @@ const START: u64 = 1_790_000_000_000;
 /// onto a deadline by the millisecond.
 const ROUND_MS: u64 = 19_937;
 
+/// Bytes of a user's name, and of it with a session's behind it.
+const USER_BYTES: usize = "user-0000000".len();
+const NAME_BYTES: usize = "user-0000000tab-0".len();
+
 /// Which partition, and who.
 type Who = (usize, Address<'static>);
 
 /// Who beats, in the order in which they beat. Their names lie in that order too, as those of messages that come in do:
 /// what is measured is what the fold keeps, not what the load has to look up.
 fn names() -> Vec<Who> {
-    let leak = |name: String| Token::parse(name.leak()).expect("the names are tokens");
-    let tenant = leak("main".to_owned());
-    let name = |number: usize| {
-        let user = leak(format!("user-{:07}", number / SESSIONS_PER_USER));
-        let session = leak(format!("tab-{}", number % SESSIONS_PER_USER));
-        (partition_of("main", user.as_str(), PARTITIONS).into(), Address { tenant, user, session })
+    let text: &'static str =
+        (0..SESSIONS).map(beating).map(|(user, tab)| format!("user-{user:07}tab-{tab}")).collect::<String>().leak();
+    let token = |text| Token::parse(text).expect("the names are tokens");
+    let name = |at: usize| {
+        let (user, session) = text[at * NAME_BYTES..(at + 1) * NAME_BYTES].split_at(USER_BYTES);
+        let address = Address { tenant: token("main"), user: token(user), session: token(session) };
+        (partition_of("main", user, PARTITIONS).into(), address)
     };
+    (0..SESSIONS).map(name).collect()
+}
+
+/// The number of the user and of the session that beat at a place in the round.
+fn beating(at: usize) -> (usize, usize) {
     // A stride that is coprime to their number: neighbours in time are no neighbours in memory.
-    (0..SESSIONS).map(|i| name(i * 611_953 % SESSIONS)).collect()
+    let number = at * 611_953 % SESSIONS;
+    (number / SESSIONS_PER_USER, number % SESSIONS_PER_USER)
 }
 
 fn resident_bytes() -> usize {

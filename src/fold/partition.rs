@@ -36,19 +36,21 @@ pub const GRID_MS: Millis = 100;
 /// assert_eq!((idle.from, idle.to, events[2].at_ms), (State::Active, State::Idle, 1_060_000));
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub struct Partition {
-    pub(crate) number: u16,
-    pub(crate) generation: u32,
+    // What every signal touches comes first and lies together: there are as many partitions as a processor has cache for.
     pub(crate) seq: u64,
+    pub(crate) time: ObservedTime,
+    /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
+    pub(crate) quiet_until: Millis,
+    pub(crate) policy: Arc<Policy>,
     /// Whether its time has started, with the first entry of its first log.
     pub(crate) started: bool,
-    pub(crate) time: ObservedTime,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) number: u16,
+    pub(crate) generation: u32,
     pub(crate) people: Population,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
-    /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
-    pub(crate) quiet_until: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
     pub(crate) settling: Option<u64>,
     pub(crate) deferred: Vec<u32>,

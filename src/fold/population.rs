@@ -12,16 +12,18 @@ use crate::model::{Address, Millis, Policy, State, Token};
 
 /// The records of one partition. Places are `u32`; a place is valid until its record is removed.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Population {
+    // In the order in which a heartbeat asks them.
     hash: NameHash,
+    by_session: Index,
     pub(crate) hot: Slab<Hot>,
+    names: Names,
     pub(crate) cold: Slab<Cold>,
     pub(crate) facts: Slab<Facts>,
     pub(crate) users: Slab<User>,
     pub(crate) wills: Slab<Will>,
     tenants: Slab<Tenant>,
-    names: Names,
-    by_session: Index,
     by_user: Index,
     by_tenant: Index,
 }
