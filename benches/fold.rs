@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use presence::fold::{AHEAD, Body, Entry, IndexKey, Partition, look_ahead};
+use presence::fold::{AHEAD, Ahead, Body, Entry, IndexKey, Partition};
 use presence::model::{Address, Signal, Token, partition_of};
 
 const PARTITIONS: u16 = 64;
@@ -54,6 +54,7 @@ fn resident_bytes() -> usize {
 struct Load {
     names: Vec<Who>,
     partitions: Vec<Partition>,
+    ahead: Ahead,
     at: usize,
     signal: Signal,
 }
@@ -63,8 +64,8 @@ impl Load {
     fn beat(&mut self, events: &mut Vec<presence::model::Event>) {
         let begin = self.at % SESSIONS;
         let group = &self.names[begin..begin + AHEAD];
-        let ahead = look_ahead(AHEAD, |at| (&self.partitions[group[at].0], group[at].1));
-        for ((partition, address), sought) in group.iter().zip(&ahead) {
+        let ahead = self.ahead.look(AHEAD, |at| (&self.partitions[group[at].0], group[at].1));
+        for ((partition, address), sought) in group.iter().zip(ahead) {
             self.at += 1;
             self.signal.seq = Some(self.at as u64);
             let ts = START + self.at as u64 * ROUND_MS / SESSIONS as u64;
@@ -80,7 +81,13 @@ fn heartbeats(criterion: &mut Criterion) {
     let names = names();
     let before = resident_bytes();
     let partitions = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
-    let mut load = Load { names, partitions, at: 0, signal: Signal { epoch: Some(1), ..Signal::default() } };
+    let mut load = Load {
+        names,
+        partitions,
+        ahead: Ahead::default(),
+        at: 0,
+        signal: Signal { epoch: Some(1), ..Signal::default() },
+    };
     let mut events = Vec::new();
     for _ in 0..SESSIONS / AHEAD {
         load.beat(&mut events);

@@ -53,7 +53,8 @@ fn slots(mut bits: u32) -> impl Iterator<Item = usize> {
 impl Index {
     /// The line in which an entry of this hash lies if there is room.
     fn home(&self, hash: u64) -> usize {
-        ((hash & u64::from(u32::MAX)) * self.lines.len() as u64 >> 32) as usize
+        let share = u64::from(hash as u32) * self.lines.len() as u64;
+        (share >> 32) as usize
     }
 
     /// The lines in which an entry of this hash may lie.

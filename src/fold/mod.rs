@@ -24,7 +24,7 @@ mod slab;
 mod tell;
 pub mod wheel;
 
-pub use ahead::{AHEAD, look_ahead};
+pub use ahead::{AHEAD, Ahead};
 pub use checkpoint::CheckpointError;
 pub use entry::{Body, Entry};
 pub use key::IndexKey;

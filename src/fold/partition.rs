@@ -104,7 +104,7 @@ impl Partition {
         self.apply_sought(entry, &sought, out);
     }
 
-    /// As [`Partition::apply`], with what [`look_ahead`](super::look_ahead) found of this partition's signal.
+    /// As [`Partition::apply`], with what [`Ahead::look`](super::Ahead::look) found of this partition's signal.
     pub fn apply_sought(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         if entry.seq <= self.seq {
             return;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
-use crate::fold::{AHEAD, Body, Entry, Partition, Sought, look_ahead};
+use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
 use crate::model::{Address, Event, Policy};
 use crate::nats::LogMessage;
 use crate::wire::{self, Encoding, LogEntry, Route};
@@ -44,28 +44,30 @@ impl Fleet {
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.
     pub fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
+        let mut ahead = Ahead::default();
         for group in messages.chunks(AHEAD) {
-            self.apply_group(group, outbox);
+            self.apply_group(group, &mut ahead, outbox);
         }
     }
 
     /// Reads a few entries, fetches the memory of their sessions at once, then applies them one after the other.
-    fn apply_group(&mut self, group: &[LogMessage], outbox: &mut Outbox) {
+    fn apply_group(&mut self, group: &[LogMessage], ahead: &mut Ahead, outbox: &mut Outbox) {
         let count = self.partitions.len() as u16;
         let reads: Vec<LogEntry<'_>> = group.iter().map(|message| read(message, count)).collect();
         let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
-        let mut ahead = look_ahead(signals.len(), |at| signals[at]).into_iter();
+        let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
+        let nobody = Sought::default();
         for (message, read) in group.iter().zip(&reads) {
             self.ignored_fields += u64::from(read.ignored.len());
             (self.position, self.log_time) = (message.seq, message.ts_ms);
             let entry = read.entry();
             let sought = match &entry.body {
-                Body::Signal(..) => ahead.next().unwrap_or_default(),
-                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => Sought::default(),
+                Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
+                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => &nobody,
             };
             match read.route {
-                Route::Partition(number) => self.apply_to(number, &entry, &sought, outbox),
-                Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, &sought, outbox)),
+                Route::Partition(number) => self.apply_to(number, &entry, sought, outbox),
+                Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, sought, outbox)),
                 Route::Nobody => {}
             }
         }
