@@ -12,7 +12,7 @@ use oracle::Oracle;
 use oracle::logs::{Line, Log, What, Who, address, everybody};
 use oracle::random::{Mood, logs};
 use oracle::witness::Witness;
-use presence::fold::{AHEAD, IndexKey, ObservedTime, Partition, Passage, look_ahead};
+use presence::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
 use presence::model::{
     Cause, Claim, Event, EventBody, Kind, Millis, Policy, Profile, Rejection, Signal, State, Visibility,
 };
@@ -173,16 +173,17 @@ fn a_restore_after_every_entry_changes_nothing() {
 #[test]
 fn looking_ahead_changes_nothing() {
     check("looking_ahead_changes_nothing", 10, logs(ANY), |log| {
-        let mut run = Run::new();
+        let (mut run, mut ahead) = (Run::new(), Ahead::default());
         for lines in log.0.chunks(AHEAD) {
             let who = lines.iter().map(|line| if let What::Signal(who, _) = line.what { who } else { ("x", "y", "z") });
-            let hashes = look_ahead(&who.map(|who| (&run.partition, address(who))).collect::<Vec<_>>());
-            for (line, hash) in lines.iter().zip(hashes) {
+            let who: Vec<_> = who.map(address).collect();
+            let ahead = ahead.look(who.len(), |at| (&run.partition, who[at]));
+            for (line, sought) in lines.iter().zip(ahead) {
                 if let What::NewLog = line.what {
                     run.partition.lose_log(run.partition.generation() + 1);
                 }
                 let mut told = Vec::new();
-                run.partition.apply_hashed(&line.entry(), hash, &mut told);
+                run.partition.apply_sought(&line.entry(), sought, &mut told);
                 run.told.push(told);
             }
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::partition::Partition;
-use super::population::SessionHash;
+use super::population::Sought;
 use super::record::{Facts, NONE, Will};
+use super::sequence::Sequence;
 use super::tell::raised;
 use crate::model::{
     Address, Cause, Claim, EngineWhat, Event, Intent, Kind, Millis, Policy, Rejection, Signal, State, Visibility,
@@ -27,37 +28,37 @@ struct Evidence {
 
 impl Partition {
     /// Takes one signal: first the user is settled to now, then the signal acts.
-    pub(crate) fn take(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
-        let mut session = self.people.find(address, hash);
-        let user = match session {
-            Some(at) => Some(self.people.cold[at].user),
-            None => self.people.find_user(address.tenant, address.user),
-        };
-        if let Some(user) = user
-            && self.may_be_due(user, self.time.w)
-        {
-            self.settle_user(user, self.time.w, out);
-            session = self.people.find(address, hash);
+    pub(crate) fn take(&mut self, address: Address<'_>, sought: &Sought, signal: &Signal, out: &mut Vec<Event>) {
+        let mut session = self.people.find(address, sought);
+        if self.somebody_may_be_due() {
+            let user = match session {
+                Some(at) => Some(self.people.cold[at].user),
+                None => self.people.find_user(address.tenant, address.user),
+            };
+            if let Some(user) = user.filter(|user| self.next_instant(*user, self.time.w) <= self.time.w) {
+                self.settle_user(user, self.time.w, out);
+                session = self.people.find(address, sought);
+            }
         }
         match (session, signal.kind) {
             (Some(at), _) if self.people.hot[at].state() == State::Offline => self.take_late(at, signal, out),
             (Some(at), _) => self.take_live(at, signal, out),
-            (None, Kind::Heartbeat) => self.take_first(address, hash, signal, out),
+            (None, Kind::Heartbeat) => self.take_first(address, sought, signal, out),
             // Nothing but a heartbeat starts a session.
             (None, Kind::Update | Kind::Disconnect | Kind::Leave) => self.dropped += 1,
         }
     }
 
-    fn take_first(&mut self, address: Address<'_>, hash: SessionHash, signal: &Signal, out: &mut Vec<Event>) {
+    fn take_first(&mut self, address: Address<'_>, sought: &Sought, signal: &Signal, out: &mut Vec<Event>) {
         if let Some(reason) = self.limit_reached(address) {
             let Address { tenant, user, session } = address;
             let subject = format!("presence.v1.log.{}.signal.{tenant}.{user}.{session}", self.number);
             self.reject(subject.into(), reason, out);
             return;
         }
-        let at = self.people.add(address, hash);
+        let at = self.people.add(address, sought);
         self.people.hot[at].set_profile(self.policy.default_index());
-        self.in_sequence(at, signal);
+        self.in_sequence(at, Sequence::default(), signal);
         self.begin(at, signal, out);
     }
 
@@ -86,9 +87,10 @@ impl Partition {
 
     /// A signal of a session that is offline and still remembered.
     fn take_late(&mut self, at: u32, signal: &Signal, out: &mut Vec<Event>) {
+        let known = self.people.sequence(at);
         if signal.kind != Kind::Heartbeat {
-            if !self.is_of_another_connection(at, signal) && self.is_next(at, signal) {
-                self.in_sequence(at, signal);
+            if !self.is_of_another_connection(at, signal) && known.precedes(signal) {
+                self.in_sequence(at, known, signal);
                 if signal.kind == Kind::Leave {
                     let now = self.time.w;
                     self.people.facts_mut(at).leaving.get_or_insert(now);
@@ -105,42 +107,39 @@ impl Partition {
             self.dropped += 1;
             return;
         }
-        let inherits = signal.epoch.is_some() && signal.epoch == self.people.epoch(at);
-        self.in_sequence(at, signal);
+        let inherits = signal.epoch.is_some() && signal.epoch == known.epoch;
+        self.in_sequence(at, known, signal);
         self.reincarnate(at, inherits);
         self.begin(at, signal, out);
     }
 
     /// What the next incarnation keeps: with the same epoch its facts, otherwise nothing.
     fn reincarnate(&mut self, at: u32, inherits: bool) {
-        let cold = &mut self.people.cold[at];
-        let hot = &mut self.people.hot[at];
-        if !inherits {
-            cold.every_ms = 0;
+        if inherits {
+            if self.people.hot[at].facts != NONE {
+                let facts = self.people.facts_mut(at);
+                (facts.closed, facts.leaving, facts.conn, facts.set_back) = (None, None, None, None);
+            }
+        } else {
+            self.people.set_every_ms(at, 0);
+            self.people.remove_facts(at);
+            let hot = &mut self.people.hot[at];
             hot.set_visibility(Visibility::Visible);
             hot.set_reported(false);
             hot.set_profile(self.policy.default_index());
         }
-        if cold.facts == NONE {
-            return;
-        }
-        if inherits {
-            let facts = self.people.facts_mut(at);
-            (facts.closed, facts.leaving, facts.conn, facts.set_back) = (None, None, None, None);
-        } else {
-            self.people.facts.remove(cold.facts);
-            cold.facts = NONE;
-        }
     }
 
     fn take_live(&mut self, at: u32, signal: &Signal, out: &mut Vec<Event>) {
-        if self.is_of_another_connection(at, signal) || !(self.is_next(at, signal) || self.was_set_back(at, signal)) {
+        let known = self.people.sequence(at);
+        let counts = |fold: &mut Self| known.precedes(signal) || fold.was_set_back(at, known, signal);
+        if self.is_of_another_connection(at, signal) || !counts(self) {
             self.dropped += 1;
             return;
         }
-        self.in_sequence(at, signal);
+        self.in_sequence(at, known, signal);
         let now = self.time.w;
-        if self.only_renews(at, signal) {
+        if self.people.hot[at].plain() && signal.is_plain() {
             self.people.hot[at].renew(now);
             return;
         }
@@ -165,11 +164,13 @@ impl Partition {
         self.conclude(at, signal, &evidence, out);
     }
 
-    /// Whether a signal is the plain heartbeat of an active session in sight: the case of nearly all, which only renews.
-    /// Its deadlines move later, so the wheel has nothing to learn.
-    fn only_renews(&self, at: u32, signal: &Signal) -> bool {
+    /// Whether all that a plain heartbeat changes of a session is when it was last seen and its last input. Then its deadlines
+    /// only move later, of which the wheel need not learn: the case of nearly all.
+    fn is_plain(&self, at: u32) -> bool {
+        let hot = &self.people.hot[at];
         let is_open = |facts: &Facts| facts.closed.is_none() && facts.leaving.is_none();
-        signal.is_plain() && self.people.hot[at].is_renewed_by_beats() && self.people.facts_of(at).is_none_or(is_open)
+        let counts_as_input = hot.visibility() == Visibility::Visible && !hot.reported();
+        hot.state() == State::Active && counts_as_input && self.people.facts_of(at).is_none_or(is_open)
     }
 
     /// A heartbeat: a life sign, and input unless something says otherwise.
@@ -255,7 +256,7 @@ impl Partition {
     /// Takes over what a signal says about its session beside life, sight and input.
     fn learn(&mut self, at: u32, signal: &Signal) {
         if let Some(every_ms) = signal.every_ms {
-            self.people.cold[at].every_ms = every_ms;
+            self.people.set_every_ms(at, every_ms);
         }
         if let Some(index) = signal.profile.as_ref().and_then(|name| self.policy.profile_index(name)) {
             self.people.hot[at].set_profile(index);
@@ -314,6 +315,8 @@ impl Partition {
         if to != from || willed {
             self.tell_user(self.people.cold[at].user, cause, (self.time.hi, self.time.w), willed, out);
         }
+        let plain = self.is_plain(at);
+        self.people.hot[at].set_plain(plain);
         match to {
             State::Offline => self.arm(at),
             State::Active | State::Idle | State::Away | State::Stale => self.arm_by(at, deadlines.next_below(to)),

@@ -14,7 +14,7 @@ use super::bytes::{Malformed, Reader, Writer};
 use super::key::{self, IndexKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
-use super::record::{NO_EPOCH, NONE, SetBack, TIME_MAX, UNARMED, Will};
+use super::record::{NONE, SetBack, TIME_MAX, UNARMED, Will};
 use crate::model::policy::Limits;
 use crate::model::signal::SEQ_MAX;
 use crate::model::{Address, Confidence, Curve, Intent, Policy, Profile, Promise, Ready, State, Token, Visibility};
@@ -110,7 +110,8 @@ impl Partition {
         out.maybe_number(hot.seq());
         out.maybe_number(self.people.epoch(at));
         let ended = if hot.state() == State::Offline { cold.ended } else { 0 };
-        for number in [u64::from(cold.ordinal), cold.every_ms.into(), cold.incarnation, cold.told_at, ended] {
+        for number in [u64::from(cold.ordinal), self.people.every_ms(at).into(), cold.incarnation, cold.told_at, ended]
+        {
             out.number(number);
         }
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
@@ -208,11 +209,11 @@ impl Partition {
     }
 
     fn read_session(&mut self, address: Address<'_>, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
-        let hash = self.people.session_hash(address);
-        if self.people.find(address, hash).is_some() {
+        let sought = self.people.sought(address);
+        if self.people.find(address, &sought).is_some() {
             return Err(CheckpointError::Impossible);
         }
-        let at = self.people.add(address, hash);
+        let at = self.people.add(address, &sought);
         let times = [input.number()?, input.number()?];
         let profile = input.narrow::<usize>()?;
         if times.iter().any(|time| *time > TIME_MAX) || profile >= self.policy.profiles.len() {
@@ -230,9 +231,11 @@ impl Partition {
             return Err(CheckpointError::Impossible);
         }
         hot.set_seq(seq);
+        let (ordinal, every_ms) = (input.narrow()?, input.narrow()?);
+        self.people.set_every_ms(at, every_ms);
+        self.people.set_epoch(at, epoch);
         let cold = &mut self.people.cold[at];
-        cold.epoch = epoch.unwrap_or(NO_EPOCH);
-        (cold.ordinal, cold.every_ms) = (input.narrow()?, input.narrow()?);
+        cold.ordinal = ordinal;
         (cold.incarnation, cold.told_at, cold.ended) = (input.number()?, input.number()?, input.number()?);
         self.read_facts(at, input)?;
         self.arm(at);

@@ -9,6 +9,7 @@ mod ahead;
 mod bytes;
 mod checkpoint;
 mod entry;
+mod index;
 mod inspect;
 mod key;
 mod names;
@@ -18,20 +19,21 @@ mod partition;
 mod population;
 mod rebuild;
 mod record;
+mod row;
 mod sequence;
 mod settle;
 mod slab;
 mod tell;
 pub mod wheel;
 
-pub use ahead::{AHEAD, look_ahead};
+pub use ahead::{AHEAD, Ahead};
 pub use checkpoint::CheckpointError;
 pub use entry::{BatchItem, Body, Entry};
 pub use inspect::{Fall, InspectedSession, Inspection};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};
-pub use population::SessionHash;
+pub use population::Sought;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over
 /// between versions only at a drained position.

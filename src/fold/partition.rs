@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::entry::{Body, Entry};
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
-use super::population::{Population, SessionHash};
+use super::population::{Population, Sought};
 use super::record::TIME_MAX;
 use super::wheel::TimingWheel;
 use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
@@ -36,19 +36,21 @@ pub const GRID_MS: Millis = 100;
 /// assert_eq!((idle.from, idle.to, events[2].at_ms), (State::Active, State::Idle, 1_060_000));
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub struct Partition {
-    pub(crate) number: u16,
-    pub(crate) generation: u32,
+    // What every signal touches comes first and lies together: there are as many partitions as a processor has cache for.
     pub(crate) seq: u64,
+    pub(crate) time: ObservedTime,
+    /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
+    pub(crate) quiet_until: Millis,
+    pub(crate) policy: Arc<Policy>,
     /// Whether its time has started, with the first entry of its first log.
     pub(crate) started: bool,
-    pub(crate) time: ObservedTime,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) number: u16,
+    pub(crate) generation: u32,
     pub(crate) people: Population,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
-    /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
-    pub(crate) quiet_until: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
     pub(crate) settling: Option<u64>,
     pub(crate) deferred: Vec<u32>,
@@ -95,17 +97,17 @@ impl Partition {
 
     /// Folds one entry and appends its events in their order. Entries at or before the position change nothing.
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
-        let hash = match &entry.body {
-            Body::Signal(address, _) => self.people.session_hash(*address),
+        let sought = match &entry.body {
+            Body::Signal(address, _) => self.people.sought(*address),
             Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
-                SessionHash::default()
+                Sought::default()
             }
         };
-        self.apply_hashed(entry, hash, out);
+        self.apply_sought(entry, &sought, out);
     }
 
-    /// As [`Partition::apply`], with the hash that [`look_ahead`](super::look_ahead) computed of this partition's signal.
-    pub fn apply_hashed(&mut self, entry: &Entry<'_>, hash: SessionHash, out: &mut Vec<Event>) {
+    /// As [`Partition::apply`], with what [`Ahead::look`](super::Ahead::look) found of this partition's signal.
+    pub fn apply_sought(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         if entry.seq <= self.seq {
             return;
         }
@@ -117,12 +119,14 @@ impl Partition {
         }
         self.pass(ts, &entry.body, out);
         match &entry.body {
-            Body::Signal(address, signal) => self.take(*address, hash, signal, out),
+            Body::Signal(address, signal) => self.take(*address, sought, signal, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),
             Body::Policy(policy) => self.adopt(policy, out),
             Body::Batch { .. } | Body::Tick { .. } | Body::Other => {}
         }
-        super::tell::put_in_order(&mut out[first..]);
+        if out.len() > first {
+            super::tell::put_in_order(&mut out[first..]);
+        }
     }
 
     pub(crate) fn start_at(&mut self, ts: Millis) {
@@ -153,9 +157,8 @@ impl Partition {
         if let Body::Tick { .. } = body {
             self.time.last_tick = Some(ts);
         }
-        let grid = self.grid();
-        if grid >= self.quiet_until {
-            self.settle(grid, out);
+        if self.time.w >= self.quiet_until {
+            self.settle(self.grid(), out);
         }
     }
 
@@ -192,7 +195,16 @@ impl Partition {
     /// The log time at which an entry would first have something to settle, early rather than late. `None`: never.
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
-        self.wheel.next_step().map(|step| self.time.expected(step * self.wheel_tick))
+        let step = self.wheel.next_step()?;
+        let instant = if !self.somebody_may_be_due() {
+            self.quiet_until + GRID_MS
+        } else if self.quiet_until < self.grid() {
+            // It was put where the wheel stands, which is the next instant of the grid, and is due by this one already.
+            self.grid()
+        } else {
+            step * self.wheel_tick
+        };
+        Some(self.time.expected(instant))
     }
 
     /// How many sessions are kept, remembered ones included.
@@ -210,8 +222,7 @@ impl Partition {
     /// The state of a session as it was told last; offline if nothing is known of it.
     #[must_use]
     pub fn session_state(&self, address: Address<'_>) -> State {
-        let hash = self.people.session_hash(address);
-        self.people.find(address, hash).map_or(State::Offline, |at| self.people.hot[at].state())
+        self.people.find(address, &self.people.sought(address)).map_or(State::Offline, |at| self.people.hot[at].state())
     }
 
     /// The state of a user as it was told last; offline if nothing is known of it.

@@ -1,48 +1,52 @@
 //! Who is there: the records of sessions, users and tenants, and how they are found.
 
-use hashbrown::HashTable;
-
-use super::key::{self, IndexKey};
-use super::names::{Names, same};
+use super::index::Index;
+use super::key::{IndexKey, NameHash};
+use super::names::Names;
 use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
+use super::row::Row;
+use super::sequence::Sequence;
 use super::slab::Slab;
 use crate::model::session::Life;
-use crate::model::{Address, Millis, Token};
+use crate::model::{Address, Millis, Policy, State, Token};
 
 /// The records of one partition. Places are `u32`; a place is valid until its record is removed.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Population {
-    key: IndexKey,
+    // In the order in which a heartbeat asks them.
+    hash: NameHash,
+    by_session: Index,
     pub(crate) hot: Slab<Hot>,
+    names: Names,
     pub(crate) cold: Slab<Cold>,
     pub(crate) facts: Slab<Facts>,
     pub(crate) users: Slab<User>,
     pub(crate) wills: Slab<Will>,
     tenants: Slab<Tenant>,
-    names: Names,
-    by_session: HashTable<u32>,
-    by_user: HashTable<u32>,
-    by_tenant: HashTable<u32>,
+    by_user: Index,
+    by_tenant: Index,
 }
 
-/// The hash of a session's names under the key of one population, and where a session of that hash was seen.
+/// A session that is looked for: the row of its names, their hash under the key of one population, and where it seems to be.
 #[derive(Debug, Clone, Copy)]
-pub struct SessionHash {
-    hash: u128,
+pub struct Sought {
+    row: Row,
+    hash: u64,
     /// A hint: by the time it is used, somebody else may lie there.
     seen_at: u32,
 }
 
-impl Default for SessionHash {
+impl Default for Sought {
     fn default() -> Self {
-        Self { hash: 0, seen_at: NONE }
+        Self { row: Row::default(), hash: 0, seen_at: NONE }
     }
 }
 
 impl Population {
     pub(crate) fn new(key: IndexKey) -> Self {
         Self {
-            key,
+            hash: NameHash::new(key),
             hot: Slab::new(),
             cold: Slab::new(),
             facts: Slab::new(),
@@ -50,98 +54,95 @@ impl Population {
             wills: Slab::new(),
             tenants: Slab::new(),
             names: Names::new(),
-            by_session: HashTable::new(),
-            by_user: HashTable::new(),
-            by_tenant: HashTable::new(),
+            by_session: Index::default(),
+            by_user: Index::default(),
+            by_tenant: Index::default(),
         }
     }
 
-    /// The hash under which a session is found.
-    pub(crate) fn session_hash(&self, address: Address<'_>) -> SessionHash {
-        let names = [address.tenant.as_str(), address.user.as_str(), address.session.as_str()];
-        SessionHash { hash: key::hash_names(self.key, names), seen_at: NONE }
+    /// What a session is looked for by.
+    pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
+        let mut sought = Sought::default();
+        self.seek(address, &mut sought);
+        sought
+    }
+
+    /// As [`Population::sought`], where it stands; and fetches its line of the index.
+    #[inline]
+    pub(crate) fn seek(&self, address: Address<'_>, sought: &mut Sought) {
+        sought.row.set(names_of(address));
+        sought.hash = self.hash.of_row(&sought.row, names_of(address));
+        self.by_session.fetch(sought.hash);
     }
 
     /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
-    pub(crate) fn find(&self, address: Address<'_>, hash: SessionHash) -> Option<u32> {
-        let is_it = |at: u32| self.hot[at].key == (hash.hash >> 64) as u64 && self.is_at(at, address);
-        if hash.seen_at != NONE && self.cold[hash.seen_at].user != NONE && is_it(hash.seen_at) {
-            return Some(hash.seen_at);
+    #[inline]
+    pub(crate) fn find(&self, address: Address<'_>, sought: &Sought) -> Option<u32> {
+        let is_it = |at: u32| {
+            let name = self.hot[at].name;
+            name.is_some() && self.names.is(name, &sought.row, names_of(address))
+        };
+        if sought.seen_at != NONE && is_it(sought.seen_at) {
+            return Some(sought.seen_at);
         }
-        self.by_session.find(hash.hash as u64, |at| is_it(*at)).copied()
+        self.by_session.find(sought.hash, is_it)
     }
 
-    /// Notes where a session seems to be, by its hash alone.
-    pub(crate) fn glance(&self, hash: &mut SessionHash) {
-        let same = |at: &u32| self.hot[*at].key == (hash.hash >> 64) as u64;
-        hash.seen_at = self.by_session.find(hash.hash as u64, same).copied().unwrap_or(NONE);
-    }
-
-    /// Reads the cold part of a session that was seen, if it was; what it returns means nothing.
-    pub(crate) fn touch_cold(&self, hash: SessionHash) -> u64 {
-        if hash.seen_at == NONE { 0 } else { self.cold[hash.seen_at].epoch }
-    }
-
-    /// Reads the names of a session that was seen and its user's record; what it returns means nothing.
-    pub(crate) fn touch(&self, hash: SessionHash) -> u64 {
-        if hash.seen_at == NONE {
-            return 0;
+    /// Notes where a session seems to be, by its hash alone, and fetches its hot part.
+    #[inline]
+    pub(crate) fn glance(&self, sought: &mut Sought) {
+        sought.seen_at = self.by_session.glance(sought.hash);
+        if sought.seen_at != NONE {
+            self.hot.fetch(sought.seen_at);
         }
-        let cold = &self.cold[hash.seen_at];
-        let user = &self.users[cold.user];
-        let names = self.names.bytes(cold.name)[0] ^ self.names.bytes(user.name)[0];
-        user.soonest ^ u64::from(names)
     }
 
-    fn is_at(&self, at: u32, address: Address<'_>) -> bool {
-        let cold = &self.cold[at];
-        self.names.is(cold.name, address.session.as_str()) && self.is_user(cold.user, address.tenant, address.user)
-    }
-
-    fn is_user(&self, at: u32, tenant: Token<'_>, name: Token<'_>) -> bool {
-        let user = &self.users[at];
-        self.names.is(user.name, name.as_str())
-            && same(self.tenants[user.tenant].name.as_bytes(), tenant.as_str().as_bytes())
+    /// Fetches the name of a session that was seen.
+    #[inline]
+    pub(crate) fn fetch_name(&self, sought: &Sought) {
+        if sought.seen_at != NONE {
+            let name = self.hot[sought.seen_at].name;
+            if name.is_some() {
+                self.names.fetch(name);
+            }
+        }
     }
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let hash = key::hash_names(self.key, [tenant.as_str(), user.as_str()]) as u64;
-        self.by_user.find(hash, |at| self.is_user(*at, tenant, user)).copied()
+        let names = [tenant.as_str(), user.as_str()];
+        self.by_user.find(self.hash.of(names), |at| self.names.begins(self.hot[self.users[at].first].name, names))
     }
 
     fn user_hash(&self, at: u32) -> u64 {
-        let user = &self.users[at];
-        key::hash_names(self.key, [&self.tenants[user.tenant].name, self.names.get(user.name)]) as u64
+        let [tenant, user, _] = self.names.get(self.hot[self.users[at].first].name);
+        self.hash.of([tenant, user])
     }
 
     fn place_hash(&self, at: u32) -> u64 {
-        let cold = &self.cold[at];
-        let user = &self.users[cold.user];
-        let tenant = &self.tenants[user.tenant].name;
-        key::hash_names(self.key, [tenant, self.names.get(user.name), self.names.get(cold.name)]) as u64
+        self.hash.of(self.names.get(self.hot[at].name))
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
-        key::hash_names(self.key, [tenant]) as u64
+        self.hash.of([tenant])
     }
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
-        let same = |at: &u32| *self.tenants[*at].name == *tenant.as_str();
-        self.by_tenant.find(self.tenant_hash(tenant.as_str()), same).copied()
+        let same = |at: u32| *self.tenants[at].name == *tenant.as_str();
+        self.by_tenant.find(self.tenant_hash(tenant.as_str()), same)
     }
 
     fn add_tenant(&mut self, tenant: Token<'_>) -> u32 {
         let at = self.tenants.insert(Tenant { name: tenant.as_str().into(), ..Tenant::default() });
         let mut index = std::mem::take(&mut self.by_tenant);
-        index.insert_unique(self.tenant_hash(tenant.as_str()), at, |at| self.tenant_hash(&self.tenants[*at].name));
+        index.insert(self.tenant_hash(tenant.as_str()), at, |at| self.tenant_hash(&self.tenants[at].name));
         self.by_tenant = index;
         at
     }
 
     fn remove_tenant(&mut self, at: u32) {
         let hash = self.tenant_hash(&self.tenants[at].name);
-        self.by_tenant.find_entry(hash, |other| *other == at).expect("a tenant is in the index").remove();
+        self.by_tenant.remove(hash, at);
         self.tenants.remove(at);
     }
 
@@ -151,22 +152,20 @@ impl Population {
     }
 
     /// Adds a session that is not there, with its user and tenant where they are not.
-    pub(crate) fn add(&mut self, address: Address<'_>, hash: SessionHash) -> u32 {
-        let hash = hash.hash;
+    pub(crate) fn add(&mut self, address: Address<'_>, sought: &Sought) -> u32 {
         let user = match self.find_user(address.tenant, address.user) {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),
         };
-        let name = self.names.insert(address.session.as_str());
-        let at = self.hot.insert(Hot::with_key((hash >> 64) as u64));
+        let at = self.hot.insert(Hot::named(self.names.insert(names_of(address))));
         let next = std::mem::replace(&mut self.users[user].first, at);
-        let cold = self.cold.insert(Cold { name, user, next, ..Cold::default() });
+        let cold = self.cold.insert(Cold { user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
         self.users[user].sessions += 1;
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions += 1;
         let mut index = std::mem::take(&mut self.by_session);
-        index.insert_unique(hash as u64, at, |at| self.place_hash(*at));
+        index.insert(sought.hash, at, |at| self.place_hash(at));
         self.by_session = index;
         at
     }
@@ -177,31 +176,29 @@ impl Population {
             None => self.add_tenant(tenant),
         };
         self.tenants[tenant_at].users += 1;
-        let name = self.names.insert(user.as_str());
-        let at = self.users.insert(User { tenant: tenant_at, name, ..User::default() });
-        let hash = key::hash_names(self.key, [tenant.as_str(), user.as_str()]) as u64;
+        let at = self.users.insert(User { tenant: tenant_at, ..User::default() });
         let mut index = std::mem::take(&mut self.by_user);
-        index.insert_unique(hash, at, |at| self.user_hash(*at));
+        index.insert(self.hash.of([tenant.as_str(), user.as_str()]), at, |at| self.user_hash(at));
         self.by_user = index;
         at
     }
 
     /// Removes a session, and its user if that was the last one; returns the highest incarnation that is forgotten.
     pub(crate) fn remove(&mut self, at: u32) -> u64 {
-        let hash = self.place_hash(at);
-        self.by_session.find_entry(hash, |other| *other == at).expect("a session is in the index").remove();
+        self.by_session.remove(self.place_hash(at), at);
         let user = self.cold[at].user;
+        let user_hash = self.user_hash(user);
         self.unlink(user, at);
-        self.hot.remove(at);
+        let hot = self.hot.remove(at);
         let cold = self.cold.remove(at);
-        self.names.remove(cold.name);
-        if cold.facts != NONE {
-            self.facts.remove(cold.facts);
+        self.names.remove(hot.name);
+        if hot.facts != NONE {
+            self.facts.remove(hot.facts);
         }
         let tenant = self.users[user].tenant;
         self.tenants[tenant].sessions -= 1;
         self.users[user].sessions -= 1;
-        let forgotten = if self.users[user].first == NONE { self.remove_user(user) } else { 0 };
+        let forgotten = if self.users[user].first == NONE { self.remove_user(user, user_hash) } else { 0 };
         forgotten.max(cold.incarnation)
     }
 
@@ -218,11 +215,9 @@ impl Population {
         self.cold[before].next = next;
     }
 
-    fn remove_user(&mut self, at: u32) -> u64 {
-        let hash = self.user_hash(at);
-        self.by_user.find_entry(hash, |other| *other == at).expect("a user is in the index").remove();
+    fn remove_user(&mut self, at: u32, hash: u64) -> u64 {
+        self.by_user.remove(hash, at);
         let user = self.users.remove(at);
-        self.names.remove(user.name);
         if user.will != NONE {
             self.wills.remove(user.will);
         }
@@ -240,11 +235,13 @@ impl Population {
     }
 
     pub(crate) fn session_name(&self, at: u32) -> &str {
-        self.names.get(self.cold[at].name)
+        let [_, _, session] = self.names.get(self.hot[at].name);
+        session
     }
 
     pub(crate) fn user_name(&self, at: u32) -> &str {
-        self.names.get(self.users[at].name)
+        let [_, user, _] = self.names.get(self.hot[self.users[at].first].name);
+        user
     }
 
     pub(crate) fn tenant_name(&self, user: u32) -> &str {
@@ -253,22 +250,51 @@ impl Population {
 
     /// The rare facts of a session, if it has any.
     pub(crate) fn facts_of(&self, at: u32) -> Option<&Facts> {
-        let facts = self.cold[at].facts;
+        let facts = self.hot[at].facts;
         (facts != NONE).then(|| &self.facts[facts])
     }
 
     /// The rare facts of a session, made where there are none.
     pub(crate) fn facts_mut(&mut self, at: u32) -> &mut Facts {
-        if self.cold[at].facts == NONE {
-            self.cold[at].facts = self.facts.insert(Facts::default());
+        let hot = &mut self.hot[at];
+        if hot.facts == NONE {
+            hot.facts = self.facts.insert(Facts::default());
         }
-        let facts = self.cold[at].facts;
-        &mut self.facts[facts]
+        &mut self.facts[hot.facts]
+    }
+
+    /// Forgets the rare facts of a session.
+    pub(crate) fn remove_facts(&mut self, at: u32) {
+        match std::mem::replace(&mut self.hot[at].facts, NONE) {
+            NONE => {}
+            facts => drop(self.facts.remove(facts)),
+        }
+    }
+
+    /// The declared interval between a session's beats, 0 for none.
+    pub(crate) fn every_ms(&self, at: u32) -> u32 {
+        // Only who promised something has its cold part looked at: most that asks this asks for thousands.
+        if self.hot[at].promised() { self.cold[at].every_ms } else { 0 }
+    }
+
+    pub(crate) fn set_every_ms(&mut self, at: u32, every_ms: u32) {
+        self.cold[at].every_ms = every_ms;
+        self.hot[at].set_promised(every_ms > 0);
     }
 
     /// The client's epoch of a session.
     pub(crate) fn epoch(&self, at: u32) -> Option<u64> {
-        Some(self.cold[at].epoch).filter(|epoch| *epoch != NO_EPOCH)
+        Some(self.names.epoch(self.hot[at].name)).filter(|epoch| *epoch != NO_EPOCH)
+    }
+
+    /// What is known of a session's (epoch, seq).
+    #[inline]
+    pub(crate) fn sequence(&self, at: u32) -> Sequence {
+        Sequence { epoch: self.epoch(at), seq: self.hot[at].seq() }
+    }
+
+    pub(crate) fn set_epoch(&mut self, at: u32, epoch: Option<u64>) {
+        self.names.set_epoch(self.hot[at].name, epoch.unwrap_or(NO_EPOCH));
     }
 
     /// What a session's state follows from.
@@ -282,8 +308,18 @@ impl Population {
             frozen: facts.map_or(0, |facts| facts.frozen),
             closed: facts.and_then(|facts| facts.closed),
             leaving: facts.and_then(|facts| facts.leaving),
-            every_ms: self.cold[at].every_ms,
+            every_ms: self.every_ms(at),
             reported: hot.reported(),
+        }
+    }
+
+    /// The instant at which a session falls to a lower state, or is forgotten.
+    pub(crate) fn deadline(&self, at: u32, policy: &Policy) -> Millis {
+        let hot = &self.hot[at];
+        let profile = &policy.profiles[hot.profile()].1;
+        match hot.state() {
+            State::Offline => self.cold[at].ended + profile.tombstone,
+            state => self.life(at).deadlines(profile).next_below(state),
         }
     }
 
@@ -302,7 +338,7 @@ impl Population {
 
     /// Users in the order of their tenant's and their own name.
     pub(crate) fn users_in_order(&self) -> Vec<u32> {
-        let mut users: Vec<u32> = self.by_user.iter().copied().collect();
+        let mut users: Vec<u32> = self.by_user.places().collect();
         users.sort_unstable_by_key(|at| (self.tenant_name(*at), self.user_name(*at)));
         users
     }
@@ -313,4 +349,8 @@ impl Population {
         sessions.sort_unstable_by_key(|at| self.session_name(*at));
         sessions
     }
+}
+
+fn names_of(address: Address<'_>) -> [&str; 3] {
+    [address.tenant.as_str(), address.user.as_str(), address.session.as_str()]
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::key::IndexKey;
 use super::partition::Partition;
-use super::record::{NO_EPOCH, NONE, UNARMED, Will};
+use super::record::{NONE, UNARMED, Will};
 use crate::model::{
     Address, Cause, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent,
     Visibility,
@@ -85,11 +85,11 @@ impl Partition {
             return;
         };
         let address = Address { tenant, user, session };
-        let hash = self.people.session_hash(address);
-        if self.people.find(address, hash).is_some() {
+        let sought = self.people.sought(address);
+        if self.people.find(address, &sought).is_some() {
             return;
         }
-        let at = self.people.add(address, hash);
+        let at = self.people.add(address, &sought);
         let index = self.policy.profile_index(&told.profile).unwrap_or_else(|| self.policy.default_index());
         let now = self.time.w;
         let hot = &mut self.people.hot[at];
@@ -108,10 +108,10 @@ impl Partition {
         };
         hot.set_seen(seen);
         hot.set_input(input);
+        self.people.set_every_ms(at, told.every_ms);
+        self.people.set_epoch(at, told.epoch);
         let cold = &mut self.people.cold[at];
         (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation, at_ms);
-        cold.every_ms = told.every_ms;
-        cold.epoch = told.epoch.unwrap_or(NO_EPOCH);
         let hidden = told.visibility != Visibility::Visible;
         let hidden_since = if told.to == State::Away { age(profile.hidden_after) } else { now };
         let facts = self.people.facts_mut(at);

@@ -20,42 +20,47 @@ struct Bits {
     width: u32,
 }
 
-const SEEN: Bits = Bits { word: 0, shift: 0, width: 42 };
-const SEQ_LOW: Bits = Bits { word: 0, shift: 42, width: 22 };
-const INPUT: Bits = Bits { word: 1, shift: 0, width: 42 };
-const SEQ_MIDDLE: Bits = Bits { word: 1, shift: 42, width: 22 };
-const WAKE: Bits = Bits { word: 2, shift: 0, width: 36 };
-const SEQ_HIGH: Bits = Bits { word: 2, shift: 36, width: 9 };
-const SEQ_KNOWN: Bits = Bits { word: 2, shift: 45, width: 1 };
-const PROFILE: Bits = Bits { word: 2, shift: 46, width: 6 };
-const STATE: Bits = Bits { word: 2, shift: 52, width: 3 };
-const VISIBILITY: Bits = Bits { word: 2, shift: 55, width: 2 };
-const REPORTED: Bits = Bits { word: 2, shift: 57, width: 1 };
+const SEQ: Bits = Bits { word: 0, shift: 0, width: 53 };
+const SEQ_KNOWN: Bits = Bits { word: 0, shift: 53, width: 1 };
+const PROFILE: Bits = Bits { word: 0, shift: 54, width: 6 };
+const SEEN: Bits = Bits { word: 1, shift: 0, width: 42 };
+const WAKE_LOW: Bits = Bits { word: 1, shift: 42, width: 22 };
+const INPUT: Bits = Bits { word: 2, shift: 0, width: 42 };
+const WAKE_HIGH: Bits = Bits { word: 2, shift: 42, width: 14 };
+const STATE: Bits = Bits { word: 2, shift: 56, width: 3 };
+const VISIBILITY: Bits = Bits { word: 2, shift: 59, width: 2 };
+const REPORTED: Bits = Bits { word: 2, shift: 61, width: 1 };
+const PROMISED: Bits = Bits { word: 2, shift: 62, width: 1 };
+const PLAIN: Bits = Bits { word: 2, shift: 63, width: 1 };
 
 /// The part of a session that every heartbeat touches: 32 bytes, two to a cache line.
 ///
 /// ```text
-/// key    64 bits of the session's 128-bit hash (the other 64 place it in the index)
-/// word 0 last seen (42), seq (22 low)
-/// word 1 last input (42), seq (22 middle)
-/// word 2 wake (36), seq (9 high), seq known, profile (6), state (3), visibility (2), reported
+/// name   its names
+/// facts  its rare facts, or NONE
+/// word 0 seq (53), seq known, profile (6)
+/// word 1 last seen (42), wake (22 low)
+/// word 2 last input (42), wake (14 high), state (3), visibility (2), reported, promised, plain
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(32))]
 pub(crate) struct Hot {
-    pub(crate) key: u64,
+    pub(crate) name: Name,
+    /// Its rare facts, or [`NONE`].
+    pub(crate) facts: u32,
     words: [u64; 3],
 }
 
 impl Default for Hot {
     fn default() -> Self {
-        Self::with_key(0)
+        Self::named(Name::default())
     }
 }
 
 impl Hot {
     /// A session that is offline and at no step of the wheel.
-    pub(crate) fn with_key(key: u64) -> Self {
-        let mut hot = Self { key, words: [0; 3] };
+    pub(crate) fn named(name: Name) -> Self {
+        let mut hot = Self { name, facts: NONE, words: [0; 3] };
         hot.set_wake(UNARMED);
         hot.set_state(State::Offline);
         hot
@@ -89,24 +94,21 @@ impl Hot {
 
     /// The wheel step at which its one live entry is.
     pub(crate) fn wake(&self) -> u64 {
-        self.get(WAKE)
+        self.get(WAKE_LOW) | self.get(WAKE_HIGH) << WAKE_LOW.width
     }
 
     pub(crate) fn set_wake(&mut self, step: u64) {
-        self.set(WAKE, step);
+        self.set(WAKE_LOW, step & ((1 << WAKE_LOW.width) - 1));
+        self.set(WAKE_HIGH, step >> WAKE_LOW.width);
     }
 
     pub(crate) fn seq(&self) -> Option<u64> {
-        let seq = self.get(SEQ_LOW) | self.get(SEQ_MIDDLE) << 22 | self.get(SEQ_HIGH) << 44;
-        (self.get(SEQ_KNOWN) == 1).then_some(seq)
+        (self.get(SEQ_KNOWN) == 1).then_some(self.get(SEQ))
     }
 
     pub(crate) fn set_seq(&mut self, seq: Option<u64>) {
         self.set(SEQ_KNOWN, u64::from(seq.is_some()));
-        let seq = seq.unwrap_or(0);
-        self.set(SEQ_LOW, seq & ((1 << 22) - 1));
-        self.set(SEQ_MIDDLE, seq >> 22 & ((1 << 22) - 1));
-        self.set(SEQ_HIGH, seq >> 44);
+        self.set(SEQ, seq.unwrap_or(0));
     }
 
     pub(crate) fn profile(&self) -> usize {
@@ -137,17 +139,29 @@ impl Hot {
         self.set(VISIBILITY, visibility as u64);
     }
 
-    /// Whether it is active, in sight, and lets a plain heartbeat count as input: three fields of one word, compared at once.
-    pub(crate) fn is_renewed_by_beats(&self) -> bool {
-        const MASK: u64 = 0b111 << STATE.shift | 0b11 << VISIBILITY.shift | 1 << REPORTED.shift;
-        const RENEWED: u64 = (State::Active as u64) << STATE.shift | (Visibility::Visible as u64) << VISIBILITY.shift;
-        self.words[STATE.word] & MASK == RENEWED
-    }
-
     /// A life sign and an input at one time.
     pub(crate) fn renew(&mut self, at: Millis) {
         self.set_seen(at);
         self.set_input(at);
+    }
+
+    /// Whether it has declared an interval between its beats.
+    pub(crate) fn promised(&self) -> bool {
+        self.get(PROMISED) == 1
+    }
+
+    pub(crate) fn set_promised(&mut self, promised: bool) {
+        self.set(PROMISED, u64::from(promised));
+    }
+
+    /// Whether all that a plain heartbeat would change is when it was last seen and its last input. It may be unset where it
+    /// could be set, not the other way round.
+    pub(crate) fn plain(&self) -> bool {
+        self.get(PLAIN) == 1
+    }
+
+    pub(crate) fn set_plain(&mut self, plain: bool) {
+        self.set(PLAIN, u64::from(plain));
     }
 
     /// Whether this incarnation has reported input by `input_age_ms` or `state`.
@@ -163,37 +177,22 @@ impl Hot {
 /// The part of a session that few signals touch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cold {
-    pub(crate) name: Name,
     pub(crate) user: u32,
     /// The next session of the same user, or [`NONE`].
     pub(crate) next: u32,
     pub(crate) ordinal: u32,
+    /// The declared interval between its beats, 0 for none.
     pub(crate) every_ms: u32,
-    /// Its rare facts, or [`NONE`].
-    pub(crate) facts: u32,
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,
-    /// The client's epoch, or [`NO_EPOCH`].
-    pub(crate) epoch: u64,
     /// The observed instant at which it went offline; counts only while it is offline.
     pub(crate) ended: Millis,
 }
 
 impl Default for Cold {
     fn default() -> Self {
-        Self {
-            name: Name::default(),
-            user: NONE,
-            next: NONE,
-            ordinal: 0,
-            every_ms: 0,
-            facts: NONE,
-            incarnation: 0,
-            told_at: 0,
-            epoch: NO_EPOCH,
-            ended: 0,
-        }
+        Self { user: NONE, next: NONE, ordinal: 0, every_ms: 0, incarnation: 0, told_at: 0, ended: 0 }
     }
 }
 
@@ -225,15 +224,12 @@ pub(crate) struct SetBack {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User {
     pub(crate) tenant: u32,
-    pub(crate) name: Name,
-    /// Its first session, or [`NONE`].
+    /// Its first session, or [`NONE`]. There the user's name stands.
     pub(crate) first: u32,
     pub(crate) ordinal: u32,
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,
-    /// A lower bound of the wheel steps of its sessions and its own.
-    pub(crate) soonest: u64,
     /// Its intent, or [`NONE`] for open.
     pub(crate) will: u32,
     /// The state that was told.
@@ -246,12 +242,10 @@ impl Default for User {
     fn default() -> Self {
         Self {
             tenant: NONE,
-            name: Name::default(),
             first: NONE,
             ordinal: 0,
             incarnation: 0,
             told_at: 0,
-            soonest: UNARMED,
             will: NONE,
             state: State::Offline,
             sessions: 0,
@@ -299,6 +293,11 @@ mod tests {
         hot.set_state(State::Offline);
         hot.set_visibility(Visibility::Frozen);
         hot.set_reported(true);
+        hot.set_promised(true);
+        assert_eq!((hot.promised(), hot.plain()), (true, false));
+        hot.set_plain(true);
+        hot.set_promised(false);
+        assert_eq!((hot.promised(), hot.plain()), (false, true));
         assert_eq!((hot.seen(), hot.input(), hot.wake()), (TIME_MAX, TIME_MAX - 1, UNARMED));
         assert_eq!(hot.seq(), Some(crate::model::signal::SEQ_MAX - 1));
         assert_eq!((hot.profile(), hot.state(), hot.visibility()), (63, State::Offline, Visibility::Frozen));

@@ -17,27 +17,11 @@ impl Partition {
         latest.zip(signal.conn.as_ref()).is_some_and(|(latest, given)| latest != given)
     }
 
-    /// Whether a signal lies above what is known of (epoch, seq).
-    pub(crate) fn is_next(&self, at: u32, signal: &Signal) -> bool {
-        let seq = self.people.hot[at].seq();
-        let Some(epoch) = self.people.epoch(at) else {
-            return true;
-        };
-        match (signal.epoch, signal.seq) {
-            (None, None) => true,
-            (Some(given), None) => given >= epoch,
-            (given, Some(given_seq)) => {
-                let given = given.unwrap_or(0);
-                given > epoch || given == epoch && seq.is_none_or(|seq| given_seq > seq)
-            }
-        }
-    }
-
     /// Whether this is the third signal in a row of one lower epoch, with rising seq.
-    pub(crate) fn was_set_back(&mut self, at: u32, signal: &Signal) -> bool {
+    pub(crate) fn was_set_back(&mut self, at: u32, known: Sequence, signal: &Signal) -> bool {
         let Some(seq) = signal.seq else { return false };
         let epoch = signal.epoch.unwrap_or(0);
-        if self.people.epoch(at).is_none_or(|known| epoch >= known) {
+        if known.epoch.is_none_or(|known| epoch >= known) {
             return false;
         }
         let row = &mut self.people.facts_mut(at).set_back;
@@ -52,35 +36,65 @@ impl Partition {
     }
 
     /// Takes over (epoch, seq) of an accepted signal.
-    pub(crate) fn in_sequence(&mut self, at: u32, signal: &Signal) {
+    #[inline]
+    pub(crate) fn in_sequence(&mut self, at: u32, known: Sequence, signal: &Signal) {
         if let Some(row) = self.people.facts_of(at).map(|facts| facts.set_back)
             && row.is_some()
         {
             self.people.facts_mut(at).set_back = None;
         }
-        let known = self.people.epoch(at);
-        match (signal.epoch, signal.seq) {
-            (None, None) => {}
-            (Some(epoch), None) => {
-                if known != Some(epoch) {
-                    self.people.cold[at].epoch = epoch;
-                    self.people.hot[at].set_seq(None);
-                }
-            }
-            (epoch, Some(seq)) => {
-                self.people.cold[at].epoch = epoch.unwrap_or(0);
-                self.people.hot[at].set_seq(Some(seq));
-            }
+        let next = known.then(signal);
+        if next.epoch != known.epoch {
+            self.people.set_epoch(at, next.epoch);
+        }
+        if next.seq != known.seq {
+            self.people.hot[at].set_seq(next.seq);
         }
     }
 
     /// Whether a heartbeat brings a remembered session back.
     pub(crate) fn revives(&self, at: u32, signal: &Signal) -> bool {
-        let known = (self.people.epoch(at), self.people.hot[at].seq());
-        if (signal.epoch, signal.seq) == (None, None) || known == (None, None) {
+        let known = self.people.sequence(at);
+        if (signal.epoch, signal.seq) == (None, None) || known == Sequence::default() {
             return true;
         }
         let left = self.people.facts_of(at).is_some_and(|facts| facts.leaving.is_some());
-        if left { signal.epoch.unwrap_or(0) > known.0.unwrap_or(0) } else { self.is_next(at, signal) }
+        if left { signal.epoch.unwrap_or(0) > known.epoch.unwrap_or(0) } else { known.precedes(signal) }
+    }
+}
+
+/// What is known of a session's (epoch, seq).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sequence {
+    pub(crate) epoch: Option<u64>,
+    pub(crate) seq: Option<u64>,
+}
+
+impl Sequence {
+    /// Whether a signal lies above it.
+    #[inline]
+    pub(crate) fn precedes(self, signal: &Signal) -> bool {
+        let Some(epoch) = self.epoch else {
+            return true;
+        };
+        match (signal.epoch, signal.seq) {
+            (None, None) => true,
+            (Some(given), None) => given >= epoch,
+            (given, Some(given_seq)) => {
+                let given = given.unwrap_or(0);
+                given > epoch || given == epoch && self.seq.is_none_or(|seq| given_seq > seq)
+            }
+        }
+    }
+
+    /// What is known behind an accepted signal.
+    #[inline]
+    fn then(self, signal: &Signal) -> Self {
+        match (signal.epoch, signal.seq) {
+            (None, None) => self,
+            (Some(epoch), None) if self.epoch == Some(epoch) => self,
+            (Some(epoch), None) => Self { epoch: Some(epoch), seq: None },
+            (epoch, Some(seq)) => Self { epoch: Some(epoch.unwrap_or(0)), seq: Some(seq) },
+        }
     }
 }

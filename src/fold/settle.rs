@@ -9,9 +9,10 @@ use crate::model::{Cause, Event, Millis, State};
 const USER: u32 = 1 << 31;
 
 impl Partition {
-    /// Settles every deadline up to the observed instant `limit`.
+    /// Settles every deadline up to the observed instant `limit`. The wheel is turned to the next instant of the grid: what
+    /// is due by that but not yet waits there, so that one look tells whether anybody could be due in between.
     pub(crate) fn settle(&mut self, limit: Millis, out: &mut Vec<Event>) {
-        let target = self.step_of(limit);
+        let target = self.step_of(limit + 1);
         self.settling = Some(target);
         while let Some(entry) = self.pop(target) {
             if entry & USER == 0 {
@@ -29,50 +30,54 @@ impl Partition {
                 self.arm_user(user);
             }
         }
-        self.quiet_until = self.wheel_speaks_at();
+        self.quiet_until = if self.wheel.has_pending() {
+            self.grid() + GRID_MS
+        } else {
+            self.wheel.next_step().map_or(Millis::MAX, |step| (step * self.wheel_tick).saturating_sub(GRID_MS))
+        };
     }
 
-    /// When the wheel has something to say first, early rather than late: the begin of its earliest slot that isn't empty.
-    fn wheel_speaks_at(&self) -> Millis {
-        self.wheel.next_step().map_or(Millis::MAX, |step| step * self.wheel_tick)
+    /// Whether a deadline may be unsettled: anybody's, up to the next instant of the grid.
+    pub(crate) fn somebody_may_be_due(&self) -> bool {
+        self.wheel.has_pending()
     }
 
-    /// Looks at a session whose wheel entry fired. Most fire early, since heartbeats don't touch the wheel.
+    /// Looks at a session whose wheel entry fired.
     fn look_at(&mut self, at: u32, limit: Millis, out: &mut Vec<Event>) {
         self.people.hot[at].set_wake(UNARMED);
-        let user = self.people.cold[at].user;
         let deadline = self.deadline(at);
         if deadline <= limit {
-            self.settle_user(user, limit, out);
-            return;
+            self.settle_user(self.people.cold[at].user, limit, out);
+        } else {
+            self.arm_by(at, deadline);
         }
-        self.arm_by(at, deadline);
-        let sessions = self.people.sessions_of(user).map(|at| self.people.hot[at].wake());
-        let soonest = sessions.chain([self.people.will_wake(user)]).min();
-        self.people.users[user].soonest = soonest.unwrap_or(UNARMED);
     }
 
+    /// Takes an entry that fired. Most sessions have been heard since they were armed: they are armed again where they
+    /// stand, with a look at nothing but their hot part.
     fn pop(&mut self, target: u64) -> Option<u32> {
-        let people = &self.people;
-        self.wheel.pop(target, |entry| {
-            if entry & USER == 0 { people.hot[entry].wake() } else { people.will_wake(entry & !USER) }
+        let (people, policy, wheel_tick) = (&mut self.people, &self.policy, self.wheel_tick);
+        self.wheel.pop(target, |entry, span| {
+            if entry & USER != 0 {
+                return Some(people.will_wake(entry & !USER)).filter(|wake| span.contains(wake));
+            }
+            if !span.contains(&people.hot[entry].wake()) {
+                return None;
+            }
+            let step = step_of(people.deadline(entry, policy), wheel_tick).max(span.start);
+            people.hot[entry].set_wake(step);
+            Some(step)
         })
     }
 
     /// The wheel step at which an observed instant is looked at: not before its grid instant.
     fn step_of(&self, w: Millis) -> u64 {
-        w.next_multiple_of(GRID_MS) / self.wheel_tick
+        step_of(w, self.wheel_tick)
     }
 
     /// The instant of the grid that was reached last.
     pub(crate) fn grid(&self) -> Millis {
         self.time.w / GRID_MS * GRID_MS
-    }
-
-    /// Whether a deadline of `user` up to the observed instant `limit` may be unsettled.
-    pub(crate) fn may_be_due(&self, user: u32, limit: Millis) -> bool {
-        // As `soonest <= step_of(limit)`, without dividing: this is asked with every signal.
-        self.people.users[user].soonest * self.wheel_tick <= limit.next_multiple_of(GRID_MS)
     }
 
     /// Settles a user's sessions and its intent up to `limit`, instant by instant; arms what remains. The user is gone
@@ -93,9 +98,9 @@ impl Partition {
     }
 
     /// The first instant at which somebody of the user falls or is forgotten, or its intent ends; exact up to `limit`.
-    fn next_instant(&self, user: u32, limit: Millis) -> Millis {
-        let step = self.step_of(limit);
-        // A session that the wheel holds at a later step has no deadline up to `limit`.
+    pub(crate) fn next_instant(&self, user: u32, limit: Millis) -> Millis {
+        // Whoever the wheel holds behind the step to which it is turned for `limit` has no deadline up to that.
+        let step = self.step_of(limit + 1);
         let may_be_due = |at: &u32| {
             let wake = self.people.hot[*at].wake();
             wake <= step || wake == UNARMED
@@ -104,14 +109,8 @@ impl Partition {
         sessions.unwrap_or(NEVER).min(self.will_until(user))
     }
 
-    /// The instant at which a session falls to a lower state, or is forgotten.
     fn deadline(&self, at: u32) -> Millis {
-        let hot = &self.people.hot[at];
-        let profile = &self.policy.profiles[hot.profile()].1;
-        match hot.state() {
-            State::Offline => self.people.cold[at].ended + profile.tombstone,
-            state => self.people.life(at).deadlines(profile).next_below(state),
-        }
+        self.people.deadline(at, &self.policy)
     }
 
     fn will_until(&self, user: u32) -> Millis {
@@ -171,14 +170,10 @@ impl Partition {
 
     /// Puts those of a user into the wheel who are not there. Whoever is there stays: falling moves deadlines only later.
     fn arm_user(&mut self, user: u32) {
-        self.people.users[user].soonest = UNARMED;
         let mut next = self.people.users[user].first;
         while next != NONE {
-            let wake = self.people.hot[next].wake();
-            if wake == UNARMED {
+            if self.people.hot[next].wake() == UNARMED {
                 self.arm(next);
-            } else {
-                self.note_soonest(user, wake);
             }
             next = self.people.cold[next].next;
         }
@@ -193,14 +188,12 @@ impl Partition {
     /// As [`Partition::arm`], with its deadline at hand.
     pub(crate) fn arm_by(&mut self, at: u32, deadline: Millis) {
         let step = self.step_of(deadline);
-        let user = self.people.cold[at].user;
-        if step < self.people.hot[at].wake() {
-            match self.push(step, at, user) {
-                Some(step) => self.people.hot[at].set_wake(step),
-                None => return,
-            }
+        self.note_deadline(deadline);
+        if step < self.people.hot[at].wake()
+            && let Some(step) = self.push(step, at, self.people.cold[at].user)
+        {
+            self.people.hot[at].set_wake(step);
         }
-        self.note_soonest(user, self.people.hot[at].wake());
     }
 
     /// Arms the end of a user's intent anew if it lies before its wheel entry.
@@ -209,14 +202,14 @@ impl Partition {
         if will == NONE || self.people.wills[will].until.is_none() {
             return;
         }
-        let step = self.step_of(self.will_until(user));
-        if step < self.people.wills[will].wake {
-            match self.push(step, user | USER, user) {
-                Some(step) => self.people.wills[will].wake = step,
-                None => return,
-            }
+        let until = self.will_until(user);
+        let step = self.step_of(until);
+        self.note_deadline(until);
+        if step < self.people.wills[will].wake
+            && let Some(step) = self.push(step, user | USER, user)
+        {
+            self.people.wills[will].wake = step;
         }
-        self.note_soonest(user, self.people.wills[will].wake);
     }
 
     /// Puts an entry into the wheel. Within the span that is being settled only a user who isn't due yet is left: it is
@@ -227,14 +220,17 @@ impl Partition {
             return None;
         }
         // The wheel was not turned while it had nothing to say, and slots are told from where it stands.
-        self.wheel.skip_to(self.grid() / self.wheel_tick);
-        let step = self.wheel.push(step, entry);
-        self.quiet_until = self.wheel_speaks_at();
-        Some(step)
+        self.wheel.skip_to(self.step_of(self.time.w + 1));
+        Some(self.wheel.push(step, entry))
     }
 
-    fn note_soonest(&mut self, user: u32, step: u64) {
-        let soonest = &mut self.people.users[user].soonest;
-        *soonest = step.min(*soonest);
+    /// The wheel has to be asked an instant of the grid before a deadline is due.
+    fn note_deadline(&mut self, deadline: Millis) {
+        self.quiet_until = self.quiet_until.min(deadline.next_multiple_of(GRID_MS) - GRID_MS);
     }
+}
+
+/// The wheel step at which an observed instant is looked at: not before its grid instant.
+fn step_of(w: Millis, wheel_tick: Millis) -> u64 {
+    w.next_multiple_of(GRID_MS) / wheel_tick
 }

@@ -1,19 +1,23 @@
 //! A slab: values at stable `u32` places, places used again.
 
+use prefetch_index::prefetch_index;
+
 const CHUNK_BITS: u32 = 9;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// Values at stable places. It grows by chunks that never move: no copies, no holes in memory, no pause.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    chunks: Vec<Vec<T>>,
+    chunks: Vec<Box<[T; CHUNK]>>,
     free: Vec<u32>,
+    /// How many places were ever in use.
+    begun: usize,
     used: usize,
 }
 
 impl<T: Default> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), used: 0 }
+        Self { chunks: Vec::new(), free: Vec::new(), begun: 0, used: 0 }
     }
 
     /// Keeps `value`; returns its place.
@@ -23,13 +27,14 @@ impl<T: Default> Slab<T> {
             self[at] = value;
             return at;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        let at = u32::try_from(self.begun).expect("limits keep a slab below four billion values");
+        if self.begun == self.chunks.len() << CHUNK_BITS {
+            let chunk: Box<[T]> = std::iter::repeat_with(T::default).take(CHUNK).collect();
+            self.chunks.push(chunk.try_into().ok().expect("a chunk has its size"));
         }
-        let number = self.chunks.len() - 1;
-        let at = number << CHUNK_BITS | self.chunks[number].len();
-        self.chunks[number].push(value);
-        u32::try_from(at).expect("limits keep a slab below four billion values")
+        self.begun += 1;
+        self[at] = value;
+        at
     }
 
     /// Forgets the value at `at`, which must be in use.
@@ -37,6 +42,12 @@ impl<T: Default> Slab<T> {
         self.used -= 1;
         self.free.push(at);
         std::mem::take(&mut self[at])
+    }
+
+    /// Fetches the value at `at`.
+    #[inline]
+    pub(crate) fn fetch(&self, at: u32) {
+        prefetch_index(self.chunks[(at >> CHUNK_BITS) as usize].as_slice(), at as usize & (CHUNK - 1));
     }
 
     /// How many values are in use.

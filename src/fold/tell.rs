@@ -15,6 +15,7 @@ impl Partition {
         let (at_ms, instant) = when;
         let from = self.people.hot[at].state();
         self.people.hot[at].set_state(to);
+        self.people.hot[at].set_plain(false);
         let cold = &mut self.people.cold[at];
         cold.ordinal += 1;
         cold.told_at = cold.told_at.max(at_ms);
@@ -50,7 +51,7 @@ impl Partition {
             rooms: facts.rooms,
             meta: facts.meta,
             profile: self.policy.profiles[hot.profile()].0.clone(),
-            every_ms: cold.every_ms,
+            every_ms: self.people.every_ms(at),
             epoch: self.people.epoch(at),
             seq_client: hot.seq(),
             conn: facts.conn,

@@ -7,9 +7,12 @@
 //! level 5   64 slots of 64⁵ steps  with 100 ms a step, two centuries
 //! ```
 //!
-//! An entry is only a number. Where it belongs is known by whoever owns it (`wake_of`); an entry found at another place is
-//! dead and dropped. So moving an entry to an earlier step is one push, and nothing is ever searched for or unlinked.
-//! Entries at the step that was reached last wait in `pending`, so that a step can be looked at again.
+//! An entry is only a number. Where it belongs is known by whoever owns it; an entry found at another place is dead and
+//! dropped. So moving an entry to an earlier step is one push, and nothing is ever searched for or unlinked. When a slot
+//! of many steps is opened, the owner says anew where each of its entries belongs: most have moved on by then, and never come
+//! down to single steps. Entries at the step that was reached last wait in `pending`, so that a step can be looked at again.
+
+use std::ops::Range;
 
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
@@ -20,6 +23,8 @@ const SLOTS: usize = 1 << SLOT_BITS;
 pub struct TimingWheel {
     now: u64,
     pending: Vec<u32>,
+    /// The memory of the slot that was opened last, for the next that is begun.
+    spare: Vec<u32>,
     levels: Vec<Level>,
 }
 
@@ -34,7 +39,7 @@ impl TimingWheel {
     #[must_use]
     pub fn starting_at(now: u64) -> Self {
         let level = || Level { occupied: 0, slots: vec![Vec::new(); SLOTS] };
-        Self { now, pending: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
+        Self { now, pending: Vec::new(), spare: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
     }
 
     /// The step that was reached last.
@@ -59,25 +64,40 @@ impl TimingWheel {
         let level = level_for(self.now, step);
         let slot = slot_at(step, level);
         self.levels[level].occupied |= 1 << slot;
-        self.levels[level].slots[slot].push(entry);
+        let entries = &mut self.levels[level].slots[slot];
+        if entries.capacity() == 0 {
+            *entries = std::mem::take(&mut self.spare);
+        }
+        entries.push(entry);
         step
     }
 
+    /// Whether there are entries at the step that was reached last, dead ones included.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Takes one live entry at a step up to `target`, turning the wheel as far as needed; at `target` when it answers `None`.
-    pub fn pop(&mut self, target: u64, wake_of: impl Fn(u32) -> u64) -> Option<u32> {
+    ///
+    /// `place` is asked about each entry of a slot that is opened: where the entry belongs, if it is one that belongs into
+    /// these steps, and not before they begin; `None` if it is dead.
+    pub fn pop(&mut self, target: u64, mut place: impl FnMut(u32, Range<u64>) -> Option<u64>) -> Option<u32> {
         loop {
             if self.now > target {
                 return None;
             }
             while let Some(entry) = self.pending.pop() {
-                if wake_of(entry) == self.now {
-                    return Some(entry);
+                match place(entry, self.now..self.now + 1) {
+                    Some(step) if step == self.now => return Some(entry),
+                    Some(step) => drop(self.push(step, entry)),
+                    None => {}
                 }
             }
             match self.next_slot() {
                 Some((level, slot, start)) if start <= target => {
                     self.now = start;
-                    self.empty(level, slot, &wake_of);
+                    self.open(level, slot, &mut place);
                 }
                 Some(_) | None => {
                     self.now = target;
@@ -102,20 +122,22 @@ impl TimingWheel {
         Some((level, slot, turn + ((slot as u64) << shift)))
     }
 
-    fn empty(&mut self, level: usize, slot: usize, wake_of: impl Fn(u32) -> u64) {
+    fn open(&mut self, level: usize, slot: usize, mut place: impl FnMut(u32, Range<u64>) -> Option<u64>) {
         self.levels[level].occupied &= !(1 << slot);
         if level == 0 {
             // What was pending is empty by now; its memory serves the slot's next turn.
             std::mem::swap(&mut self.pending, &mut self.levels[level].slots[slot]);
             return;
         }
-        let entries = std::mem::take(&mut self.levels[level].slots[slot]);
-        let span = 1 << (SLOT_BITS * level as u32);
-        for entry in entries {
-            let wake = wake_of(entry);
-            if (self.now..self.now + span).contains(&wake) {
-                self.push(wake, entry);
+        let mut entries = std::mem::take(&mut self.levels[level].slots[slot]);
+        let span = self.now..self.now + (1 << (SLOT_BITS * level as u32));
+        for entry in entries.drain(..) {
+            if let Some(step) = place(entry, span.clone()) {
+                self.push(step, entry);
             }
+        }
+        if self.spare.capacity() < entries.capacity() {
+            self.spare = entries;
         }
     }
 
@@ -154,7 +176,8 @@ mod tests {
     /// Turns the wheel to `target` and returns (step, entry) as they came.
     fn drain(wheel: &mut TimingWheel, target: u64, wakes: &[u64]) -> Vec<(u64, u32)> {
         let mut fired = Vec::new();
-        while let Some(entry) = wheel.pop(target, |entry| wakes[entry as usize]) {
+        let place = |entry: u32, span: Range<u64>| Some(wakes[entry as usize]).filter(|wake| span.contains(wake));
+        while let Some(entry) = wheel.pop(target, place) {
             fired.push((wheel.now(), entry));
         }
         fired
@@ -190,6 +213,29 @@ mod tests {
         wheel.push(5_000, 0);
         wheel.push(70, 0);
         assert_eq!(drain(&mut wheel, 10_000, &[70]), [(70, 0)]);
+    }
+
+    #[test]
+    fn an_entry_that_moved_on_is_placed_anew_when_its_slot_is_opened() {
+        let mut wheel = TimingWheel::starting_at(0);
+        wheel.push(100, 0);
+        let mut wake = 100;
+        let mut asked = 0;
+        let mut place = |_: u32, span: Range<u64>| {
+            asked += 1;
+            if !span.contains(&wake) {
+                return None;
+            }
+            wake = wake.max(1_000);
+            Some(wake)
+        };
+        assert_eq!((wheel.pop(999, &mut place), wheel.now(), wheel.len()), (None, 999, 1));
+        assert_eq!((wheel.pop(2_000, &mut place), wheel.now()), (Some(0), 1_000));
+        assert_eq!(
+            (wheel.pop(2_000, &mut place), asked),
+            (None, 3),
+            "once in each slot of many steps, once at its step"
+        );
     }
 
     #[test]

@@ -380,7 +380,7 @@ impl Policy {
         range("engine.reconnect_grace", self.reconnect_grace, 0, DURATION_MS_MAX)?;
         let limits = &self.limits;
         let sessions = u64::from(limits.sessions_per_partition);
-        range("limits.sessions_per_partition", sessions, 1, 1 << 30)?;
+        range("limits.sessions_per_partition", sessions, 1, 1 << 25)?;
         range("limits.sessions_per_tenant", u64::from(limits.sessions_per_tenant), 1, sessions)?;
         range("limits.sessions_per_user", u64::from(limits.sessions_per_user), 1, 255)?;
         range("limits.rejected_events", u64::from(limits.rejected_events), 0, 100_000)?;

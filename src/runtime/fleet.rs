@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
-use crate::fold::{AHEAD, Body, Entry, Partition, SessionHash, look_ahead};
+use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
 use crate::model::{Address, Event, Policy};
 use crate::nats::LogMessage;
 use crate::wire::{self, Encoding, LogEntry, Route};
@@ -44,30 +44,32 @@ impl Fleet {
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.
     pub fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
+        let mut ahead = Ahead::default();
         for group in messages.chunks(AHEAD) {
-            self.apply_group(group, outbox);
+            self.apply_group(group, &mut ahead, outbox);
         }
     }
 
     /// Reads a few entries, fetches the memory of their sessions at once, then applies them one after the other.
-    fn apply_group(&mut self, group: &[LogMessage], outbox: &mut Outbox) {
+    fn apply_group(&mut self, group: &[LogMessage], ahead: &mut Ahead, outbox: &mut Outbox) {
         let count = self.partitions.len() as u16;
         let reads: Vec<LogEntry<'_>> = group.iter().map(|message| read(message, count)).collect();
         let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
-        let mut hashes = look_ahead(&signals).into_iter();
+        let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
+        let nobody = Sought::default();
         for (message, read) in group.iter().zip(&reads) {
             self.ignored_fields += u64::from(read.ignored_fields());
             (self.position, self.log_time) = (message.seq, message.ts_ms);
             let entry = read.entry();
-            let hash = match &entry.body {
-                Body::Signal(..) => hashes.next().unwrap_or_default(),
+            let sought = match &entry.body {
+                Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
                 Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
-                    SessionHash::default()
+                    &nobody
                 }
             };
             match read.route {
-                Route::Partition(number) => self.apply_to(number, &entry, hash, outbox),
-                Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, hash, outbox)),
+                Route::Partition(number) => self.apply_to(number, &entry, sought, outbox),
+                Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, sought, outbox)),
                 Route::Nobody => {}
             }
         }
@@ -82,13 +84,13 @@ impl Fleet {
         }
     }
 
-    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, hash: SessionHash, outbox: &mut Outbox) {
+    fn apply_to(&mut self, number: u16, entry: &Entry<'_>, sought: &Sought, outbox: &mut Outbox) {
         let at = usize::from(number);
         let partition = &mut self.partitions[at];
         if entry.seq <= partition.position() {
             return;
         }
-        partition.apply_hashed(entry, hash, &mut self.events);
+        partition.apply_sought(entry, sought, &mut self.events);
         if !Arc::ptr_eq(partition.policy(), &self.policies[at]) {
             self.policies[at] = Arc::clone(partition.policy());
             self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
