@@ -174,6 +174,7 @@ mod tests {
             leaving: None,
             every_ms,
             reported: false,
+            stretched: (0, 0),
         };
         life.deadlines(profile).state_at(at + beats * u64::from(every_ms)).0
     }

@@ -1,7 +1,6 @@
 //! What a partition holds of one user, for people who ask why. Changes nothing.
 
 use super::partition::Partition;
-use super::record::NONE;
 use crate::model::session::NEVER;
 use crate::model::{Cause, Certainty, Intent, Millis, NextState, State, Token, Transport, Visibility};
 
@@ -90,15 +89,15 @@ impl Partition {
     pub fn inspect(&self, tenant: Token<'_>, user: Token<'_>) -> Option<Inspection> {
         let at = self.people.find_user(tenant, user)?;
         let of = &self.people.users[at];
-        let will = (of.will != NONE).then(|| self.people.wills[of.will]);
+        let (intent, until) = self.people.intent(at);
         Some(Inspection {
             state: of.state,
             incarnation: of.incarnation,
             ordinal: of.ordinal,
-            intent: will.map_or(Intent::Open, |will| will.intent),
-            intent_until_ms: will.and_then(|will| will.until).map(|until| self.time.expected(until)),
+            intent,
+            intent_until_ms: until.map(|until| self.time.expected(until)),
             confidence: self.user_certainty(at, self.time.w),
-            next: self.next_of_user(at),
+            next: self.next_of_user(at, self.time.w),
             sessions: self.people.sessions_in_order(at).into_iter().map(|at| self.inspect_session(at)).collect(),
         })
     }

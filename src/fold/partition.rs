@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::act::Held;
 use super::entry::{Body, Entry};
+use super::gateway::Gateways;
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
 use super::population::{Population, Sought};
@@ -49,6 +51,7 @@ pub struct Partition {
     pub(crate) number: u16,
     pub(crate) generation: u32,
     pub(crate) people: Population,
+    pub(crate) gateways: Gateways,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
@@ -84,6 +87,7 @@ impl Partition {
             time: ObservedTime::starting_at(0),
             policy: Arc::default(),
             people: Population::new(key),
+            gateways: Gateways::default(),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
             quiet_until: 0,
@@ -119,10 +123,11 @@ impl Partition {
         }
         self.pass(ts, &entry.body, out);
         match &entry.body {
-            Body::Signal(address, signal) => self.take(*address, sought, signal, out),
+            Body::Signal(address, signal) => self.take((*address, sought), signal, Held::default(), out),
+            Body::Batch { tenant, gateway, items } => self.unpack((*tenant, *gateway), items, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),
             Body::Policy(policy) => self.adopt(policy, out),
-            Body::Batch { .. } | Body::Tick { .. } | Body::Other => {}
+            Body::Tick { .. } | Body::Other => {}
         }
         if out.len() > first {
             super::tell::put_in_order(&mut out[first..]);

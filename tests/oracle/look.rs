@@ -2,6 +2,7 @@
 
 use presence::model::{Cause, EventBody, Millis, NextState, SessionEvent, Signal, State};
 
+use super::fall::profile_of;
 use super::session::{Session, by_signal};
 use super::sky::{Sky, When};
 
@@ -88,7 +89,8 @@ impl Session {
     }
 
     fn enter(&mut self, state: State, instant: Millis, sky: &Sky) {
-        if self.state == State::Active && state != State::Active {
+        let flaps = profile_of(&self.facts, &sky.policy).anti_flap > 0;
+        if flaps && self.state == State::Active && state != State::Active {
             self.left_active = Some(sky.own(self, instant));
         }
         self.state = state;

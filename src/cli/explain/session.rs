@@ -150,6 +150,7 @@ impl Thresholds {
             leaving: None,
             every_ms: session.every_ms,
             reported: session.reported,
+            stretched: (0, 0),
         };
         // Far apart, each of the two ways down shows by itself.
         const APART: Millis = 1 << 40;
