@@ -118,7 +118,9 @@ impl Partition {
         for number in [hot.seen(), hot.input(), hot.profile() as u64, hot.state() as u64, hot.visibility() as u64] {
             out.number(number);
         }
-        for flag in [hot.reported(), hot.named(), hot.is_voice(), hot.sure()] {
+        // Who can do nothing is not looked at when it is sure no more, so it may be noted or not.
+        let sure = hot.sure() && self.people.facts_of(at).is_some_and(|facts| !facts.can.is_empty());
+        for flag in [hot.reported(), hot.named(), hot.is_voice(), sure] {
             out.number(u64::from(flag));
         }
         out.maybe_number(hot.seq());
@@ -130,7 +132,7 @@ impl Partition {
         out.number(cold.band.into());
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
         out.maybe_number(facts.out_of_sight);
-        out.number(if hot.visibility() == Visibility::Frozen { facts.frozen } else { 0 });
+        out.number(facts.frozen);
         out.maybe_number(facts.closed);
         out.maybe_number(facts.leaving);
         out.maybe_text(facts.conn.as_deref());

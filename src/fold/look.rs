@@ -68,8 +68,9 @@ impl Partition {
             }
         }
         let ready = self.ready_at(user, when.instant, when.instant);
-        let told = self.look_at_user(user, acted, when, why, &ready, out);
-        self.look_at_readiness(user, told.or(first.map(|(_, cause)| cause)), when, why, ready, out);
+        let first = first.map(|(_, cause)| cause);
+        let told = self.look_at_user(user, acted.or(first), when, why, &ready, out);
+        self.look_at_readiness(user, told.or(first), when, why, ready, out);
         let is_top = self.people.users[user].band == 0;
         let mut next = self.people.users[user].first;
         while next != NONE {
@@ -102,6 +103,13 @@ impl Partition {
             return None;
         }
         let (state, reason) = self.deadlines_of(at).state_at(self.own(at, when.instant));
+        // Time lets nobody rise, whatever somebody was rebuilt from.
+        let may_rise = match why {
+            Why::Policy => true,
+            Why::Signal(heard) => heard.session == at,
+            Why::Time | Why::Rebuilt => false,
+        };
+        let state = if may_rise { state } else { state.max(from) };
         let band = self.band(at, when.instant);
         let sure = self.is_sure(at, when.instant);
         self.people.hot[at].set_sure(sure);

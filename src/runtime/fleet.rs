@@ -96,7 +96,9 @@ impl Fleet {
             self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
         }
         let derived = &mut self.derived[at];
-        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
+        // Places may be left out, so it is the last one that counts.
+        let k = self.events.last().map_or(0, |event| event.k + 1);
+        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, k);
         for event in self.events.drain(..) {
             if !outbox.was_told(number, event.seq, event.k) {
                 let reached = Reached { k: event.k + 1, ..derived.clone() };
