@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::act::Held;
+use super::entry::BatchItem;
+use super::partition::Partition;
 use crate::model::session::NEVER;
-use crate::model::{Millis, Policy, Token};
+use crate::model::{Event, Millis, Policy, Token};
 
 /// So much of a gateway's silence a session is given between two of its life signs.
 pub(crate) const EXCUSE_MAX: Millis = 60_000;
@@ -118,6 +121,44 @@ impl Gateways {
         let Some(Gateway { from, silence, .. }) = self.known.get(&gateway) else { return deadline + EXCUSE_MAX };
         let excused = (silence - before).min(EXCUSE_MAX);
         if deadline + excused <= *from { deadline + excused } else { deadline + EXCUSE_MAX }
+    }
+}
+
+impl Partition {
+    /// Takes what a gateway held. Any batch is its life sign, and ends what its silence excuses.
+    pub(crate) fn unpack(&mut self, gateway: (Token<'_>, Token<'_>), items: &[BatchItem<'_>], out: &mut Vec<Event>) {
+        let (tenant, name) = gateway;
+        if self.gateways.is_silent(tenant, name, self.time.w) {
+            self.settle(self.time.w, out);
+        }
+        let excuse = self.gateways.hear(tenant, name, self.time.w, &self.policy);
+        for item in items {
+            match item {
+                BatchItem::Signal(address, signal, age) => {
+                    let held = Held { age: (*age).min(self.policy.limits.batch_age), excuse };
+                    self.take((*address, &self.people.sought(*address)), signal, held, out);
+                }
+                BatchItem::Rejected(reason) => {
+                    let subject = format!("presence.v1.log.{}.batch.{tenant}.{name}", self.number);
+                    self.reject(subject.into(), reason.clone(), out);
+                }
+            }
+        }
+    }
+
+    /// An excuse ends at an observed instant with another, or with none: what was excused stays so, by moving every instant.
+    pub(crate) fn excuse_by(&mut self, at: u32, excuse: Option<Excuse>, instant: Millis) {
+        if excuse.is_none() && self.people.facts_of(at).is_none_or(|facts| facts.excuse.is_none()) {
+            return;
+        }
+        let by = self.excused(at, instant);
+        let hot = &mut self.people.hot[at];
+        hot.set_seen(hot.seen() + by);
+        hot.set_input(hot.input() + by);
+        let facts = self.people.facts_mut(at);
+        let kept = [&mut facts.closed, &mut facts.leaving, &mut facts.left_active, &mut facts.out_of_sight];
+        kept.into_iter().flatten().chain([&mut facts.frozen, &mut facts.raised]).for_each(|at| *at += by);
+        facts.excuse = excuse;
     }
 }
 

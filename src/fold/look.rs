@@ -2,7 +2,7 @@
 
 use super::act::Evidence;
 use super::partition::Partition;
-use super::record::NONE;
+use super::record::{NONE, Shown};
 use super::tell::raised;
 use crate::model::{Cause, Event, Intent, Kind, Millis, Signal, State, Visibility};
 
@@ -139,10 +139,12 @@ impl Partition {
         (state != from).then_some(cause)
     }
 
-    /// When facts that differ from what was told are due, if they do.
+    /// When facts that differ from what was told are due, if they do. While a leave lingers, the transport isn't compared: so a
+    /// reload is no event.
     pub(crate) fn facts_due(&self, at: u32) -> Option<Millis> {
-        let differs = self.people.hot[at].state() != State::Offline
-            && self.people.facts_of(at).is_some_and(|facts| facts.told.is_some());
+        let facts = self.people.facts_of(at).filter(|_| self.people.hot[at].state() != State::Offline)?;
+        let told = facts.told.as_ref()?;
+        let differs = facts.leaving.is_none() || Shown { closed: told.closed, ..self.people.shown(at) } != **told;
         differs.then(|| self.people.cold[at].told_w + self.policy.update_every)
     }
 

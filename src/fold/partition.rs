@@ -7,8 +7,9 @@ use super::entry::{Body, Entry};
 use super::gateway::Gateways;
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
-use super::population::{Population, Sought};
+use super::population::Population;
 use super::record::TIME_MAX;
+use super::sought::Sought;
 use super::wheel::TimingWheel;
 use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
 

@@ -15,8 +15,10 @@ impl Partition {
         }
         let is_ready = |at: &u32| self.is_ready_by(*at, instant - self.excused(*at, now));
         let ready: Vec<u32> = self.people.sessions_of(user).filter(is_ready).collect();
-        let can = |name: &Box<str>| {
-            ready.iter().any(|at| self.people.facts_of(*at).is_some_and(|facts| facts.can.contains(name)))
+        let can = |name: &str| {
+            let of =
+                |at: &u32| self.people.facts_of(*at).is_some_and(|facts| facts.can.iter().any(|own| **own == *name));
+            ready.iter().any(of)
         };
         self.policy.capabilities.iter().filter(|name| can(name)).cloned().collect()
     }
@@ -61,8 +63,7 @@ impl Partition {
             return;
         }
         let told_at = self.people.users[at].told_at.max(when.at);
-        let since =
-            |name: &Box<str>| before.iter().find(|(other, _)| other == name).map_or(told_at, |(_, since)| *since);
+        let since = |name: &str| before.iter().find(|(other, _)| **other == *name).map_or(told_at, |(_, since)| *since);
         let to: Vec<_> = ready.into_iter().map(|name| (name.clone(), since(&name))).collect();
         let from = before.iter().map(|(name, _)| name.clone()).collect();
         let cause = match why {

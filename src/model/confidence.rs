@@ -207,7 +207,7 @@ fn halved(age: Millis, half_life: Millis) -> u64 {
 
 /// `value × factor / 2^64`.
 fn product(value: u64, factor: u64) -> u64 {
-    (u128::from(value) * u128::from(factor) >> 64) as u64
+    ((u128::from(value) * u128::from(factor)) >> 64) as u64
 }
 
 /// `(permille / 1000)^times` in units of `1/ONE`.
@@ -230,7 +230,7 @@ fn log2(a: u128, b: u128) -> u64 {
     let mut mantissa = ratio << (MANTISSA_BITS - 50) >> whole;
     let mut logarithm = u64::from(whole);
     for _ in 0..32 {
-        mantissa = mantissa * mantissa >> MANTISSA_BITS;
+        mantissa = (mantissa * mantissa) >> MANTISSA_BITS;
         let digit = mantissa >> (MANTISSA_BITS + 1);
         logarithm = logarithm << 1 | digit as u64;
         mantissa >>= digit;
@@ -240,5 +240,5 @@ fn log2(a: u128, b: u128) -> u64 {
 
 /// `time × logarithm`, with a logarithm in units of `2^-32`.
 fn times(time: Millis, logarithm: u64) -> Millis {
-    (u128::from(time) * u128::from(logarithm) >> 32) as Millis
+    ((u128::from(time) * u128::from(logarithm)) >> 32) as Millis
 }

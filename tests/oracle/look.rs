@@ -82,9 +82,13 @@ impl Session {
         (state != from).then_some(cause)
     }
 
-    /// When facts that differ from what was told are due, if they do.
+    /// When facts that differ from what was told are due, if they do. A leave that lingers closes nothing yet.
     pub(super) fn due(&self, sky: &Sky) -> Option<Millis> {
-        let differs = self.is_live() && self.told.facts.as_ref() != Some(&self.shown());
+        let mut shown = self.shown();
+        if let Some(told) = self.told.facts.as_ref().filter(|_| self.leaving.is_some()) {
+            shown.transport = told.transport;
+        }
+        let differs = self.is_live() && self.told.facts.as_ref() != Some(&shown);
         differs.then_some(self.told.instant + sky.policy.update_every)
     }
 
