@@ -187,10 +187,10 @@ impl Partition {
     /// Arms one session anew if its deadline lies before its wheel entry.
     pub(crate) fn arm(&mut self, at: u32) {
         let deadline = self.soonest(at);
-        let step = self.step_of(deadline);
+        let (step, wake) = (self.step_of(deadline), self.people.hot[at].wake());
         self.note_deadline(deadline);
-        if step < self.people.hot[at].wake()
-            && let Some(step) = self.push(step, at, self.people.cold[at].user)
+        if step < wake
+            && let Some(step) = self.push(wake, step, at, self.people.cold[at].user)
         {
             self.people.hot[at].set_wake(step);
         }
@@ -202,25 +202,28 @@ impl Partition {
         if deadline == NEVER {
             return;
         }
-        let step = self.step_of(deadline);
+        let (step, wake) = (self.step_of(deadline), self.people.person_wake(user));
         self.note_deadline(deadline);
-        if step < self.people.person_wake(user)
-            && let Some(step) = self.push(step, user | USER, user)
+        if step < wake
+            && let Some(step) = self.push(wake, step, user | USER, user)
         {
             self.people.person_mut(user).wake = step;
         }
     }
 
-    /// Puts an entry into the wheel. Within the span that is being settled only a user who isn't due yet is left: it is
-    /// armed when the span is done.
-    fn push(&mut self, step: u64, entry: u32, user: u32) -> Option<u64> {
+    /// Puts an entry that is at the step `wake`, or nowhere, into the wheel at an earlier one. Within the span that is being
+    /// settled only a user who isn't due yet is left: it is armed when the span is done.
+    fn push(&mut self, wake: u64, step: u64, entry: u32, user: u32) -> Option<u64> {
         if self.settling.is_some_and(|target| step <= target) {
             self.deferred.push(user);
             return None;
         }
         // The wheel was not turned while it had nothing to say, and slots are told from where it stands.
         self.wheel.skip_to(self.step_of(self.time.w + 1));
-        Some(self.wheel.push(step, entry))
+        Some(match wake {
+            UNARMED => self.wheel.push(step, entry),
+            wake => self.wheel.bring_forward(wake, step, entry),
+        })
     }
 
     /// The wheel has to be asked an instant of the grid before a deadline is due.
@@ -233,3 +236,6 @@ impl Partition {
 fn step_of(w: Millis, wheel_tick: Millis) -> u64 {
     w.next_multiple_of(GRID_MS) / wheel_tick
 }
+
+#[cfg(test)]
+mod tests;
