@@ -22,6 +22,16 @@ pub(crate) struct Evidence {
     pub(crate) became_visible: bool,
 }
 
+/// What was known of a session before a signal acted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Before {
+    /// Whether its confidence was enough to be ready.
+    pub(crate) was_sure: bool,
+    /// Its last life sign and its last input, as observed instants.
+    pub(crate) seen: Millis,
+    pub(crate) input: Millis,
+}
+
 /// How a signal came.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Held {
@@ -96,6 +106,7 @@ impl Partition {
     /// A heartbeat starts an incarnation.
     fn begin(&mut self, at: u32, signal: &Signal, held: Held, out: &mut Vec<Event>) {
         let began = self.time.w.saturating_sub(held.age);
+        let before = Before { was_sure: false, ..self.before(at) };
         let cold = &mut self.people.cold[at];
         cold.incarnation = raised(self.time.hi, cold.incarnation, self.forgotten);
         (cold.ordinal, cold.band) = (0, 0);
@@ -105,7 +116,7 @@ impl Partition {
         hot.set_input(began);
         self.excuse_by(at, held.excuse, self.time.w);
         let evidence = self.beat(at, signal, began, true);
-        self.conclude(at, signal, Evidence { joined: true, ..evidence }, (held, false), out);
+        self.conclude(at, signal, Evidence { joined: true, ..evidence }, (held, before), out);
     }
 
     /// A signal of a session that is offline and still remembered.
@@ -169,7 +180,7 @@ impl Partition {
             self.people.hot[at].renew(self.time.w);
             return;
         }
-        let was_sure = self.is_sure(at, self.time.w);
+        let before = self.before(at);
         let shown = self.may_show(at, signal).then(|| self.people.shown(at));
         if signal.kind == Kind::Heartbeat {
             self.excuse_by(at, held.excuse, self.time.w);
@@ -196,7 +207,7 @@ impl Partition {
         if let Some(shown) = shown {
             self.note_told(at, shown);
         }
-        self.conclude(at, signal, evidence, (held, was_sure), out);
+        self.conclude(at, signal, evidence, (held, before), out);
     }
 
     /// Draws the conclusion from a signal.
@@ -205,12 +216,18 @@ impl Partition {
         at: u32,
         signal: &Signal,
         evidence: Evidence,
-        (held, was_sure): (Held, bool),
+        (held, before): (Held, Before),
         out: &mut Vec<Event>,
     ) {
         self.will(at, signal, held);
         self.flap(at);
-        self.look_after(self.people.cold[at].user, Heard { session: at, signal, evidence, was_sure }, out);
+        self.look_after(self.people.cold[at].user, Heard { session: at, signal, evidence, before }, out);
+    }
+
+    /// What is known of a session before a signal acts.
+    pub(crate) fn before(&self, at: u32) -> Before {
+        let (hot, excused) = (&self.people.hot[at], self.excused(at, self.time.w));
+        Before { was_sure: self.is_sure(at, self.time.w), seen: hot.seen() + excused, input: hot.input() + excused }
     }
 
     /// Looks at a user after a signal, and arms what it changed.

@@ -1,6 +1,6 @@
 //! The person's intent: what a session says for it, there or not.
 
-use super::act::{Evidence, Held};
+use super::act::{Before, Evidence, Held};
 use super::look::Heard;
 use super::partition::Partition;
 use super::record::NONE;
@@ -16,8 +16,8 @@ impl Partition {
             let now = self.time.w;
             self.people.person_mut(user).kept = now;
         }
-        let (evidence, was_sure) = (Evidence::default(), false);
-        self.look_after(user, Heard { session: at, signal, evidence, was_sure }, out);
+        let (evidence, before) = (Evidence::default(), Before { was_sure: false, ..self.before(at) });
+        self.look_after(user, Heard { session: at, signal, evidence, before }, out);
     }
 
     /// Takes over the person's intent if it is another than this session said last.

@@ -1,6 +1,6 @@
 //! Looking at a user: its sessions and itself are compared with what was told of them, and what differs is told.
 
-use super::act::Evidence;
+use super::act::{Before, Evidence};
 use super::partition::Partition;
 use super::record::{NONE, Shown};
 use super::tell::raised;
@@ -28,8 +28,7 @@ pub(crate) struct Heard<'s> {
     pub(crate) session: u32,
     pub(crate) signal: &'s Signal,
     pub(crate) evidence: Evidence,
-    /// Whether the session's confidence was enough to be ready, before.
-    pub(crate) was_sure: bool,
+    pub(crate) before: Before,
 }
 
 impl Why<'_> {
@@ -220,7 +219,7 @@ impl Partition {
                 person.ready_ordinal = 0;
             }
         }
-        self.tell_user(at, from, cause, when, ready, out);
+        self.tell_user(at, (from, cause), (when, why), ready, out);
         weighty.then_some(cause)
     }
 

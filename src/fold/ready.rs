@@ -71,7 +71,7 @@ impl Partition {
             Why::Time => cause.unwrap_or(Cause::Fading),
             Why::Rebuilt => cause.unwrap_or(Cause::Updated),
             Why::Signal(heard) => {
-                cause.unwrap_or_else(|| match (heard.was_sure, self.is_sure(heard.session, when.instant)) {
+                cause.unwrap_or_else(|| match (heard.before.was_sure, self.is_sure(heard.session, when.instant)) {
                     (true, false) => Cause::Fading,
                     (false, true) => Cause::Refreshed,
                     (true, true) | (false, false) => Cause::Updated,

@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::look::When;
+use super::look::{When, Why};
 use super::partition::Partition;
-use super::record::Hot;
 use crate::model::{
     Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Millis, RejectedEvent, Rejection, SessionEvent, State,
     Transport, UserEvent,
@@ -58,9 +57,8 @@ impl Partition {
     pub(crate) fn tell_user(
         &mut self,
         at: u32,
-        from: State,
-        cause: Cause,
-        when: When,
+        (from, cause): (State, Cause),
+        (when, why): (When, Why<'_>),
         ready: &[Box<str>],
         out: &mut Vec<Event>,
     ) {
@@ -68,11 +66,20 @@ impl Partition {
         let is_here = user.state != State::Offline;
         // An offline user's event says nothing of the person.
         let (intent, until) = if is_here { self.people.intent(at) } else { (Intent::Open, None) };
-        let lived = || self.people.sessions_of(at).filter(|session| !self.people.hot[*session].is_voice());
-        let latest = |time: fn(&Hot) -> Millis| {
-            let times = lived().map(|session| time(&self.people.hot[session]) + self.excused(session, when.instant));
-            self.time.told(times.max().unwrap_or(0))
+        // Who becomes invisible by a heartbeat is last seen where it was before, as one who leaves.
+        let hidden = match why {
+            Why::Signal(heard) if self.people.intent(at).0 == Intent::Invisible => Some(heard),
+            Why::Signal(_) | Why::Time | Why::Policy | Why::Rebuilt => None,
         };
+        let times = |session: u32| match hidden {
+            Some(heard) if heard.session == session => (heard.before.seen, heard.before.input),
+            Some(_) | None => {
+                let (hot, excused) = (&self.people.hot[session], self.excused(session, when.instant));
+                (hot.seen() + excused, hot.input() + excused)
+            }
+        };
+        let lived = self.people.sessions_of(at).filter(|session| !self.people.hot[*session].is_voice());
+        let latest = lived.map(times).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
         let event = UserEvent {
             tenant: self.people.tenant_name(at).into(),
             user: self.people.user_name(at).into(),
@@ -84,8 +91,8 @@ impl Partition {
             sessions: user.counts.map(u32::from),
             intent,
             intent_until_ms: until.map(|until| self.time.expected(until)),
-            last_seen_ms: latest(Hot::seen),
-            last_input_ms: latest(Hot::input),
+            last_seen_ms: self.time.told(latest.0),
+            last_input_ms: self.time.told(latest.1),
             ready: ready.into(),
             confidence: self.user_certainty(at, when.instant),
             next: if is_here { self.next_of_user(at, when.instant) } else { None },

@@ -242,8 +242,16 @@ impl Profile {
                     ..ladder(60, 180, 180, 600)
                 },
             ),
-            // The ladder that the project began with, exactly: no promises, out of sight is away at once.
-            ("seed".into(), Self { hidden_after: 0, promise: None, ..ladder(15, 60, 180, 240) }),
+            // The ladder that the project began with, exactly: no promises, no bands, out of sight is away at once.
+            (
+                "seed".into(),
+                Self {
+                    hidden_after: 0,
+                    promise: None,
+                    confidence: Confidence { bands: Vec::new(), ..Confidence::default() },
+                    ..ladder(15, 60, 180, 240)
+                },
+            ),
             // A hidden tab may run one timer a minute (Chrome, after five minutes out of sight): 150 s are two such beats and slack.
             (
                 "web".into(),

@@ -29,6 +29,8 @@ pub(super) struct Heard<'a> {
     pub(super) up: Option<Cause>,
     /// Whether the session's confidence was enough to be ready, before.
     pub(super) was_sure: bool,
+    /// When it was last seen and its last input, before.
+    pub(super) before: (Millis, Millis),
 }
 
 impl Why<'_> {

@@ -264,7 +264,11 @@ impl Oracle {
         let Clock { hi, w, .. } = self.sky.now();
         let policy = self.sky.policy.clone();
         let said_at = w.saturating_sub(held.age);
-        let nothing = Heard { name, signal, joined: false, up: None, was_sure: false };
+        let before = user.sessions.get(name).map_or((0, 0), |session| {
+            let excused = self.sky.excused(session, w);
+            (session.seen + excused, session.input + excused)
+        });
+        let nothing = Heard { name, signal, joined: false, up: None, was_sure: false, before };
         let (mut session, joined) = match user.sessions.remove(name) {
             Some(mut session) if !session.is_live() && !session.revives(signal) => {
                 if session.hear_late(signal, w) {
@@ -325,7 +329,7 @@ impl Oracle {
         user.will(&mut session, signal, said_at);
         session.flap(w, &self.sky);
         user.sessions.insert(name.to_owned(), session);
-        Some(Heard { name, signal, joined, up, was_sure })
+        Some(Heard { name, signal, joined, up, was_sure, before })
     }
 
     fn limit_reached(&self, tenant: &str, of_user: usize) -> Option<Rejection> {

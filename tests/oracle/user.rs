@@ -192,10 +192,21 @@ impl User {
         (self.told, self.told_instant) = (now, when.instant);
         self.ordinal += 1;
         self.at = self.at.max(when.at);
-        let lived = || self.sessions.values().filter(|session| !session.voice);
-        let latest = |of: fn(&Session) -> Millis| {
-            sky.told(lived().map(|session| of(session) + sky.excused(session, when.instant)).max().unwrap_or(0))
+        // Becoming invisible by a heartbeat is no life sign to others.
+        let hidden = match why {
+            Why::Signal(heard) if self.intent == Intent::Invisible => Some(heard),
+            Why::Signal(_) | Why::Time | Why::Policy => None,
         };
+        let times = |(name, session): (&String, &Session)| match hidden {
+            Some(heard) if heard.name == name.as_str() => heard.before,
+            Some(_) | None => {
+                let excused = sky.excused(session, when.instant);
+                (session.seen + excused, session.input + excused)
+            }
+        };
+        let lived = || self.sessions.iter().filter(|(_, session)| !session.voice).map(times);
+        let last_seen = lived().map(|(seen, _)| seen).max().unwrap_or(0);
+        let last_input = lived().map(|(_, input)| input).max().unwrap_or(0);
         let here = now.state != State::Offline;
         let event = UserEvent {
             tenant: key.0.as_str().into(),
@@ -208,8 +219,8 @@ impl User {
             sessions: now.counts,
             intent: now.intent.0,
             intent_until_ms: now.intent.1.map(|until| sky.expected(until)),
-            last_seen_ms: latest(|session| session.seen),
-            last_input_ms: latest(|session| session.input),
+            last_seen_ms: sky.told(last_seen),
+            last_input_ms: sky.told(last_input),
             ready: ready.into(),
             confidence: self.certainty(now.state, when.instant, sky),
             next: (self.next(when.instant, sky).filter(|_| here))
