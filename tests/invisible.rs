@@ -29,15 +29,16 @@ impl Watched {
         self.entries.push((seq, log_time(nats, seq).await));
     }
 
-    /// A number of an event without when it happened to be: sequences and times become what was said then, and how long ago.
+    /// A log time as what was said by then and how long ago; any other number as it is.
     fn place(&self, number: u64) -> Value {
-        if let Some(said) = self.entries.iter().position(|(seq, _)| *seq == number) {
-            return json!(format!("entry {said}"));
-        }
         match self.entries.iter().rposition(|(_, at)| *at <= number) {
             Some(said) => json!(format!("entry {said} + {} ms", number - self.entries[said].1)),
             None => json!(number),
         }
+    }
+
+    fn entry(&self, seq: &Value) -> Value {
+        json!(self.entries.iter().position(|(own, _)| Some(*own) == seq.as_u64()))
     }
 
     /// An event without whom it is about.
@@ -59,6 +60,7 @@ impl Watched {
                         "until_ms" => {
                             json!(value.as_u64().zip(event["at_ms"].as_u64()).map(|(then, now)| then - now))
                         }
+                        "seq" => self.entry(value),
                         "id" => json!(value.as_str().expect("an id is text").rsplit('-').next()),
                         // An incarnation is the time at which it began.
                         _ => self.normal(value),
@@ -147,12 +149,20 @@ async fn nobody_can_tell_an_invisible_person_from_one_who_left() {
     assert_eq!(ivan.normal(&buckets.0), lena.normal(&buckets.1));
 
     let live: Vec<_> = subscriber.events().into_iter().map(|told| (told.subject, told.event)).collect();
-    let stored: Vec<_> = (streams::events(&nats).await.into_iter())
-        .map(|event| (event.subject.clone(), serde_json::from_slice(&event.payload).unwrap_or_default()))
+    let stored: Vec<_> = (streams::read(&nats, "PRESENCE_EVENTS").await.into_iter())
+        .map(|event| {
+            (
+                event.subject.replace("presence.commit.v1.", "presence.v1."),
+                serde_json::from_slice(&event.payload).unwrap_or_default(),
+            )
+        })
         .collect();
     for heard in [&live, &stored] {
         let (of_ivan, of_lena) = (ivan.told(HIDES, heard), lena.told(LEAVES, heard));
-        assert_eq!(of_ivan, of_lena);
+        for (of_ivan, of_lena) in of_ivan.iter().zip(&of_lena) {
+            assert_eq!(of_ivan, of_lena);
+        }
+        assert_eq!(of_ivan.len(), of_lena.len());
         let kinds = of_ivan.iter().fold(BTreeMap::<&str, usize>::new(), |mut kinds, (subject, _)| {
             *kinds.entry(subject.as_str()).or_default() += 1;
             kinds
