@@ -148,7 +148,7 @@ async fn nobody_can_tell_an_invisible_person_from_one_who_left() {
     let buckets = (in_the_bucket(&nats, HIDES).await.unwrap().1, in_the_bucket(&nats, LEAVES).await.unwrap().1);
     assert_eq!(ivan.normal(&buckets.0), lena.normal(&buckets.1));
 
-    let live: Vec<_> = subscriber.events().into_iter().map(|told| (told.subject, told.event)).collect();
+    let live: Vec<_> = subscriber.heard().into_iter().map(|told| (told.subject, told.event)).collect();
     let stored: Vec<_> = (streams::read(&nats, "PRESENCE_EVENTS").await.into_iter())
         .map(|event| {
             (
