@@ -286,7 +286,7 @@ impl Partition {
         self.people.facts_mut(at).said = Some(intent);
         let user = self.people.cold[at].user;
         let until = signal.intent_for_ms.map(|lasts| self.time.w + lasts.min(DURATION_MS_MAX));
-        let new = Will { intent, until, ..Will::default() };
+        let new = Will { intent, until };
         let known = self.people.users[user].will;
         let before = if known == NONE { Will::default() } else { self.people.wills[known] };
         if known != NONE {

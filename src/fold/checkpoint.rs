@@ -14,7 +14,7 @@ use super::bytes::{Malformed, Reader, Writer};
 use super::key::{self, IndexKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
-use super::record::{NONE, SetBack, TIME_MAX, UNARMED, Will};
+use super::record::{NONE, SetBack, TIME_MAX, Will};
 use crate::model::policy::Limits;
 use crate::model::signal::SEQ_MAX;
 use crate::model::{Address, Intent, Policy, Profile, Promise, State, Token, Visibility};
@@ -187,7 +187,7 @@ impl Partition {
         let told_at = input.number()?;
         let state = read_state(input)?;
         let will = if input.flag()? {
-            Some(Will { intent: read_intent(input.number()?)?, until: input.maybe_number()?, wake: UNARMED })
+            Some(Will { intent: read_intent(input.number()?)?, until: input.maybe_number()? })
         } else {
             None
         };

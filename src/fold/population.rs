@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::key::{IndexKey, NameHash};
 use super::names::Names;
-use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
+use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, User, Will};
 use super::row::Row;
 use super::sequence::Sequence;
 use super::slab::Slab;
@@ -320,14 +320,6 @@ impl Population {
         match hot.state() {
             State::Offline => self.cold[at].ended + profile.tombstone,
             state => self.life(at).deadlines(profile).next_below(state),
-        }
-    }
-
-    /// The wheel step of the end of a user's intent.
-    pub(crate) fn will_wake(&self, user: u32) -> u64 {
-        match self.users[user].will {
-            NONE => UNARMED,
-            will => self.wills[will].wake,
         }
     }
 

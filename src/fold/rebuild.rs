@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::key::IndexKey;
 use super::partition::Partition;
-use super::record::{NONE, UNARMED, Will};
+use super::record::{NONE, Will};
 use crate::model::{
     Address, Cause, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent,
     Visibility,
@@ -136,7 +136,7 @@ impl Partition {
         let will = if told.intent == Intent::Open {
             NONE
         } else {
-            self.people.wills.insert(Will { intent: told.intent, until: told.intent_until_ms, wake: UNARMED })
+            self.people.wills.insert(Will { intent: told.intent, until: told.intent_until_ms })
         };
         let user = &mut self.people.users[at];
         (user.ordinal, user.incarnation, user.told_at) = (told.ordinal, told.incarnation, at_ms);

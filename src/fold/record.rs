@@ -232,6 +232,8 @@ pub(crate) struct User {
     pub(crate) told_at: Millis,
     /// Its intent, or [`NONE`] for open.
     pub(crate) will: u32,
+    /// The wheel step at which its one live entry is, see [`User::wake`].
+    pub(crate) wake: [u8; 5],
     /// The state that was told.
     pub(crate) state: State,
     /// How many sessions it has, remembered ones included.
@@ -247,9 +249,24 @@ impl Default for User {
             incarnation: 0,
             told_at: 0,
             will: NONE,
+            wake: [0xff, 0xff, 0xff, 0xff, 0x0f],
             state: State::Offline,
             sessions: 0,
         }
+    }
+}
+
+impl User {
+    /// The wheel step at which its one live entry is. The entry is there for the end of its intent, and stays until it fires
+    /// whatever becomes of that, so that who changes it often does not fill the wheel.
+    pub(crate) fn wake(&self) -> u64 {
+        let [a, b, c, d, e] = self.wake;
+        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+    }
+
+    pub(crate) fn set_wake(&mut self, step: u64) {
+        let [a, b, c, d, e, ..] = step.to_le_bytes();
+        self.wake = [a, b, c, d, e];
     }
 }
 
@@ -259,13 +276,11 @@ pub(crate) struct Will {
     pub(crate) intent: Intent,
     /// The observed instant at which it becomes open.
     pub(crate) until: Option<Millis>,
-    /// The wheel step of its live entry.
-    pub(crate) wake: u64,
 }
 
 impl Default for Will {
     fn default() -> Self {
-        Self { intent: Intent::Open, until: None, wake: UNARMED }
+        Self { intent: Intent::Open, until: None }
     }
 }
 
@@ -304,5 +319,16 @@ mod tests {
         hot.set_seq(None);
         hot.set_seen(0);
         assert_eq!((hot.seq(), hot.seen(), hot.input(), hot.reported()), (None, 0, TIME_MAX - 1, true));
+    }
+
+    #[test]
+    fn a_user_is_40_bytes_and_its_wheel_step_lies_in_what_padding_leaves() {
+        assert_eq!(size_of::<User>(), 40);
+        let mut user = User::default();
+        assert_eq!(user.wake(), UNARMED);
+        for step in [0, 1 << 35, UNARMED - 1] {
+            user.set_wake(step);
+            assert_eq!(user.wake(), step);
+        }
     }
 }

@@ -19,8 +19,7 @@ impl Partition {
                 self.look_at(entry, limit, out);
             } else {
                 let user = entry & !USER;
-                let will = self.people.users[user].will;
-                self.people.wills[will].wake = UNARMED;
+                self.people.users[user].set_wake(UNARMED);
                 self.settle_user(user, limit, out);
             }
         }
@@ -59,7 +58,7 @@ impl Partition {
         let (people, policy, wheel_tick) = (&mut self.people, &self.policy, self.wheel_tick);
         self.wheel.pop(target, |entry, span| {
             if entry & USER != 0 {
-                return Some(people.will_wake(entry & !USER)).filter(|wake| span.contains(wake));
+                return Some(people.users[entry & !USER].wake()).filter(|wake| span.contains(wake));
             }
             if !span.contains(&people.hot[entry].wake()) {
                 return None;
@@ -187,10 +186,10 @@ impl Partition {
 
     /// As [`Partition::arm`], with its deadline at hand.
     pub(crate) fn arm_by(&mut self, at: u32, deadline: Millis) {
-        let step = self.step_of(deadline);
+        let (step, wake) = (self.step_of(deadline), self.people.hot[at].wake());
         self.note_deadline(deadline);
-        if step < self.people.hot[at].wake()
-            && let Some(step) = self.push(step, at, self.people.cold[at].user)
+        if step < wake
+            && let Some(step) = self.push(wake, step, at, self.people.cold[at].user)
         {
             self.people.hot[at].set_wake(step);
         }
@@ -198,30 +197,32 @@ impl Partition {
 
     /// Arms the end of a user's intent anew if it lies before its wheel entry.
     pub(crate) fn arm_will(&mut self, user: u32) {
-        let will = self.people.users[user].will;
-        if will == NONE || self.people.wills[will].until.is_none() {
+        let until = self.will_until(user);
+        if until == NEVER {
             return;
         }
-        let until = self.will_until(user);
-        let step = self.step_of(until);
+        let (step, wake) = (self.step_of(until), self.people.users[user].wake());
         self.note_deadline(until);
-        if step < self.people.wills[will].wake
-            && let Some(step) = self.push(step, user | USER, user)
+        if step < wake
+            && let Some(step) = self.push(wake, step, user | USER, user)
         {
-            self.people.wills[will].wake = step;
+            self.people.users[user].set_wake(step);
         }
     }
 
-    /// Puts an entry into the wheel. Within the span that is being settled only a user who isn't due yet is left: it is
-    /// armed when the span is done.
-    fn push(&mut self, step: u64, entry: u32, user: u32) -> Option<u64> {
+    /// Puts an entry that is at the step `wake`, or nowhere, into the wheel at an earlier one. Within the span that is being
+    /// settled only a user who isn't due yet is left: it is armed when the span is done.
+    fn push(&mut self, wake: u64, step: u64, entry: u32, user: u32) -> Option<u64> {
         if self.settling.is_some_and(|target| step <= target) {
             self.deferred.push(user);
             return None;
         }
         // The wheel was not turned while it had nothing to say, and slots are told from where it stands.
         self.wheel.skip_to(self.step_of(self.time.w + 1));
-        Some(self.wheel.push(step, entry))
+        Some(match wake {
+            UNARMED => self.wheel.push(step, entry),
+            wake => self.wheel.bring_forward(wake, step, entry),
+        })
     }
 
     /// The wheel has to be asked an instant of the grid before a deadline is due.
@@ -234,3 +235,6 @@ impl Partition {
 fn step_of(w: Millis, wheel_tick: Millis) -> u64 {
     w.next_multiple_of(GRID_MS) / wheel_tick
 }
+
+#[cfg(test)]
+mod tests;
