@@ -4,6 +4,7 @@ pub mod confidence;
 pub mod event;
 pub mod id;
 pub mod policy;
+mod profile;
 pub mod session;
 pub mod signal;
 pub mod state;
@@ -14,7 +15,8 @@ pub use event::{
     SessionEvent, UserEvent,
 };
 pub use id::{Address, Token, TokenError};
-pub use policy::{Policy, PolicyError, Profile, Promise, Ready};
+pub use policy::{Policy, PolicyError, Ready};
+pub use profile::{Profile, Promise};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
 pub use state::{Cause, State, Transport};
 

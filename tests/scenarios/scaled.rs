@@ -1,6 +1,6 @@
 //! A story's policy, made as many times faster as the story is played, and as the text that an engine reads.
 
-use presence::model::policy::Promise;
+use presence::model::Promise;
 use presence::model::{Confidence, Curve, Millis, Policy, Profile};
 
 use super::parse::{Live, Story, With};

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use proptest::collection::vec;
-use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngAlgorithm;
@@ -44,6 +43,14 @@ fn duration(least: Millis) -> BoxedStrategy<Millis> {
     .boxed()
 }
 
+/// In so many of ten cases.
+fn sometimes<S: Strategy>(of_ten: u32, strategy: S) -> impl Strategy<Value = Option<S::Value>>
+where
+    S::Value: Clone,
+{
+    prop_oneof![10 - of_ten => Just(None), of_ten => strategy.prop_map(Some)]
+}
+
 fn profile(tombstone: BoxedStrategy<Millis>) -> impl Strategy<Value = Profile> {
     let promise =
         (select(vec![1_000_u32, 2_500]), duration(0), 0_u32..4).prop_map(|(factor_permille, slack, idle_beats)| {
@@ -51,7 +58,7 @@ fn profile(tombstone: BoxedStrategy<Millis>) -> impl Strategy<Value = Profile> {
         });
     let ladder = (duration(1), duration(0), duration(1), duration(0), duration(0));
     let ends = (duration(0), duration(0), duration(1), tombstone);
-    (ladder, ends, weighted(0.7, promise)).prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
+    (ladder, ends, sometimes(7, promise)).prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
         idle_after: idle,
         away_after: idle + away,
         stale_after: stale,
@@ -68,7 +75,7 @@ fn profile(tombstone: BoxedStrategy<Millis>) -> impl Strategy<Value = Profile> {
 
 fn policy(tombstone: BoxedStrategy<Millis>) -> impl Strategy<Value = Arc<Policy>> {
     let blind_after = select(vec![1_001_u64, 3_000, 500_000_000]);
-    let profiles = (profile(tombstone.clone()), weighted(0.8, profile(tombstone)));
+    let profiles = (profile(tombstone.clone()), sometimes(8, profile(tombstone)));
     (profiles, blind_after, select(vec![0_u64, 15_000])).prop_map(|((first, second), blind_after, reconnect_grace)| {
         let profiles = PROFILES.iter().zip([Some(first), second]);
         let policy = Policy {
@@ -89,13 +96,13 @@ fn signal() -> impl Strategy<Value = Signal> {
         12 => Just(Kind::Heartbeat), 3 => Just(Kind::Update), 2 => Just(Kind::Disconnect), 2 => Just(Kind::Leave)
     ];
     let said = (
-        weighted(0.2, select(vec![Claim::Active, Claim::Idle, Claim::Away])),
-        weighted(0.2, duration(0)),
-        weighted(0.3, select(vec![Visibility::Visible, Visibility::Hidden, Visibility::Frozen])),
-        weighted(0.3, select(vec![0, 1_000, 1_500, 5_000, 60_000, 3_600_000])),
-        weighted(0.2, select(&PROFILES[..]).prop_map(Box::from)),
-        weighted(0.3, select(vec![Intent::Open, Intent::Busy, Intent::Dnd])),
-        weighted(0.8, duration(0)),
+        sometimes(2, select(vec![Claim::Active, Claim::Idle, Claim::Away])),
+        sometimes(2, duration(0)),
+        sometimes(3, select(vec![Visibility::Visible, Visibility::Hidden, Visibility::Frozen])),
+        sometimes(3, select(vec![0, 1_000, 1_500, 5_000, 60_000, 3_600_000])),
+        sometimes(2, select(&PROFILES[..]).prop_map(Box::from)),
+        sometimes(3, select(vec![Intent::Open, Intent::Busy, Intent::Dnd])),
+        sometimes(8, duration(0)),
     );
     (kind, said).prop_map(|(kind, (state, input_age_ms, visibility, every_ms, profile, intent, intent_for_ms))| {
         Signal { kind, state, input_age_ms, visibility, every_ms, profile, intent, intent_for_ms, ..Signal::default() }
