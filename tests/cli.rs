@@ -50,6 +50,7 @@ fn the_shipped_configuration_is_checked_and_its_profiles_are_shown() {
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/presence.toml");
     let (code, out, err) = told(&["check", "--config", shipped]);
     assert_eq!((code, err.as_str()), (0, ""));
+    assert!(!out.contains("warning"), "{out}");
     assert!(out.starts_with(&format!("ok: {shipped}\n")), "{out}");
     for row in ["default *", "idle_after            1m", "2 × every + 35s"] {
         assert!(out.contains(row), "{row} is missing in\n{out}");
@@ -62,6 +63,26 @@ fn a_check_answers_programs_in_json() {
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &value["ok"]), (0, &true.into()));
     assert_eq!(value["profiles"]["seed"]["idle_after"], 15_000);
+}
+
+#[test]
+fn a_profile_that_must_flap_is_warned_of_and_still_valid() {
+    let text = "[profile.web]\npromise = { idle_beats = 2 }\n[profile.seed]\nidle_after = \"1s\"\n";
+    let (code, out, err) = check(text);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let warnings: Vec<_> = out.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let [warning] = warnings[..] else { panic!("{out}") };
+    assert!(
+        warning.starts_with("warning: profile.web.promise.idle_beats is 2, it should be at least 3: "),
+        "{warning}"
+    );
+    assert!(warning.ends_with("; set it to 3, or promise.cap to at most 20s"), "{warning}");
+
+    let file = File::new(text);
+    let (code, out, _) = told(&["check", "--config", file.path(), "-o", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &value["warnings"][0]["key"]), (0, &"profile.web.promise.idle_beats".into()));
+    assert_eq!(value["warnings"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -87,6 +108,18 @@ fn thresholds_in_the_wrong_order_are_refused_with_both_values() {
 }
 
 #[test]
+fn a_policy_that_is_refused_ends_with_2_before_a_server_is_asked() {
+    let file = File::new("[profile.web]\nstale_after = \"300s\"\n");
+    let nowhere = ["--server", "nats://127.0.0.1:1"];
+    let (code, _, err) = told(&[&["policy", "apply", file.path()], &nowhere[..]].concat());
+    assert_eq!(code, 2);
+    assert!(err.contains("profile.web: stale_after (5m) is above offline_after (3m 30s)"), "{err}");
+    let (code, _, err) = told(&[&["policy", "apply", "/nowhere/p.toml"], &nowhere[..]].concat());
+    assert_eq!(code, 2);
+    assert!(err.contains("/nowhere/p.toml"), "{err}");
+}
+
+#[test]
 fn a_configuration_that_is_not_there_is_named() {
     let (code, _, err) = told(&["check", "--config", "/nowhere/presence.toml"]);
     assert_eq!(code, 2);
@@ -105,9 +138,17 @@ fn a_profile_that_is_not_there_ends_with_2_before_anything_starts() {
 #[test]
 fn no_server_ends_with_3_and_says_what_to_do() {
     // Port 1 is privileged and nobody's; nothing listens there.
-    for verb in
-        [&["setup"][..], &["run"], &["signal", "alice", "laptop"], &["watch"], &["get"], &["replay"], &["audit"]]
-    {
+    for verb in [
+        &["setup"][..],
+        &["run"],
+        &["signal", "alice", "laptop"],
+        &["watch"],
+        &["get"],
+        &["replay"],
+        &["audit"],
+        &["policy", "show"],
+        &["explain", "alice"],
+    ] {
         let (code, _, err) = told(&[verb, &["--server", "nats://127.0.0.1:1"]].concat());
         assert_eq!(code, 3, "{verb:?}: {err}");
         assert!(err.contains("nats://127.0.0.1:1") && err.contains("presence up"), "{verb:?}: {err}");
@@ -130,6 +171,13 @@ fn wrong_usage_ends_with_2() {
         (&["replay", "--since", "yesterday"], "1h"),
         (&["schema", "sesion"], "session"),
         (&["up", "--port", "70000"], "0..=65535"),
+        (&["policy", "apply"], "<FILE>"),
+        (&["backtest"], "name another configuration by --config FILE"),
+        (&["backtest", "--since", "yesterday"], "1h"),
+        (&["explain"], "<USER>"),
+        (&["explain", ""], "user: a name must not be empty"),
+        (&["explain", "alice", "--last", "5000"], "0..=1000"),
+        (&["policy", "apply", "x.toml", "--timeout", "10"], "--timeout"),
     ];
     for (args, expected) in cases {
         let (code, out, err) = told(args);
@@ -149,7 +197,13 @@ fn the_help_names_every_verb() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(verbs, ["up", "run", "setup", "check", "signal", "watch", "get", "replay", "audit", "schema"]);
+    assert_eq!(
+        verbs,
+        [
+            "up", "run", "setup", "check", "signal", "watch", "get", "explain", "replay", "backtest", "policy",
+            "audit", "schema"
+        ]
+    );
 }
 
 #[test]

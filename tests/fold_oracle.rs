@@ -126,7 +126,7 @@ fn fold_tells_what_the_oracle_tells() {
         for line in &log.0 {
             let told = run.apply(line);
             let expected = oracle_apply(&mut oracle, line);
-            prop_assert!(told == expected, "at {} ({:?})\n{}", line.seq, oracle.clock, difference(told, &expected));
+            prop_assert!(told == expected, "at {} ({:?})\n{}", line.seq, oracle.clock(), difference(told, &expected));
         }
         for who in everybody() {
             prop_assert_eq!(run.states(who), oracle.states(who), "states of {:?}", who);
@@ -207,8 +207,8 @@ fn wheel_geometry_changes_nothing() {
 /// Tenant, user, session; empty where there is none.
 type Subject<'a> = (&'a str, &'a str, &'a str);
 
-/// What was told of each subject, without the positions, and without when an intent ends: that is told with the mercy of
-/// the moment it is told at.
+/// What was told of each subject, without the positions, and without when an intent ends and what comes next: those are told
+/// with the mercy of the moment they are told at.
 fn by_subject(told: &[Vec<Event>]) -> BTreeMap<Subject<'_>, Vec<(Millis, EventBody)>> {
     let mut subjects = BTreeMap::<Subject<'_>, Vec<_>>::new();
     for event in told.iter().flatten() {
@@ -216,10 +216,14 @@ fn by_subject(told: &[Vec<Event>]) -> BTreeMap<Subject<'_>, Vec<(Millis, EventBo
         let subject = match &event.body {
             EventBody::Session(event) => (&*event.tenant, &*event.user, &*event.session),
             EventBody::User(event) => (&*event.tenant, &*event.user, ""),
+            EventBody::Ready(event) => (&*event.tenant, &*event.user, "ready"),
             EventBody::Engine(_) | EventBody::Rejected(_) => ("", "", ""),
         };
-        if let EventBody::User(event) = &mut body {
-            event.intent_until_ms = None;
+        match &mut body {
+            EventBody::User(event) => (event.intent_until_ms, event.next) = (None, None),
+            EventBody::Session(event) => event.next = None,
+            EventBody::Ready(event) => event.until_ms = None,
+            EventBody::Engine(_) | EventBody::Rejected(_) => {}
         }
         subjects.entry(subject).or_default().push((event.at_ms, body));
     }
@@ -231,8 +235,10 @@ fn duplicate_and_reordered_signals_change_nothing() {
     let doubles = proptest::collection::vec((any::<Index>(), any::<Index>(), any::<Index>()), 1..20);
     check("duplicate_and_reordered_signals_change_nothing", 25, (logs(STAMPED), doubles), |(log, doubles)| {
         // A session that is forgotten is begun anew by any heartbeat; so nobody is.
-        let log = log.under(|policy| policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30));
-        let mut log = log;
+        let mut log = log.under(|policy| {
+            policy.intent_keep = 1 << 30;
+            policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30);
+        });
         let end = log.0.iter().map(|line| line.ts).max().expect("a log has an entry");
         let tick = |seconds: u64| Line { seq: 0, ts: end + 1_000 * seconds, what: What::Tick { failed: 0 } };
         log.0.extend((1..40).map(tick));
@@ -258,17 +264,18 @@ fn duplicate_and_reordered_signals_change_nothing() {
 
 /// A signal with the (epoch, seq) of one of these that is of its session's latest epoch, and with other facts.
 fn old_signal(lines: &[Line], of: Index, body: Index) -> Option<What> {
-    let signals: Vec<(Who, &Signal)> = (lines.iter())
-        .filter_map(|line| if let What::Signal(who, signal) = &line.what { Some((*who, signal)) } else { None })
-        .collect();
+    let signals: Vec<_> = lines.iter().flat_map(|line| line.what.signals()).collect();
     if signals.is_empty() {
         return None;
     }
-    let (who, old) = signals[of.index(signals.len())];
-    let latest = signals.iter().rfind(|(other, _)| *other == who).expect("there is one at least").1;
+    let (of, old) = signals[of.index(signals.len())];
+    let who = everybody().find(|who| address(*who) == of).expect("one of them");
+    let latest = signals.iter().rfind(|(other, _)| *other == of).expect("there is one at least").1;
     let (_, facts) = signals[body.index(signals.len())];
     let Signal { kind, epoch, seq, conn, .. } = old.clone();
-    (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, ..facts.clone() }))
+    // What leaves no voice leaves no (epoch, seq) either.
+    let intent = facts.intent.filter(|_| kind != Kind::Update || old.intent.is_some());
+    (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, intent, ..facts.clone() }))
 }
 
 // ── who is heard in time ──
@@ -332,11 +339,11 @@ fn events_keep_their_invariants() {
     check("events_keep_their_invariants", 25, logs(FORWARD), |log| {
         let (mut run, mut oracle, mut witness) = (Run::new(), Oracle::new(NUMBER), Witness::default());
         for line in &log.0 {
-            let before = oracle.clock;
+            let before = oracle.clock();
             oracle_apply(&mut oracle, line);
             let told = run.apply(line).to_vec();
             witness.see(line, run.partition.log_time(), &told, true)?;
-            let (Some(before), Some(after)) = (before, oracle.clock) else {
+            let (Some(before), Some(after)) = (before, oracle.clock()) else {
                 continue;
             };
             prop_assert_eq!(run.partition.log_time(), after.hi);
@@ -407,13 +414,13 @@ fn nothing_is_told_before_next_due() {
     check("nothing_is_told_before_next_due", 25, logs(FORWARD), |log| {
         let (mut run, mut oracle) = (Run::new(), Oracle::new(NUMBER));
         for line in &log.0 {
-            let before = oracle.clock;
+            let before = oracle.clock();
             oracle_apply(&mut oracle, line);
             let due = run.partition.next_due();
             let told = run.apply(line).iter().any(|event| !matches!(event.body, EventBody::Engine(_)));
             let time_alone = matches!(line.what, What::Tick { .. } | What::Other);
             // Where mercy or a gap comes in between, everything due is told at once, on no grid.
-            let plain = before.zip(oracle.clock).is_some_and(|(a, b)| a.hold == 0 && b.hi - a.hi == b.w - a.w);
+            let plain = before.zip(oracle.clock()).is_some_and(|(a, b)| a.hold == 0 && b.hi - a.hi == b.w - a.w);
             if time_alone && plain {
                 let (now, next) = (run.partition.log_time(), run.partition.next_due());
                 prop_assert!(!told || due.is_some_and(|due| due <= now), "{} told, due was {:?}", line.seq, due);
@@ -444,6 +451,7 @@ fn random_logs_reach_every_transition_cause_and_limit() {
                     reached.insert(format!("user {:?}", event.cause));
                     reached.insert(format!("user {:?} {:?}", event.from, event.to));
                 }
+                EventBody::Ready(_) => {}
                 EventBody::Engine(event) => {
                     reached.insert(format!("{:?}", event.what));
                 }

@@ -60,7 +60,7 @@ impl Log {
     fn told(&self) -> Vec<(Millis, State)> {
         let sessions = self.events.iter().filter_map(|event| match &event.body {
             EventBody::Session(session) => Some((event.at_ms, session.to)),
-            EventBody::User(_) | EventBody::Engine(_) | EventBody::Rejected(_) => None,
+            EventBody::User(_) | EventBody::Ready(_) | EventBody::Engine(_) | EventBody::Rejected(_) => None,
         });
         sessions.collect()
     }

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use presence::model::{
-    Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Policy, RejectedEvent, Rejection, SessionEvent, Signal,
-    State, Transport, UserEvent, Visibility,
+    Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, ReadyEvent,
+    RejectedEvent, Rejection, SessionEvent, Signal, State, Token, Transport, UserEvent, Visibility,
 };
-use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, event, policy, schema, signal};
+use presence::wire::batch::{HeldSignal, Origin};
+use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal};
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
@@ -151,7 +152,14 @@ fn session(to: State, full: bool) -> EventBody {
         epoch: full.then_some(u64::MAX),
         seq_client: full.then_some(5),
         conn: full.then(|| "c1".into()),
+        confidence: certainty(full),
+        next: full.then_some(NextState { to: State::Stale, at_ms: 9 }),
     }))
+}
+
+fn certainty(full: bool) -> Certainty {
+    let model = if full { Curve::Hazard { lost_permille: 100 } } else { Curve::HalfLife };
+    Certainty { permille: 1_000, model, grace_ms: 1, half_life_ms: 2 }
 }
 
 fn user(to: State, full: bool) -> EventBody {
@@ -168,6 +176,22 @@ fn user(to: State, full: bool) -> EventBody {
         intent_until_ms: full.then_some(9),
         last_seen_ms: 1,
         last_input_ms: 1,
+        ready: if full { ["audio".into()].into() } else { Box::default() },
+        confidence: certainty(full),
+        next: full.then_some(NextState { to: State::Idle, at_ms: 9 }),
+    }))
+}
+
+fn ready(full: bool) -> EventBody {
+    EventBody::Ready(Box::new(ReadyEvent {
+        tenant: "acme".into(),
+        user: "carol=40x".into(),
+        incarnation: 1,
+        ordinal: 1,
+        cause: Cause::Input,
+        from: if full { Box::default() } else { ["audio".into()].into() },
+        to: if full { [("video".into(), 5), ("audio".into(), 3)].into() } else { Box::default() },
+        until_ms: full.then_some(9),
     }))
 }
 
@@ -177,6 +201,7 @@ fn events_fit_their_schemas() {
     let reason = Rejection::Payload("it is not".into());
     let rejected = RejectedEvent { subject: "presence.v1.log.3.signal.a.b.c".into(), reason };
     let mut bodies: Vec<_> = [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::Policy].map(engine).into();
+    bodies.extend([ready(false), ready(true)]);
     bodies.push(EventBody::Rejected(Box::new(rejected)));
     for state in State::ALL {
         bodies.extend([session(state, false), session(state, true), user(state, false), user(state, true)]);
@@ -185,6 +210,7 @@ fn events_fit_their_schemas() {
         let name = match &body {
             EventBody::Session(_) => "session",
             EventBody::User(_) => "user",
+            EventBody::Ready(_) => "ready",
             EventBody::Engine(_) => "engine",
             EventBody::Rejected(_) => "rejected",
         };
@@ -254,4 +280,38 @@ fn a_signal_fits_its_schema_exactly_if_nothing_of_it_is_dropped() {
         fits("signal", &signal::encode(&decoded.signal, Encoding::Json));
     }
     fits("signal", &signal::encode(&Signal::default(), Encoding::Json));
+}
+
+#[test]
+fn a_batch_fits_its_schema_exactly_if_nothing_of_it_is_dropped() {
+    let origin = Origin { tenant: Token::parse("acme").expect("a token"), partition: 0, partitions: 1 };
+    let sound = |item: &str| (format!(r#"{{"v":1,"signals":[{item}]}}"#), true);
+    let unsound = |item: &str| (format!(r#"{{"v":1,"signals":[{item}]}}"#), false);
+    let mut payloads = vec![
+        sound(""),
+        sound(r#"{"u":"a@b","s":"tab 1"}"#),
+        sound(r#"{"u":"a","s":"b","age_ms":250,"more":[1]},{"u":"a","s":"b","age_ms":null}"#),
+        unsound(r#"{"u":"a"}"#),
+        unsound(r#"{"u":"","s":"b"}"#),
+        unsound(r#"{"u":"a","s":5}"#),
+        unsound(r#"{"u":"a","s":"b","age_ms":-1}"#),
+        ("{\"v\":2,\"signals\":[]}".to_owned(), false),
+        ("{\"signals\":[]}".to_owned(), false),
+        ("{\"v\":1}".to_owned(), false),
+    ];
+    for (signal, fits) in SIGNALS {
+        let more = signal.strip_prefix('{').expect("an object");
+        let comma = if more == "}" { "" } else { "," };
+        payloads.push((format!(r#"{{"v":1,"signals":[{{"u":"a","s":"b"{comma}{more}]}}"#), fits));
+    }
+    for (payload, expected) in payloads {
+        let value: Value = serde_json::from_str(&payload).expect("payloads of JSON");
+        let faults = check("batch", &value);
+        assert_eq!(faults.is_empty(), expected, "{payload}: {faults:?}");
+        let whole = batch::decode(payload.as_bytes(), None, origin);
+        let whole = whole.is_ok_and(|batch| batch.ignored_fields() == 0 && batch.rejected() == 0);
+        assert_eq!(whole, expected, "{payload} and the decoder");
+    }
+    let held = HeldSignal { user: "a@b".into(), session: "tab 1".into(), signal: Signal::default(), age_ms: 5 };
+    fits("batch", &batch::encode(&[held], Encoding::Json));
 }

@@ -50,7 +50,11 @@ fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
     match EventSubject::parse(&stored.subject) {
         EventSubject::Progress(partition) => auditor.observe_progress(partition, place).map_err(Trouble::Breach),
         EventSubject::GoneSession(_) | EventSubject::GoneUser(_) => Ok(()),
-        EventSubject::Session(_) | EventSubject::User(_) | EventSubject::Engine(_) | EventSubject::Rejected(_) => {
+        EventSubject::Session(_)
+        | EventSubject::User(_)
+        | EventSubject::Ready(_)
+        | EventSubject::Engine(_)
+        | EventSubject::Rejected(_) => {
             let told = ToldEvent::read(&stored.payload).map_err(|error| Trouble::Unreadable(error.to_string()))?;
             auditor.observe(&told, place).map_err(Trouble::Breach)
         }
@@ -67,6 +71,7 @@ fn tell_counts(format: Output, counts: Counts, cut: bool) -> Result<(), CliError
             let Counts {
                 session_events,
                 user_events,
+                ready_events,
                 engine_events,
                 rejected_events,
                 other_events,
@@ -76,8 +81,8 @@ fn tell_counts(format: Output, counts: Counts, cut: bool) -> Result<(), CliError
             } = counts;
             let beginning = if cut { "; the oldest events are gone by the stream's limits" } else { "" };
             output::line(&format!(
-                "whole: {session_events} session and {user_events} user transitions of {subjects} subjects in \
-                 {incarnations} incarnations, {engine_events} engine, {rejected_events} rejected and {other_events} other \
+                "whole: {session_events} session, {user_events} user and {ready_events} ready transitions of {subjects} \
+                 subjects in {incarnations} incarnations, {engine_events} engine, {rejected_events} rejected and {other_events} other \
                  events, {partitions} partitions{beginning}"
             ))?;
         }

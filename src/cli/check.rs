@@ -1,4 +1,4 @@
-//! `presence check`: validate a configuration and show the profiles that follow from it.
+//! `presence check`: validate a configuration, show the profiles that follow from it, and warn of what makes states flap.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 use super::CliError;
 use super::global::{Global, Output};
 use super::output;
+use crate::config::Warning;
 use crate::model::{Millis, Policy, Profile};
 
 #[derive(clap::Args)]
@@ -19,15 +20,26 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<(), CliError> {
         Output::Text => {
             output::line(&format!("ok: {}\n", global.config_name()))?;
             output::line(&table(&config.policy))?;
+            for warning in config.warnings() {
+                output::line(&format!("\nwarning: {warning}"))?;
+            }
         }
         Output::Json => {
             let profiles: Map<_, _> =
                 config.policy.profiles.iter().map(|(name, profile)| (name.to_string(), json!(profile))).collect();
+            let warnings: Vec<_> = config
+                .warnings()
+                .into_iter()
+                .map(|Warning { key, value, limit, effect, mend }| {
+                    json!({ "key": key, "value": value, "limit": limit, "effect": effect, "mend": mend })
+                })
+                .collect();
             output::json(&json!({
                 "ok": true,
                 "config": global.config_name(),
                 "default_profile": config.policy.default_profile,
                 "profiles": profiles,
+                "warnings": warnings,
             }))?;
         }
     }

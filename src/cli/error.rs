@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 
-use crate::nats::ConnectError;
 use crate::nats::topology::TopologyError;
+use crate::nats::{ConnectError, LogError};
+use crate::runtime::RuntimeError;
 use crate::wire::subject::NameError;
 
 /// Why a verb did not do what it was asked to.
@@ -72,6 +73,23 @@ impl From<ConnectError> for CliError {
 impl From<TopologyError> for CliError {
     fn from(error: TopologyError) -> Self {
         Self::No(error.to_string())
+    }
+}
+
+impl From<RuntimeError> for CliError {
+    fn from(error: RuntimeError) -> Self {
+        let message = error.to_string();
+        match error {
+            RuntimeError::Nats { .. }
+            | RuntimeError::Unanswered { .. }
+            | RuntimeError::Checkpoint(_)
+            | RuntimeError::Log(LogError::Server(_)) => Self::Unreachable(message),
+            RuntimeError::Topology(_)
+            | RuntimeError::Log(LogError::Replaced(_) | LogError::Cut { .. } | LogError::Missing)
+            | RuntimeError::Commit(_)
+            | RuntimeError::FoldVersion { .. }
+            | RuntimeError::Shutdown { .. } => Self::No(message),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Options that every verb takes: where the server is, who we are, which tenant, which configuration, how to print.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -100,9 +100,11 @@ impl Global {
 
     /// The configuration that was named, or the default one.
     pub(super) fn config(&self) -> Result<Config, CliError> {
-        let Some(path) = &self.config else {
-            return Ok(Config::default());
-        };
+        self.config.as_deref().map_or_else(|| Ok(Config::default()), Self::config_of)
+    }
+
+    /// The configuration in a file.
+    pub(super) fn config_of(path: &Path) -> Result<Config, CliError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             CliError::Usage(format!(
                 "the configuration {} can't be read: {error}; name another by --config or PRESENCE_CONFIG, or none",
@@ -122,6 +124,11 @@ impl Global {
             config.use_profile(profile).map_err(|error| CliError::Usage(format!("--profile: {error}")))?;
         }
         Ok(config)
+    }
+
+    /// Whether a configuration was named.
+    pub(super) fn names_config(&self) -> bool {
+        self.config.is_some()
     }
 
     /// What the configuration came from, for people.

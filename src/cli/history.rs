@@ -38,6 +38,24 @@ pub(super) enum Since {
     Time(SystemTime),
 }
 
+impl Since {
+    /// A duration before now, a moment, or `all`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Since::All);
+        }
+        let time = match humantime::parse_duration(text) {
+            Ok(ago) => SystemTime::now().checked_sub(ago),
+            Err(_) => humantime::parse_rfc3339_weak(text).ok(),
+        };
+        match time {
+            Some(time) if time >= SystemTime::UNIX_EPOCH => Ok(Since::Time(time)),
+            Some(_) => Ok(Since::All),
+            None => Err("write it as 1h, 7d, 2026-01-31T08:00:00Z or all".to_owned()),
+        }
+    }
+}
+
 /// The stored messages of some subjects, in order and without gap, up to the end.
 pub(super) struct History {
     stream: Stream<stream::Info>,
@@ -172,4 +190,19 @@ async fn consumer(
     stream.create_consumer(config).await.map_err(|error| {
         CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_durations_moments_or_all() {
+        assert!(matches!(Since::parse("all"), Ok(Since::All)));
+        assert!(matches!(Since::parse("1000years"), Ok(Since::All)), "before all time");
+        let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        assert!(matches!(Since::parse("2023-11-14T22:13:20Z"), Ok(Since::Time(time)) if time == expected));
+        assert!(matches!(Since::parse("1h"), Ok(Since::Time(_))));
+        assert!(Since::parse("yesterday").is_err());
+    }
 }

@@ -2,13 +2,16 @@
 
 mod announce;
 mod audit;
+mod backtest;
 mod check;
 mod error;
+mod explain;
 mod get;
 mod global;
 mod history;
 mod interrupt;
 mod output;
+mod policy;
 mod replay;
 mod run;
 mod schema;
@@ -51,7 +54,7 @@ enum Verb {
     Run(run::Args),
     /// Create or check the streams and buckets
     Setup(setup::Args),
-    /// Validate a configuration and show the profiles that follow from it
+    /// Validate a configuration, show its profiles, and warn of what must flap
     Check(check::Args),
     /// Publish a signal of a session, or keep beating
     Signal(signal::Args),
@@ -59,8 +62,21 @@ enum Verb {
     Watch(watch::Args),
     /// Ask who is present
     Get(get::Args),
+    /// Explain why a user's state is what it is, with the evidence
+    ///
+    /// It is derived beside the engine, from the newest checkpoint and the log behind it, so what an engine that is behind has
+    /// not told yet is in it. Nothing is written. Of somebody who is invisible it tells the truth: it is for operators.
+    Explain(explain::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
+    /// Fold the stored log under another policy too, and compare what is told
+    ///
+    /// Folds it twice, under the policy in force and under that of --config, and compares transitions, flaps, false alarms and
+    /// delays. Both begin with nobody there, so that they differ by their policies alone: who was there before shows up with its
+    /// next signal. Nothing is written, and no engine is disturbed.
+    Backtest(backtest::Args),
+    /// Show the policy in force, or bring another one into force
+    Policy(policy::Args),
     /// Prove that the stored transitions are whole: ordinals, chains, epochs, no duplicate
     Audit(audit::Args),
     /// Print or write the JSON Schemas of the contract
@@ -94,7 +110,10 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Signal(args) => wait("warn", signal::run(global, args)),
         Verb::Watch(args) => wait("warn", watch::run(global, args)),
         Verb::Get(args) => wait("warn", get::run(global, args)),
+        Verb::Explain(args) => wait("warn", explain::run(global, args)),
         Verb::Replay(args) => wait("warn", replay::run(global, args)),
+        Verb::Backtest(args) => wait("warn", backtest::run(global, args)),
+        Verb::Policy(args) => wait("warn", policy::run(global, args)),
         Verb::Audit(args) => wait("warn", audit::run(global, args)),
         Verb::Schema(args) => schema::run(global, args),
     }

@@ -1,15 +1,29 @@
-//! Whose transitions are meant: the arguments that `watch` and `replay` share.
+//! Whose transitions are meant, and which: the arguments that `watch` and `replay` share.
 
 use super::CliError;
 use super::global::Global;
 use crate::wire::subject::{self, token};
 
-/// The subjects of users' transitions, and of sessions' if they are wanted; of one user or of the whole tenant.
-pub(super) fn subjects(global: &Global, user: Option<&str>, sessions: bool) -> Result<Vec<String>, CliError> {
+/// What is wanted beside users' transitions.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Beside {
+    /// Sessions' transitions too
+    #[arg(long)]
+    sessions: bool,
+    /// Changes of what users are ready for too
+    #[arg(long)]
+    ready: bool,
+}
+
+/// The subjects of users' transitions, and of what is wanted beside them; of one user or of the whole tenant.
+pub(super) fn subjects(global: &Global, user: Option<&str>, beside: Beside) -> Result<Vec<String>, CliError> {
     let tenant = global.tenant()?;
     let user = user.map(|user| token("user", user)).transpose()?.unwrap_or_else(|| "*".to_owned());
     let mut subjects = vec![subject::user(&subject::user_key(&tenant, &user))];
-    if sessions {
+    if beside.ready {
+        subjects.push(subject::ready(&subject::user_key(&tenant, &user)));
+    }
+    if beside.sessions {
         subjects.push(subject::session(&subject::session_key(&tenant, &user, "*")));
     }
     Ok(subjects)

@@ -1,5 +1,7 @@
 //! Told events as lines for people.
 
+use std::borrow::Cow;
+
 use super::global::Output;
 use super::output::{printable, time};
 use crate::model::{Intent, State, Transport, Visibility};
@@ -31,6 +33,11 @@ pub(super) fn transition(told: &ToldEvent) -> String {
             let who = format!("{}/{}", printable(&of.user), printable(&of.session));
             row(of.at_ms, "session", &who, &change(of.from, of.to), &printable(&of.cause), &session_facts(of))
         }
+        ToldEvent::Ready(of) => {
+            let until = of.until_ms.map_or_else(String::new, |until| format!("until {}", time(until)));
+            let what = format!("{} → {}", listed(&of.from), listed(&of.to));
+            row(of.at_ms, "ready", &printable(&of.user), &what, &printable(&of.cause), &until)
+        }
         ToldEvent::Engine(of) => {
             let who = format!("partition {}", of.partition);
             let span = format!("{} to {}", time(of.from_ms), time(of.to_ms));
@@ -57,12 +64,19 @@ pub(super) fn standing(told: &ToldEvent) -> String {
             let who = format!("{}/{}", printable(&of.user), printable(&of.session));
             row(&who, of.to, of.at_ms, &session_facts(of))
         }
-        ToldEvent::Engine(_) | ToldEvent::Rejected(_) | ToldEvent::Other { .. } => transition(told),
+        ToldEvent::Ready(_) | ToldEvent::Engine(_) | ToldEvent::Rejected(_) | ToldEvent::Other { .. } => {
+            transition(told)
+        }
     }
 }
 
 fn change(from: State, to: State) -> String {
     if from == to { to.name().to_owned() } else { format!("{} → {}", from.name(), to.name()) }
+}
+
+/// Capabilities as one word.
+fn listed(names: &[Cow<'_, str>]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { printable(&names.join("+")) }
 }
 
 fn user_facts(of: &told::User<'_>) -> String {
@@ -113,6 +127,23 @@ mod tests {
         let expected = "2023-11-14T22:13:20.123Z  user      ali\u{fffd}ce                active → idle      quiet         2 idle, 1 stale, intent dnd";
         assert_eq!(line, expected);
         assert_eq!(payload(USER, Output::Json).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn readiness_is_one_line_with_its_end() {
+        let told = |to: &[&str], until: Option<u64>| {
+            let since: std::collections::BTreeMap<_, _> = to.iter().map(|name| (*name, 5)).collect();
+            let event = serde_json::json!({
+                "v": 1, "kind": "ready", "id": "1-1-5-0", "incarnation": 7, "ordinal": 2, "cause": "refreshed",
+                "at_ms": 1_700_000_000_123_u64, "partition": 1, "seq": 5, "tenant": "main", "user": "alice", "from": ["audio"],
+                "to": to, "since_ms": since, "until_ms": until,
+            });
+            payload(event.to_string().as_bytes(), Output::Text).unwrap()
+        };
+        let expected = "2023-11-14T22:13:20.123Z  ready     alice                 audio → audio+video  refreshed     until 2023-11-14T22:13:21.123Z";
+        assert_eq!(told(&["audio", "video"], Some(1_700_000_001_123)), expected);
+        let expected = "2023-11-14T22:13:20.123Z  ready     alice                 audio → nothing    refreshed";
+        assert_eq!(told(&[], None), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use futures::stream::select_all;
 use super::CliError;
 use super::global::Global;
 use super::interrupt::Interrupts;
-use super::scope::subjects;
+use super::scope::{Beside, subjects};
 use super::{output, show};
 
 /// Most messages that are put in order together.
@@ -19,13 +19,12 @@ pub(super) struct Args {
     /// Only this user's, as plain text
     #[arg(value_name = "USER")]
     user: Option<String>,
-    /// Sessions' transitions too
-    #[arg(long)]
-    sessions: bool,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
-    let subjects = subjects(global, args.user.as_deref(), args.sessions)?;
+    let subjects = subjects(global, args.user.as_deref(), args.beside)?;
     let interrupts = Interrupts::listen()?;
     let nats = global.connect().await?;
     let mut subscriptions = Vec::new();

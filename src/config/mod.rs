@@ -3,6 +3,7 @@
 //! `config/presence.toml` holds every key with its default and the reason for it.
 
 mod error;
+mod flap;
 mod read;
 mod reader;
 mod similar;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use crate::model::Policy;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use flap::Warning;
 
 /// All that an engine must be told, valid as a whole.
 ///

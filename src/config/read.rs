@@ -8,11 +8,14 @@ use super::reader::Reader;
 use super::table::{Given, Section};
 use super::value::{Unit, is_name};
 use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, Storage};
-use crate::model::policy::{DURATION_MS_MAX, Limits};
-use crate::model::{PARTITIONS_MAX, PolicyError, Profile};
+use crate::model::policy::{CAPABILITIES_MAX, DURATION_MS_MAX, Limits};
+use crate::model::{Confidence, Curve, PARTITIONS_MAX, PolicyError, Profile, State};
 
-/// Most names in `capabilities.names`.
-const CAPABILITIES_MAX: usize = 64;
+/// The probability that a beat is lost, where a profile is the first to say `model = "hazard"` and names none.
+const LOST_PERMILLE: u16 = 100;
+/// The states in which somebody can be ready.
+const PRESENT: [(&str, State); 4] =
+    [("active", State::Active), ("idle", State::Idle), ("away", State::Away), ("stale", State::Stale)];
 /// The log has to outlast so many checkpoint intervals: two checkpoints are kept, and the older one must still be of use.
 const CHECKPOINTS_IN_LOG: u32 = 4;
 
@@ -52,6 +55,11 @@ fn read(reader: &mut Reader<'_>) -> Config {
     root.section("events", |section| {
         section.word("encoding", &mut config.encoding, &[("json", Encoding::Json), ("msgpack", Encoding::MsgPack)]);
         section.flag("sessions", &mut config.policy.session_events);
+        section.millis("update_every", &mut config.policy.update_every);
+    });
+    root.section("ready", |section| {
+        section.words("states", &mut config.policy.ready.states, &PRESENT);
+        section.share("min_confidence", &mut config.policy.ready.min_confidence);
     });
     root.section("capabilities", |section| {
         section.list("names", &mut config.policy.capabilities, CAPABILITIES_MAX);
@@ -72,18 +80,21 @@ fn engine(section: &mut Section<'_, '_>, config: &mut Config) {
     section.duration("tick", &mut engine.tick, Duration::from_millis(10)..=seconds(1));
     section.millis("blind_after", &mut policy.blind_after);
     section.millis("reconnect_grace", &mut policy.reconnect_grace);
+    section.millis("intent_keep", &mut policy.intent_keep);
     section.duration("checkpoint_every", &mut engine.checkpoint_every, seconds(1)..=seconds(3_600));
     section.duration("log_retention", &mut engine.log_retention, seconds(10)..=longest);
     section.duration("event_retention", &mut engine.event_retention, seconds(60)..=longest);
 }
 
 fn limits(section: &mut Section<'_, '_>, config: &mut Config) {
-    let Limits { sessions_per_partition, sessions_per_tenant, sessions_per_user, rejected_events } =
+    let Limits { sessions_per_partition, sessions_per_tenant, sessions_per_user, rejected_events, gateways, batch_age } =
         &mut config.policy.limits;
     section.number("sessions_per_partition", sessions_per_partition);
     section.number("sessions_per_tenant", sessions_per_tenant);
     section.number("sessions_per_user", sessions_per_user);
     section.number("rejected_events", rejected_events);
+    section.number("gateways", gateways);
+    section.millis("batch_age", batch_age);
     section.count("pending_events", &mut config.limits.pending_events, 1_000..=10_000_000);
     section.count("batch_messages", &mut config.limits.batch_messages, 10..=1_000);
 }
@@ -122,6 +133,8 @@ fn read_profile(section: &mut Section<'_, '_>, profile: &mut Profile) {
     section.millis("leave_linger", &mut profile.leave_linger);
     section.millis("frozen_offline_after", &mut profile.frozen_offline_after);
     section.millis("tombstone", &mut profile.tombstone);
+    section.millis("anti_flap", &mut profile.anti_flap);
+    section.section("confidence", |section| read_confidence(section, &mut profile.confidence));
     let mut promise = profile.promise.clone().unwrap_or_default();
     let given = section.section_or_false("promise", |section| {
         section.permille("factor", &mut promise.factor_permille);
@@ -134,6 +147,19 @@ fn read_profile(section: &mut Section<'_, '_>, profile: &mut Profile) {
         Given::Section => profile.promise = Some(promise),
         Given::Nothing => {}
     }
+}
+
+fn read_confidence(section: &mut Section<'_, '_>, confidence: &mut Confidence) {
+    let mut lost_permille = match confidence.model {
+        Curve::HalfLife => LOST_PERMILLE,
+        Curve::Hazard { lost_permille } => lost_permille,
+    };
+    section.share("lost", &mut lost_permille);
+    let models = [("half_life", Curve::HalfLife), ("hazard", Curve::Hazard { lost_permille })];
+    section.word("model", &mut confidence.model, &models);
+    section.millis("grace", &mut confidence.grace);
+    section.millis("half_life", &mut confidence.half_life);
+    section.shares("bands", &mut confidence.bands);
 }
 
 /// What only the whole can show.
@@ -180,8 +206,9 @@ fn from_policy(error: PolicyError, reader: &Reader<'_>) -> ConfigError {
             then,
             then_is: Unit::Millis.show(then_ms),
         },
-        PolicyError::NoDefault(_) | PolicyError::TooManyProfiles(_) | PolicyError::Names(_) => {
-            ConfigError::Policy(error)
-        }
+        PolicyError::ReadyOffline
+        | PolicyError::NoDefault(_)
+        | PolicyError::TooManyProfiles(_)
+        | PolicyError::Names(_) => ConfigError::Policy(error),
     }
 }

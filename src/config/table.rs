@@ -94,6 +94,47 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
+    /// A part of the whole, 0 to 1, kept in thousandths.
+    pub(super) fn share(&mut self, key: &str, to: &mut u16) {
+        let Some(value) = self.ask(key, Unit::Permille) else {
+            return;
+        };
+        match thousandths(value.get_ref()) {
+            Some(number) => self.ranged(key, value, Unit::Permille, number, 0..=1_000, to),
+            None => self.wrong_type(key, value, "a number from 0 to 1 with at most three decimals, as 0.8"),
+        }
+    }
+
+    /// Parts of the whole, kept in thousandths; their order is checked by somebody else.
+    pub(super) fn shares(&mut self, key: &str, to: &mut Vec<u16>) {
+        let Some(value) = self.ask(key, Unit::Permille) else {
+            return;
+        };
+        let share = |item: &Value<'t>| thousandths(item.get_ref()).and_then(|number| u16::try_from(number).ok());
+        match value.get_ref().as_array().and_then(|items| items.iter().map(share).collect()) {
+            Some(shares) => *to = shares,
+            None => self.wrong_type(key, value, "a list of numbers from 0 to 1 with at most three decimals, as [0.5]"),
+        }
+    }
+
+    /// A list of some words, kept in the words' order.
+    pub(super) fn words<W: Copy>(&mut self, key: &str, to: &mut Vec<W>, words: &[(&str, W)]) {
+        let Some(value) = self.ask(key, Unit::One) else {
+            return;
+        };
+        let given: Option<Vec<&str>> =
+            value.get_ref().as_array().and_then(|items| items.iter().map(|item| item.get_ref().as_str()).collect());
+        match given.filter(|given| given.iter().all(|name| words.iter().any(|(word, _)| word == name))) {
+            Some(given) => {
+                *to = words.iter().filter(|(word, _)| given.contains(word)).map(|(_, word)| *word).collect();
+            }
+            None => {
+                let words: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                self.wrong_type(key, value, &format!("a list of {}", words.join(", ")));
+            }
+        }
+    }
+
     /// A duration.
     pub(super) fn duration(&mut self, key: &str, to: &mut Duration, range: RangeInclusive<Duration>) {
         let mut millis = 0;

@@ -1,7 +1,7 @@
 //! Looking ahead: the memory of several sessions is fetched at once, instead of one after the other when they are applied.
 
 use super::partition::Partition;
-use super::population::Sought;
+use super::sought::Sought;
 use crate::model::Address;
 
 /// So many signals are looked ahead at together.

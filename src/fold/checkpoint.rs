@@ -7,17 +7,19 @@
 //! SipHash-1-3-128 of all before, under the key 0: it finds damage, not malice
 //! ```
 
+mod policy;
+
 use std::fmt;
 use std::sync::Arc;
 
 use super::bytes::{Malformed, Reader, Writer};
+use super::gateway::{Excuse, Gateway};
 use super::key::{self, IndexKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
-use super::record::{NONE, SetBack, TIME_MAX, UNARMED, Will};
-use crate::model::policy::Limits;
+use super::record::{Person, SetBack, Shown, TIME_MAX};
 use crate::model::signal::SEQ_MAX;
-use crate::model::{Address, Intent, Policy, Profile, Promise, State, Token, Visibility};
+use crate::model::{Address, Intent, State, Token, Visibility};
 
 const MAGIC: &[u8] = b"presence checkpoint\n";
 const HASH_KEY: IndexKey = IndexKey(0, 0);
@@ -69,7 +71,8 @@ impl Partition {
         [hi, w, hold, earned].into_iter().for_each(|number| out.number(number));
         out.maybe_number(last_tick);
         [self.rejected.0, self.rejected.1.into(), self.forgotten].into_iter().for_each(|number| out.number(number));
-        write_policy(&mut out, &self.policy);
+        policy::write(&mut out, &self.policy);
+        self.write_gateways(&mut out);
         let users = self.people.users_in_order();
         out.number(users.len() as u64);
         for user in users {
@@ -84,15 +87,24 @@ impl Partition {
         let user = &self.people.users[at];
         out.text(self.people.tenant_name(at));
         out.text(self.people.user_name(at));
-        for number in [u64::from(user.ordinal), user.incarnation, user.told_at, user.state as u64] {
+        for number in [u64::from(user.ordinal), user.incarnation, user.told_at, user.told_w, user.state as u64] {
             out.number(number);
         }
-        out.number(u64::from(user.will != NONE));
-        if user.will != NONE {
-            let will = &self.people.wills[user.will];
-            out.number(will.intent as u64);
-            out.maybe_number(will.until);
+        out.number(user.band.into());
+        user.counts.iter().for_each(|count| out.number((*count).into()));
+        let person = self.people.person(at).cloned().unwrap_or_default();
+        out.number(person.intent as u64);
+        out.maybe_number(person.until);
+        // While somebody is there it is as good as now.
+        out.number(if self.people.is_here(at) { 0 } else { person.kept });
+        out.number(person.told.0 as u64);
+        out.maybe_number(person.told.1);
+        out.number(person.ready.len() as u64);
+        for (name, since) in &person.ready {
+            out.text(name);
+            out.number(*since);
         }
+        out.number(person.ready_ordinal.into());
         let sessions = self.people.sessions_in_order(at);
         out.number(sessions.len() as u64);
         for session in sessions {
@@ -106,17 +118,21 @@ impl Partition {
         for number in [hot.seen(), hot.input(), hot.profile() as u64, hot.state() as u64, hot.visibility() as u64] {
             out.number(number);
         }
-        out.number(u64::from(hot.reported()));
+        // Who can do nothing is not looked at when it is sure no more, so it may be noted or not.
+        let sure = hot.sure() && self.people.facts_of(at).is_some_and(|facts| !facts.can.is_empty());
+        for flag in [hot.reported(), hot.named(), hot.is_voice(), sure] {
+            out.number(u64::from(flag));
+        }
         out.maybe_number(hot.seq());
         out.maybe_number(self.people.epoch(at));
-        let ended = if hot.state() == State::Offline { cold.ended } else { 0 };
-        for number in [u64::from(cold.ordinal), self.people.every_ms(at).into(), cold.incarnation, cold.told_at, ended]
-        {
+        let every_ms = self.people.every_ms(at);
+        for number in [u64::from(cold.ordinal), every_ms.into(), cold.incarnation, cold.told_at, cold.told_w] {
             out.number(number);
         }
+        out.number(cold.band.into());
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
         out.maybe_number(facts.out_of_sight);
-        out.number(if hot.visibility() == Visibility::Frozen { facts.frozen } else { 0 });
+        out.number(facts.frozen);
         out.maybe_number(facts.closed);
         out.maybe_number(facts.leaving);
         out.maybe_text(facts.conn.as_deref());
@@ -128,6 +144,41 @@ impl Partition {
         if let Some(SetBack { epoch, seq, count }) = facts.set_back {
             [epoch, seq, count.into()].into_iter().for_each(|number| out.number(number));
         }
+        out.number(u64::from(facts.told.is_some()));
+        if let Some(told) = facts.told {
+            [u64::from(told.closed), told.visibility as u64].into_iter().for_each(|number| out.number(number));
+            out.texts(&told.can);
+            out.texts(&told.rooms);
+            out.maybe_text(told.meta.as_deref());
+        }
+        out.maybe_number(facts.left_active);
+        [facts.level.into(), facts.raised].into_iter().for_each(|number| out.number(number));
+        out.number(u64::from(facts.excuse.is_some()));
+        if let Some(Excuse { gateway, before }) = facts.excuse {
+            [gateway.into(), before].into_iter().for_each(|number| out.number(number));
+        }
+    }
+
+    fn write_gateways(&self, out: &mut Writer) {
+        out.number(self.gateways.next.into());
+        out.number(self.gateways.known.len() as u64);
+        for (number, Gateway { tenant, name, latest, from, silence, lasting }) in &self.gateways.known {
+            out.number((*number).into());
+            out.text(tenant);
+            out.text(name);
+            [*latest, *from, *silence, *lasting].into_iter().for_each(|number| out.number(number));
+        }
+    }
+
+    fn read_gateways(&mut self, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
+        self.gateways.next = input.narrow()?;
+        for _ in 0..input.number()? {
+            let number = input.narrow()?;
+            let (tenant, name) = (read_token(input)?.as_str().into(), read_token(input)?.as_str().into());
+            let [latest, from, silence, lasting] = [input.number()?, input.number()?, input.number()?, input.number()?];
+            self.gateways.insert(number, Gateway { tenant, name, latest, from, silence, lasting });
+        }
+        Ok(())
     }
 
     /// The partition that these bytes were taken of.
@@ -173,7 +224,8 @@ impl Partition {
         partition.time = time;
         partition.rejected = (input.number()?, input.narrow()?);
         partition.forgotten = input.number()?;
-        partition.policy = Arc::new(read_policy(&mut input)?);
+        partition.policy = Arc::new(policy::read(&mut input)?);
+        partition.read_gateways(&mut input)?;
         for _ in 0..input.number()? {
             partition.read_user(&mut input)?;
         }
@@ -182,29 +234,34 @@ impl Partition {
 
     fn read_user(&mut self, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
         let (tenant, user) = (read_token(input)?, read_token(input)?);
-        let ordinal = input.narrow()?;
-        let incarnation = input.number()?;
-        let told_at = input.number()?;
-        let state = read_state(input)?;
-        let will = if input.flag()? {
-            Some(Will { intent: read_intent(input.number()?)?, until: input.maybe_number()?, wake: UNARMED })
-        } else {
-            None
-        };
+        let (ordinal, incarnation, told_at, told_w) =
+            (input.narrow()?, input.number()?, input.number()?, input.number()?);
+        let (state, band) = (read_state(input)?, input.narrow()?);
+        let counts = [input.narrow()?, input.narrow()?, input.narrow()?, input.narrow()?];
+        let person = read_person(input)?;
         let sessions = input.number()?;
-        if sessions == 0 || sessions > u64::from(u8::MAX) {
+        let is_willed = person.intent != Intent::Open;
+        if sessions == 0 && !is_willed || sessions > u64::from(u8::MAX) || self.people.find_user(tenant, user).is_some()
+        {
             return Err(CheckpointError::Impossible);
         }
-        for _ in 0..sessions {
-            let session = read_token(input)?;
-            self.read_session(Address { tenant, user, session }, input)?;
+        if sessions == 0 {
+            self.people.add_alone(tenant, user, person);
+        } else {
+            for _ in 0..sessions {
+                let session = read_token(input)?;
+                self.read_session(Address { tenant, user, session }, input)?;
+            }
+            let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
+            if person != Person::default() {
+                *self.people.person_mut(at) = person;
+            }
         }
         let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
-        let will = will.map(|will| self.people.wills.insert(will));
         let user = &mut self.people.users[at];
-        (user.ordinal, user.incarnation, user.told_at, user.state) = (ordinal, incarnation, told_at, state);
-        user.will = will.unwrap_or(NONE);
-        self.arm_will(at);
+        (user.ordinal, user.incarnation, user.told_at, user.told_w) = (ordinal, incarnation, told_at, told_w);
+        (user.state, user.band, user.counts) = (state, band, counts);
+        self.arm_user(at);
         Ok(())
     }
 
@@ -226,6 +283,9 @@ impl Partition {
         hot.set_state(read_state(input)?);
         hot.set_visibility(read_visibility(input)?);
         hot.set_reported(input.flag()?);
+        hot.set_named(input.flag()?);
+        hot.set_voice(input.flag()?);
+        hot.set_sure(input.flag()?);
         let (seq, epoch) = (input.maybe_number()?, input.maybe_number()?);
         if seq.is_some_and(|seq| seq > SEQ_MAX) {
             return Err(CheckpointError::Impossible);
@@ -236,10 +296,9 @@ impl Partition {
         self.people.set_epoch(at, epoch);
         let cold = &mut self.people.cold[at];
         cold.ordinal = ordinal;
-        (cold.incarnation, cold.told_at, cold.ended) = (input.number()?, input.number()?, input.number()?);
-        self.read_facts(at, input)?;
-        self.arm(at);
-        Ok(())
+        (cold.incarnation, cold.told_at, cold.told_w) = (input.number()?, input.number()?, input.number()?);
+        cold.band = input.narrow()?;
+        self.read_facts(at, input)
     }
 
     fn read_facts(&mut self, at: u32, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
@@ -258,12 +317,41 @@ impl Partition {
             } else {
                 None
             },
+            told: if input.flag()? { Some(Box::new(read_shown(input)?)) } else { None },
+            left_active: input.maybe_number()?,
+            level: input.narrow()?,
+            raised: input.number()?,
+            excuse: if input.flag()? {
+                Some(Excuse { gateway: input.narrow()?, before: input.number()? })
+            } else {
+                None
+            },
         };
         if facts != super::record::Facts::default() {
             *self.people.facts_mut(at) = facts;
         }
         Ok(())
     }
+}
+
+fn read_shown(input: &mut Reader<'_>) -> Result<Shown, CheckpointError> {
+    Ok(Shown {
+        closed: input.flag()?,
+        visibility: read_visibility(input)?,
+        can: input.texts()?,
+        rooms: input.texts()?,
+        meta: input.maybe_text()?,
+    })
+}
+
+fn read_person(input: &mut Reader<'_>) -> Result<Person, CheckpointError> {
+    let (intent, until, kept) = (read_intent(input.number()?)?, input.maybe_number()?, input.number()?);
+    let told = (read_intent(input.number()?)?, input.maybe_number()?);
+    let mut ready = Vec::new();
+    for _ in 0..input.number()? {
+        ready.push((input.text()?.into(), input.number()?));
+    }
+    Ok(Person { intent, until, kept, told, ready, ready_ordinal: input.narrow()?, ..Person::default() })
 }
 
 fn read_token<'a>(input: &mut Reader<'a>) -> Result<Token<'a>, CheckpointError> {
@@ -282,88 +370,4 @@ fn read_visibility(input: &mut Reader<'_>) -> Result<Visibility, CheckpointError
 fn read_intent(number: u64) -> Result<Intent, CheckpointError> {
     let all = [Intent::Open, Intent::Busy, Intent::Dnd, Intent::Invisible];
     usize::try_from(number).ok().and_then(|at| all.get(at).copied()).ok_or(CheckpointError::Impossible)
-}
-
-fn write_policy(out: &mut Writer, policy: &Policy) {
-    out.text(&policy.default_profile);
-    out.number(policy.profiles.len() as u64);
-    for (name, profile) in &policy.profiles {
-        out.text(name);
-        for number in [
-            profile.idle_after,
-            profile.away_after,
-            profile.stale_after,
-            profile.offline_after,
-            profile.hidden_after,
-            profile.disconnect_grace,
-            profile.leave_linger,
-            profile.frozen_offline_after,
-            profile.tombstone,
-        ] {
-            out.number(number);
-        }
-        out.number(u64::from(profile.promise.is_some()));
-        if let Some(promise) = &profile.promise {
-            for number in [promise.factor_permille.into(), promise.slack, promise.cap, promise.idle_beats.into()] {
-                out.number(number);
-            }
-        }
-    }
-    out.number(policy.blind_after);
-    out.number(policy.reconnect_grace);
-    out.texts(&policy.capabilities);
-    out.number(u64::from(policy.session_events));
-    let limits = &policy.limits;
-    for number in
-        [limits.sessions_per_partition, limits.sessions_per_tenant, limits.sessions_per_user, limits.rejected_events]
-    {
-        out.number(number.into());
-    }
-}
-
-fn read_policy(input: &mut Reader<'_>) -> Result<Policy, CheckpointError> {
-    let default_profile = input.text()?.into();
-    let profiles = (0..input.number()?).map(|_| read_profile(input)).collect::<Result<_, Malformed>>()?;
-    let policy = Policy {
-        default_profile,
-        profiles,
-        blind_after: input.number()?,
-        reconnect_grace: input.number()?,
-        capabilities: input.texts()?.into(),
-        session_events: input.flag()?,
-        limits: Limits {
-            sessions_per_partition: input.narrow()?,
-            sessions_per_tenant: input.narrow()?,
-            sessions_per_user: input.narrow()?,
-            rejected_events: input.narrow()?,
-        },
-    };
-    policy.check().map_err(|_| CheckpointError::Impossible)?;
-    Ok(policy)
-}
-
-fn read_profile(input: &mut Reader<'_>) -> Result<(Box<str>, Profile), Malformed> {
-    let name = input.text()?.into();
-    let profile = Profile {
-        idle_after: input.number()?,
-        away_after: input.number()?,
-        stale_after: input.number()?,
-        offline_after: input.number()?,
-        hidden_after: input.number()?,
-        disconnect_grace: input.number()?,
-        leave_linger: input.number()?,
-        frozen_offline_after: input.number()?,
-        tombstone: input.number()?,
-        promise: if input.flag()? {
-            Some(Promise {
-                factor_permille: input.narrow()?,
-                slack: input.number()?,
-                cap: input.number()?,
-                idle_beats: input.narrow()?,
-            })
-        } else {
-            None
-        },
-    };
-    Ok((name, profile))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Address, Millis, Policy, Rejection, Signal};
+use crate::model::{Address, Millis, Policy, Rejection, Signal, Token};
 
 /// One entry of the log.
 #[derive(Debug, Clone)]
@@ -27,6 +27,15 @@ pub enum Body<'a> {
         /// Why.
         reason: Rejection,
     },
+    /// What a gateway held: signals in their order. One without signals is the gateway's own life sign.
+    Batch {
+        /// The gateway's tenant.
+        tenant: Token<'a>,
+        /// The gateway.
+        gateway: Token<'a>,
+        /// Its items.
+        items: &'a [BatchItem<'a>],
+    },
     /// Time passed, and the log took entries.
     Tick {
         /// How many ticks of this publisher failed directly before this one.
@@ -36,4 +45,13 @@ pub enum Body<'a> {
     Policy(&'a Arc<Policy>),
     /// Only the time and the position count.
     Other,
+}
+
+/// One item of a gateway's batch.
+#[derive(Debug, Clone)]
+pub enum BatchItem<'a> {
+    /// A signal, and for how long the gateway held it, in milliseconds.
+    Signal(Address<'a>, Box<Signal>, Millis),
+    /// Something that could not be taken as a signal of this partition; says what, with its place in the batch.
+    Rejected(Rejection),
 }

@@ -5,33 +5,43 @@
 //! events, `checkpoint` turns all of it into bytes and back.
 
 mod act;
+mod adopt;
 mod ahead;
+mod beat;
 mod bytes;
 mod checkpoint;
 mod entry;
+mod gateway;
 mod index;
+mod inspect;
+mod intent;
 mod key;
+mod look;
 mod names;
 mod observed;
+mod outlook;
 mod partition;
 mod population;
+mod ready;
 mod rebuild;
 mod record;
 mod row;
 mod sequence;
 mod settle;
 mod slab;
+mod sought;
 mod tell;
 pub mod wheel;
 
 pub use ahead::{AHEAD, Ahead};
 pub use checkpoint::CheckpointError;
-pub use entry::{Body, Entry};
+pub use entry::{BatchItem, Body, Entry};
+pub use inspect::{Fall, InspectedSession, Inspection};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};
-pub use population::Sought;
+pub use sought::Sought;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over
 /// between versions only at a drained position.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;

@@ -1,4 +1,4 @@
-//! The names of sessions, each with its user's and tenant's as one [row](super::row): no allocation a name, no pointer.
+//! The names of sessions, each with its user's and tenant's as one [row]: no allocation a name, no pointer.
 //! Before them lies the client's epoch: whoever compares the names of a signal needs it next.
 
 use prefetch_index::prefetch_index;

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::act::Held;
 use super::entry::{Body, Entry};
+use super::gateway::Gateways;
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
-use super::population::{Population, Sought};
+use super::population::Population;
 use super::record::TIME_MAX;
+use super::sought::Sought;
 use super::wheel::TimingWheel;
 use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
 
@@ -49,6 +52,7 @@ pub struct Partition {
     pub(crate) number: u16,
     pub(crate) generation: u32,
     pub(crate) people: Population,
+    pub(crate) gateways: Gateways,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
@@ -84,6 +88,7 @@ impl Partition {
             time: ObservedTime::starting_at(0),
             policy: Arc::default(),
             people: Population::new(key),
+            gateways: Gateways::default(),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
             quiet_until: 0,
@@ -99,7 +104,9 @@ impl Partition {
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
         let sought = match &entry.body {
             Body::Signal(address, _) => self.people.sought(*address),
-            Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => Sought::default(),
+            Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
+                Sought::default()
+            }
         };
         self.apply_sought(entry, &sought, out);
     }
@@ -117,7 +124,8 @@ impl Partition {
         }
         self.pass(ts, &entry.body, out);
         match &entry.body {
-            Body::Signal(address, signal) => self.take(*address, sought, signal, out),
+            Body::Signal(address, signal) => self.take((*address, sought), signal, Held::default(), out),
+            Body::Batch { tenant, gateway, items } => self.unpack((*tenant, *gateway), items, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),
             Body::Policy(policy) => self.adopt(policy, out),
             Body::Tick { .. } | Body::Other => {}

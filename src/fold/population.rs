@@ -2,45 +2,32 @@
 
 use super::index::Index;
 use super::key::{IndexKey, NameHash};
-use super::names::Names;
-use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Tenant, UNARMED, User, Will};
-use super::row::Row;
+use super::names::{Name, Names};
+use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Person, Shown, Tenant, UNARMED, User};
 use super::sequence::Sequence;
 use super::slab::Slab;
+use super::sought::{Sought, names_of};
 use crate::model::session::Life;
-use crate::model::{Address, Millis, Policy, State, Token};
+use crate::model::{Address, Intent, Millis, State, Token};
 
 /// The records of one partition. Places are `u32`; a place is valid until its record is removed.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Population {
     // In the order in which a heartbeat asks them.
-    hash: NameHash,
-    by_session: Index,
+    pub(super) hash: NameHash,
+    pub(super) by_session: Index,
     pub(crate) hot: Slab<Hot>,
-    names: Names,
+    pub(super) names: Names,
     pub(crate) cold: Slab<Cold>,
     pub(crate) facts: Slab<Facts>,
     pub(crate) users: Slab<User>,
-    pub(crate) wills: Slab<Will>,
+    pub(crate) persons: Slab<Person>,
     tenants: Slab<Tenant>,
     by_user: Index,
     by_tenant: Index,
-}
-
-/// A session that is looked for: the row of its names, their hash under the key of one population, and where it seems to be.
-#[derive(Debug, Clone, Copy)]
-pub struct Sought {
-    row: Row,
-    hash: u64,
-    /// A hint: by the time it is used, somebody else may lie there.
-    seen_at: u32,
-}
-
-impl Default for Sought {
-    fn default() -> Self {
-        Self { row: Row::default(), hash: 0, seen_at: NONE }
-    }
+    /// Users without sessions.
+    alone: u32,
 }
 
 impl Population {
@@ -51,71 +38,32 @@ impl Population {
             cold: Slab::new(),
             facts: Slab::new(),
             users: Slab::new(),
-            wills: Slab::new(),
+            persons: Slab::new(),
             tenants: Slab::new(),
             names: Names::new(),
             by_session: Index::default(),
             by_user: Index::default(),
             by_tenant: Index::default(),
-        }
-    }
-
-    /// What a session is looked for by.
-    pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
-        let mut sought = Sought::default();
-        self.seek(address, &mut sought);
-        sought
-    }
-
-    /// As [`Population::sought`], where it stands; and fetches its line of the index.
-    #[inline]
-    pub(crate) fn seek(&self, address: Address<'_>, sought: &mut Sought) {
-        sought.row.set(names_of(address));
-        sought.hash = self.hash.of_row(&sought.row, names_of(address));
-        self.by_session.fetch(sought.hash);
-    }
-
-    /// The place of a session. The hash finds it, its names decide, so that a crafted collision gains nothing.
-    #[inline]
-    pub(crate) fn find(&self, address: Address<'_>, sought: &Sought) -> Option<u32> {
-        let is_it = |at: u32| {
-            let name = self.hot[at].name;
-            name.is_some() && self.names.is(name, &sought.row, names_of(address))
-        };
-        if sought.seen_at != NONE && is_it(sought.seen_at) {
-            return Some(sought.seen_at);
-        }
-        self.by_session.find(sought.hash, is_it)
-    }
-
-    /// Notes where a session seems to be, by its hash alone, and fetches its hot part.
-    #[inline]
-    pub(crate) fn glance(&self, sought: &mut Sought) {
-        sought.seen_at = self.by_session.glance(sought.hash);
-        if sought.seen_at != NONE {
-            self.hot.fetch(sought.seen_at);
-        }
-    }
-
-    /// Fetches the name of a session that was seen.
-    #[inline]
-    pub(crate) fn fetch_name(&self, sought: &Sought) {
-        if sought.seen_at != NONE {
-            let name = self.hot[sought.seen_at].name;
-            if name.is_some() {
-                self.names.fetch(name);
-            }
+            alone: 0,
         }
     }
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
         let names = [tenant.as_str(), user.as_str()];
-        self.by_user.find(self.hash.of(names), |at| self.names.begins(self.hot[self.users[at].first].name, names))
+        self.by_user.find(self.hash.of(names), |at| self.names.begins(self.name_of_user(at), names))
+    }
+
+    /// A row that begins with a user's name: that of a session, or its own where it has none.
+    fn name_of_user(&self, at: u32) -> Name {
+        match self.users[at].first {
+            NONE => self.persons[self.users[at].person].name,
+            first => self.hot[first].name,
+        }
     }
 
     fn user_hash(&self, at: u32) -> u64 {
-        let [tenant, user, _] = self.names.get(self.hot[self.users[at].first].name);
+        let [tenant, user, _] = self.names.get(self.name_of_user(at));
         self.hash.of([tenant, user])
     }
 
@@ -146,9 +94,14 @@ impl Population {
         self.tenants.remove(at);
     }
 
-    /// How many sessions a tenant has, remembered ones included.
+    /// How many sessions a tenant has, remembered ones included; a user who has only an intent counts as one.
     pub(crate) fn sessions_of_tenant(&self, tenant: Token<'_>) -> u32 {
         self.find_tenant(tenant).map_or(0, |at| self.tenants[at].sessions)
+    }
+
+    /// How many sessions there are, counted likewise.
+    pub(crate) fn sessions_counted(&self) -> u32 {
+        self.hot.len() as u32 + self.alone
     }
 
     /// Adds a session that is not there, with its user and tenant where they are not.
@@ -157,17 +110,39 @@ impl Population {
             Some(user) => user,
             None => self.add_user(address.tenant, address.user),
         };
-        let at = self.hot.insert(Hot::named(self.names.insert(names_of(address))));
+        let tenant = self.users[user].tenant;
+        if self.is_alone(user) {
+            let name = std::mem::take(&mut self.person_mut(user).name);
+            self.names.remove(name);
+            self.alone -= 1;
+        } else {
+            self.tenants[tenant].sessions += 1;
+        }
+        let at = self.hot.insert(Hot::with_name(self.names.insert(names_of(address))));
         let next = std::mem::replace(&mut self.users[user].first, at);
         let cold = self.cold.insert(Cold { user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
         self.users[user].sessions += 1;
-        let tenant = self.users[user].tenant;
-        self.tenants[tenant].sessions += 1;
         let mut index = std::mem::take(&mut self.by_session);
         index.insert(sought.hash, at, |at| self.place_hash(at));
         self.by_session = index;
         at
+    }
+
+    /// Adds a user that is not there, and has nothing but an intent.
+    pub(crate) fn add_alone(&mut self, tenant: Token<'_>, user: Token<'_>, person: Person) -> u32 {
+        let at = self.add_user(tenant, user);
+        let name = self.names.insert([tenant.as_str(), user.as_str(), ""]);
+        self.users[at].person = self.persons.insert(Person { name, ..person });
+        self.alone += 1;
+        let tenant = self.users[at].tenant;
+        self.tenants[tenant].sessions += 1;
+        at
+    }
+
+    /// Whether it is a user that has no session.
+    pub(crate) fn is_alone(&self, user: u32) -> bool {
+        self.users[user].person != NONE && self.person(user).is_some_and(|person| person.name.is_some())
     }
 
     fn add_user(&mut self, tenant: Token<'_>, user: Token<'_>) -> u32 {
@@ -183,23 +158,42 @@ impl Population {
         at
     }
 
-    /// Removes a session, and its user if that was the last one; returns the highest incarnation that is forgotten.
+    /// Removes a session, and its user if that was the last one and there is no intent; returns the highest incarnation that is
+    /// forgotten.
     pub(crate) fn remove(&mut self, at: u32) -> u64 {
         self.by_session.remove(self.place_hash(at), at);
         let user = self.cold[at].user;
         let user_hash = self.user_hash(user);
         self.unlink(user, at);
+        let is_last = self.users[user].first == NONE;
+        let is_willed = self.person(user).is_some_and(|person| person.intent != Intent::Open);
+        if is_last && is_willed {
+            let [tenant, user_name, _] = self.names.get(self.hot[at].name).map(str::to_owned);
+            let name = self.names.insert([&tenant, &user_name, ""]);
+            self.person_mut(user).name = name;
+            self.alone += 1;
+        } else {
+            let tenant = self.users[user].tenant;
+            self.tenants[tenant].sessions -= 1;
+        }
+        self.remove_facts(at);
         let hot = self.hot.remove(at);
         let cold = self.cold.remove(at);
         self.names.remove(hot.name);
-        if hot.facts != NONE {
-            self.facts.remove(hot.facts);
-        }
-        let tenant = self.users[user].tenant;
-        self.tenants[tenant].sessions -= 1;
         self.users[user].sessions -= 1;
-        let forgotten = if self.users[user].first == NONE { self.remove_user(user, user_hash) } else { 0 };
+        let forgotten = if is_last && !is_willed { self.remove_user(user, user_hash) } else { 0 };
         forgotten.max(cold.incarnation)
+    }
+
+    /// Removes a user without sessions, whose intent has gone; returns its incarnation.
+    pub(crate) fn remove_alone(&mut self, at: u32) -> u64 {
+        let hash = self.user_hash(at);
+        let name = self.person_mut(at).name;
+        self.names.remove(name);
+        self.alone -= 1;
+        let tenant = self.users[at].tenant;
+        self.tenants[tenant].sessions -= 1;
+        self.remove_user(at, hash)
     }
 
     fn unlink(&mut self, user: u32, at: u32) {
@@ -218,8 +212,8 @@ impl Population {
     fn remove_user(&mut self, at: u32, hash: u64) -> u64 {
         self.by_user.remove(hash, at);
         let user = self.users.remove(at);
-        if user.will != NONE {
-            self.wills.remove(user.will);
+        if user.person != NONE {
+            self.persons.remove(user.person);
         }
         self.tenants[user.tenant].users -= 1;
         if self.tenants[user.tenant].users == 0 {
@@ -240,7 +234,7 @@ impl Population {
     }
 
     pub(crate) fn user_name(&self, at: u32) -> &str {
-        let [_, user, _] = self.names.get(self.hot[self.users[at].first].name);
+        let [_, user, _] = self.names.get(self.name_of_user(at));
         user
     }
 
@@ -252,6 +246,12 @@ impl Population {
     pub(crate) fn facts_of(&self, at: u32) -> Option<&Facts> {
         let facts = self.hot[at].facts;
         (facts != NONE).then(|| &self.facts[facts])
+    }
+
+    /// As [`Population::facts_of`], to be changed.
+    pub(crate) fn facts_of_mut(&mut self, at: u32) -> Option<&mut Facts> {
+        let facts = self.hot[at].facts;
+        (facts != NONE).then(|| &mut self.facts[facts])
     }
 
     /// The rare facts of a session, made where there are none.
@@ -297,6 +297,31 @@ impl Population {
         self.names.set_epoch(self.hot[at].name, epoch.unwrap_or(NO_EPOCH));
     }
 
+    /// What is rare of a user, if there is any.
+    pub(crate) fn person(&self, user: u32) -> Option<&Person> {
+        let person = self.users[user].person;
+        (person != NONE).then(|| &self.persons[person])
+    }
+
+    /// What is rare of a user, made where there is none.
+    pub(crate) fn person_mut(&mut self, user: u32) -> &mut Person {
+        let user = &mut self.users[user];
+        if user.person == NONE {
+            user.person = self.persons.insert(Person::default());
+        }
+        &mut self.persons[user.person]
+    }
+
+    /// A user's intent and its end.
+    pub(crate) fn intent(&self, user: u32) -> (Intent, Option<Millis>) {
+        self.person(user).map_or((Intent::Open, None), |person| (person.intent, person.until))
+    }
+
+    /// Whether a session of a user is there.
+    pub(crate) fn is_here(&self, user: u32) -> bool {
+        self.sessions_of(user).any(|at| self.hot[at].state() != State::Offline)
+    }
+
     /// What a session's state follows from.
     pub(crate) fn life(&self, at: u32) -> Life {
         let (hot, facts) = (&self.hot[at], self.facts_of(at));
@@ -310,30 +335,25 @@ impl Population {
             leaving: facts.and_then(|facts| facts.leaving),
             every_ms: self.every_ms(at),
             reported: hot.reported(),
+            stretched: facts.map_or((0, 0), |facts| (facts.level, facts.raised)),
         }
     }
 
-    /// The instant at which a session falls to a lower state, or is forgotten.
-    pub(crate) fn deadline(&self, at: u32, policy: &Policy) -> Millis {
-        let hot = &self.hot[at];
-        let profile = &policy.profiles[hot.profile()].1;
-        match hot.state() {
-            State::Offline => self.cold[at].ended + profile.tombstone,
-            state => self.life(at).deadlines(profile).next_below(state),
+    /// The facts of a session whose change is told, as they are.
+    pub(crate) fn shown(&self, at: u32) -> Shown {
+        let facts = self.facts_of(at).cloned().unwrap_or_default();
+        Shown {
+            closed: facts.closed.is_some() || facts.leaving.is_some(),
+            visibility: self.hot[at].visibility(),
+            can: facts.can,
+            rooms: facts.rooms,
+            meta: facts.meta,
         }
     }
 
-    /// The wheel step of the end of a user's intent.
-    pub(crate) fn will_wake(&self, user: u32) -> u64 {
-        match self.users[user].will {
-            NONE => UNARMED,
-            will => self.wills[will].wake,
-        }
-    }
-
-    /// The latest of `time` over a user's sessions, remembered ones included.
-    pub(crate) fn latest(&self, user: u32, time: impl Fn(&Hot) -> Millis) -> Millis {
-        self.sessions_of(user).map(|at| time(&self.hot[at])).max().unwrap_or(0)
+    /// The wheel step of a user's own entry.
+    pub(crate) fn person_wake(&self, user: u32) -> u64 {
+        self.person(user).map_or(UNARMED, |person| person.wake)
     }
 
     /// Users in the order of their tenant's and their own name.
@@ -349,8 +369,4 @@ impl Population {
         sessions.sort_unstable_by_key(|at| self.session_name(*at));
         sessions
     }
-}
-
-fn names_of(address: Address<'_>) -> [&str; 3] {
-    [address.tenant.as_str(), address.user.as_str(), address.session.as_str()]
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::key::IndexKey;
+use super::look::{When, Why};
 use super::partition::Partition;
-use super::record::{NONE, UNARMED, Will};
 use crate::model::{
-    Address, Cause, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token, Transport, UserEvent,
-    Visibility,
+    Address, Cause, Event, EventBody, Intent, Millis, Policy, ReadyEvent, SessionEvent, State, Token, Transport,
+    UserEvent, Visibility,
 };
 
 impl Partition {
@@ -36,7 +36,31 @@ impl Partition {
                 partition.rebuild_user(user, event.at_ms);
             }
         }
+        for event in told {
+            if let EventBody::Ready(ready) = &event.body {
+                partition.rebuild_readiness(ready, event.at_ms);
+            }
+        }
+        partition.hide_whom_nobody_was_told_of(told);
         partition
+    }
+
+    /// Somebody is there and was told as offline, although more was told since: who is invisible. It stays so until it says
+    /// otherwise, since what is public must not tell it.
+    fn hide_whom_nobody_was_told_of(&mut self, told: &[Event]) {
+        let last = told.iter().map(|event| event.seq).max();
+        for event in told {
+            let EventBody::Session(session) = &event.body else { continue };
+            let (Ok(tenant), Ok(name)) = (Token::parse(&session.tenant), Token::parse(&session.user)) else { continue };
+            let user = self.people.find_user(tenant, name).filter(|_| session.to != State::Offline);
+            if let Some(user) = user.filter(|user| self.people.users[*user].state == State::Offline)
+                && Some(event.seq) < last
+            {
+                let now = self.time.w;
+                let person = self.people.person_mut(user);
+                (person.intent, person.until, person.kept) = (Intent::Invisible, None, now);
+            }
+        }
     }
 
     /// What has to be told behind a [`Partition::rebuild`] from `told`, as of its position: users whose last event says
@@ -45,9 +69,8 @@ impl Partition {
     pub fn reconcile(&mut self, told: &[Event]) -> Vec<Event> {
         let mut out = Vec::new();
         for user in self.people.users_in_order() {
-            let is_up = self.people.users[user].state == State::Offline;
-            let cause = if is_up { Cause::Joined } else { Cause::Silent };
-            self.tell_user(user, cause, self.time.hi, false, &mut out);
+            self.look(user, When { at: self.time.hi, instant: self.time.w }, Why::Rebuilt, &mut out);
+            self.arm_user(user);
         }
         for event in told {
             if let EventBody::User(user) = &event.body
@@ -122,6 +145,9 @@ impl Partition {
         facts.can.clone_from(&told.can);
         facts.rooms.clone_from(&told.rooms);
         facts.meta.clone_from(&told.meta);
+        let (band, sure) = (self.band(at, now), self.is_sure(at, now));
+        (self.people.cold[at].band, self.people.cold[at].told_w) = (band, now);
+        self.people.hot[at].set_sure(sure);
         self.arm(at);
     }
 
@@ -133,16 +159,35 @@ impl Partition {
             self.forgotten = self.forgotten.max(told.incarnation);
             return;
         };
-        let will = if told.intent == Intent::Open {
-            NONE
-        } else {
-            self.people.wills.insert(Will { intent: told.intent, until: told.intent_until_ms, wake: UNARMED })
-        };
+        let now = self.time.w;
         let user = &mut self.people.users[at];
-        (user.ordinal, user.incarnation, user.told_at) = (told.ordinal, told.incarnation, at_ms);
+        (user.ordinal, user.incarnation, user.told_at, user.told_w) = (told.ordinal, told.incarnation, at_ms, now);
         user.state = told.to;
-        user.will = will;
-        self.arm_will(at);
+        user.counts = told.sessions.map(|count| u8::try_from(count).unwrap_or(u8::MAX));
+        if told.to != State::Offline {
+            let band = self.leader(at).map_or(0, |best| self.people.cold[best].band);
+            self.people.users[at].band = band;
+        }
+        if told.intent != Intent::Open {
+            let person = self.people.person_mut(at);
+            (person.intent, person.until, person.kept) = (told.intent, told.intent_until_ms, now);
+            person.told = (person.intent, person.until);
+        }
+        self.arm_user(at);
+    }
+
+    fn rebuild_readiness(&mut self, told: &ReadyEvent, at_ms: Millis) {
+        let (Ok(tenant), Ok(name)) = (Token::parse(&told.tenant), Token::parse(&told.user)) else {
+            return;
+        };
+        let Some(at) = self.people.find_user(tenant, name) else { return };
+        let user = &mut self.people.users[at];
+        if user.incarnation == told.incarnation {
+            user.told_at = user.told_at.max(at_ms);
+            let person = self.people.person_mut(at);
+            person.ready = told.to.to_vec();
+            person.ready_ordinal = told.ordinal;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a partition keeps of a session, of a user and of a tenant.
 
+use super::gateway::Excuse;
 use super::names::Name;
 use crate::model::{Intent, Millis, State, Visibility};
 
@@ -23,6 +24,9 @@ struct Bits {
 const SEQ: Bits = Bits { word: 0, shift: 0, width: 53 };
 const SEQ_KNOWN: Bits = Bits { word: 0, shift: 53, width: 1 };
 const PROFILE: Bits = Bits { word: 0, shift: 54, width: 6 };
+const NAMED: Bits = Bits { word: 0, shift: 60, width: 1 };
+const VOICE: Bits = Bits { word: 0, shift: 61, width: 1 };
+const SURE: Bits = Bits { word: 0, shift: 62, width: 1 };
 const SEEN: Bits = Bits { word: 1, shift: 0, width: 42 };
 const WAKE_LOW: Bits = Bits { word: 1, shift: 42, width: 22 };
 const INPUT: Bits = Bits { word: 2, shift: 0, width: 42 };
@@ -38,7 +42,7 @@ const PLAIN: Bits = Bits { word: 2, shift: 63, width: 1 };
 /// ```text
 /// name   its names
 /// facts  its rare facts, or NONE
-/// word 0 seq (53), seq known, profile (6)
+/// word 0 seq (53), seq known, profile (6), named, voice, sure
 /// word 1 last seen (42), wake (22 low)
 /// word 2 last input (42), wake (14 high), state (3), visibility (2), reported, promised, plain
 /// ```
@@ -53,13 +57,13 @@ pub(crate) struct Hot {
 
 impl Default for Hot {
     fn default() -> Self {
-        Self::named(Name::default())
+        Self::with_name(Name::default())
     }
 }
 
 impl Hot {
     /// A session that is offline and at no step of the wheel.
-    pub(crate) fn named(name: Name) -> Self {
+    pub(crate) fn with_name(name: Name) -> Self {
         let mut hot = Self { name, facts: NONE, words: [0; 3] };
         hot.set_wake(UNARMED);
         hot.set_state(State::Offline);
@@ -154,6 +158,33 @@ impl Hot {
         self.set(PROMISED, u64::from(promised));
     }
 
+    /// Whether it named its profile.
+    pub(crate) fn named(&self) -> bool {
+        self.get(NAMED) == 1
+    }
+
+    pub(crate) fn set_named(&mut self, named: bool) {
+        self.set(NAMED, u64::from(named));
+    }
+
+    /// Whether it never lived: it only spoke, for the person.
+    pub(crate) fn is_voice(&self) -> bool {
+        self.get(VOICE) == 1
+    }
+
+    pub(crate) fn set_voice(&mut self, voice: bool) {
+        self.set(VOICE, u64::from(voice));
+    }
+
+    /// Whether its confidence was enough to be ready when it was looked at last.
+    pub(crate) fn sure(&self) -> bool {
+        self.get(SURE) == 1
+    }
+
+    pub(crate) fn set_sure(&mut self, sure: bool) {
+        self.set(SURE, u64::from(sure));
+    }
+
     /// Whether all that a plain heartbeat would change is when it was last seen and its last input. It may be unset where it
     /// could be set, not the other way round.
     pub(crate) fn plain(&self) -> bool {
@@ -186,13 +217,15 @@ pub(crate) struct Cold {
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,
-    /// The observed instant at which it went offline; counts only while it is offline.
-    pub(crate) ended: Millis,
+    /// The observed instant of its latest event: of one that is offline, when it went; of a voice, when it spoke last.
+    pub(crate) told_w: Millis,
+    /// The band of confidence that was told.
+    pub(crate) band: u8,
 }
 
 impl Default for Cold {
     fn default() -> Self {
-        Self { user: NONE, next: NONE, ordinal: 0, every_ms: 0, incarnation: 0, told_at: 0, ended: 0 }
+        Self { user: NONE, next: NONE, ordinal: 0, every_ms: 0, incarnation: 0, told_at: 0, told_w: 0, band: 0 }
     }
 }
 
@@ -210,6 +243,24 @@ pub(crate) struct Facts {
     /// The intent that this session said last.
     pub(crate) said: Option<Intent>,
     pub(crate) set_back: Option<SetBack>,
+    /// What was told of the facts whose change is told, where it isn't what they are.
+    pub(crate) told: Option<Box<Shown>>,
+    /// When it last left active under anti-flap; how far it is stretched, and since when.
+    pub(crate) left_active: Option<Millis>,
+    pub(crate) level: u8,
+    pub(crate) raised: Millis,
+    /// Whose silence excuses it.
+    pub(crate) excuse: Option<Excuse>,
+}
+
+/// The facts of a session whose change is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) closed: bool,
+    pub(crate) visibility: Visibility,
+    pub(crate) can: Box<[Box<str>]>,
+    pub(crate) rooms: Box<[Box<str>]>,
+    pub(crate) meta: Option<Box<str>>,
 }
 
 /// Signals of a lower epoch in a row: a device whose clock was set back.
@@ -230,10 +281,14 @@ pub(crate) struct User {
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,
-    /// Its intent, or [`NONE`] for open.
-    pub(crate) will: u32,
-    /// The state that was told.
+    /// What is rare of it, or [`NONE`].
+    pub(crate) person: u32,
+    /// The observed instant of its latest event.
+    pub(crate) told_w: Millis,
+    /// The state, band and counts of sessions that were told.
     pub(crate) state: State,
+    pub(crate) band: u8,
+    pub(crate) counts: [u8; 4],
     /// How many sessions it has, remembered ones included.
     pub(crate) sessions: u8,
 }
@@ -246,26 +301,47 @@ impl Default for User {
             ordinal: 0,
             incarnation: 0,
             told_at: 0,
-            will: NONE,
+            person: NONE,
+            told_w: 0,
             state: State::Offline,
+            band: 0,
+            counts: [0; 4],
             sessions: 0,
         }
     }
 }
 
-/// A person's intent that is not open for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Will {
+/// What most users don't have: a will, and what they are ready for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Person {
     pub(crate) intent: Intent,
     /// The observed instant at which it becomes open.
     pub(crate) until: Option<Millis>,
+    /// The latest instant at which a session was there or an update was taken, while there is an intent.
+    pub(crate) kept: Millis,
+    /// The intent and its end that were told.
+    pub(crate) told: (Intent, Option<Millis>),
+    /// What it was told to be ready for, each with the time since when.
+    pub(crate) ready: Vec<(Box<str>, Millis)>,
+    pub(crate) ready_ordinal: u32,
     /// The wheel step of its live entry.
     pub(crate) wake: u64,
+    /// Its name, while it has no session.
+    pub(crate) name: Name,
 }
 
-impl Default for Will {
+impl Default for Person {
     fn default() -> Self {
-        Self { intent: Intent::Open, until: None, wake: UNARMED }
+        Self {
+            intent: Intent::Open,
+            until: None,
+            kept: 0,
+            told: (Intent::Open, None),
+            ready: Vec::new(),
+            ready_ordinal: 0,
+            wake: UNARMED,
+            name: Name::default(),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Deadlines: the wheel hints, the records decide, users fall instant by instant.
 
+use super::look::{When, Why};
 use super::partition::{GRID_MS, Partition};
 use super::record::{NONE, UNARMED};
+use super::wheel::TimingWheel;
 use crate::model::session::NEVER;
-use crate::model::{Cause, Event, Millis, State};
+use crate::model::{Event, Intent, Millis, State};
 
 /// Marks a wheel entry that is a user's, not a session's.
 const USER: u32 = 1 << 31;
@@ -19,14 +21,13 @@ impl Partition {
                 self.look_at(entry, limit, out);
             } else {
                 let user = entry & !USER;
-                let will = self.people.users[user].will;
-                self.people.wills[will].wake = UNARMED;
+                self.people.person_mut(user).wake = UNARMED;
                 self.settle_user(user, limit, out);
             }
         }
         self.settling = None;
         while let Some(user) = self.deferred.pop() {
-            if self.people.users[user].sessions > 0 {
+            if self.people.users[user].tenant != NONE {
                 self.arm_user(user);
             }
         }
@@ -45,29 +46,30 @@ impl Partition {
     /// Looks at a session whose wheel entry fired.
     fn look_at(&mut self, at: u32, limit: Millis, out: &mut Vec<Event>) {
         self.people.hot[at].set_wake(UNARMED);
-        let deadline = self.deadline(at);
-        if deadline <= limit {
+        if self.deadline(at) <= limit {
             self.settle_user(self.people.cold[at].user, limit, out);
         } else {
-            self.arm_by(at, deadline);
+            self.arm(at);
         }
     }
 
-    /// Takes an entry that fired. Most sessions have been heard since they were armed: they are armed again where they
-    /// stand, with a look at nothing but their hot part.
+    /// Takes an entry that fired. Most sessions have been heard since they were armed: they are armed again where they stand.
     fn pop(&mut self, target: u64) -> Option<u32> {
-        let (people, policy, wheel_tick) = (&mut self.people, &self.policy, self.wheel_tick);
-        self.wheel.pop(target, |entry, span| {
+        // The wheel asks for the deadlines of those that it finds, which the whole partition knows.
+        let mut wheel = std::mem::replace(&mut self.wheel, TimingWheel::hollow());
+        let entry = wheel.pop(target, |entry, span| {
             if entry & USER != 0 {
-                return Some(people.will_wake(entry & !USER)).filter(|wake| span.contains(wake));
+                return Some(self.people.person_wake(entry & !USER)).filter(|wake| span.contains(wake));
             }
-            if !span.contains(&people.hot[entry].wake()) {
+            if !span.contains(&self.people.hot[entry].wake()) {
                 return None;
             }
-            let step = step_of(people.deadline(entry, policy), wheel_tick).max(span.start);
-            people.hot[entry].set_wake(step);
+            let step = self.step_of(self.soonest(entry)).max(span.start);
+            self.people.hot[entry].set_wake(step);
             Some(step)
-        })
+        });
+        self.wheel = wheel;
+        entry
     }
 
     /// The wheel step at which an observed instant is looked at: not before its grid instant.
@@ -80,24 +82,24 @@ impl Partition {
         self.time.w / GRID_MS * GRID_MS
     }
 
-    /// Settles a user's sessions and its intent up to `limit`, instant by instant; arms what remains. The user is gone
-    /// afterwards if its last session was forgotten.
+    /// Settles all that is due of a user up to `limit`, instant by instant; arms what remains. The user is gone afterwards if
+    /// it has neither sessions nor an intent.
     pub(crate) fn settle_user(&mut self, user: u32, limit: Millis, out: &mut Vec<Event>) {
         loop {
             let instant = self.next_instant(user, limit);
             if instant > limit {
                 break;
             }
-            self.fall(user, instant, out);
-            self.forget(user, instant);
-            if self.people.users[user].sessions == 0 {
+            let when = When { at: self.time.told(instant), instant };
+            self.look(user, when, Why::Time, out);
+            if !self.forget(user, instant) {
                 return;
             }
         }
         self.arm_user(user);
     }
 
-    /// The first instant at which somebody of the user falls or is forgotten, or its intent ends; exact up to `limit`.
+    /// The first instant at which something happens to a user by itself; exact up to `limit`.
     pub(crate) fn next_instant(&self, user: u32, limit: Millis) -> Millis {
         // Whoever the wheel holds behind the step to which it is turned for `limit` has no deadline up to that.
         let step = self.step_of(limit + 1);
@@ -106,57 +108,52 @@ impl Partition {
             wake <= step || wake == UNARMED
         };
         let sessions = self.people.sessions_of(user).filter(may_be_due).map(|at| self.deadline(at)).min();
-        sessions.unwrap_or(NEVER).min(self.will_until(user))
+        sessions.unwrap_or(NEVER).min(self.own_deadline(user))
     }
 
+    /// The instant at which something happens to a session by itself, if its gateway isn't heard again.
     fn deadline(&self, at: u32) -> Millis {
-        self.people.deadline(at, &self.policy)
+        let excuse = self.people.facts_of(at).and_then(|facts| facts.excuse);
+        self.due(at, |own| self.gateways.reached(excuse, own))
     }
 
-    fn will_until(&self, user: u32) -> Millis {
-        match self.people.users[user].will {
-            NONE => NEVER,
-            will => self.people.wills[will].until.unwrap_or(NEVER),
+    /// A bound below which nothing happens to a session by itself, whatever its gateway does.
+    fn soonest(&self, at: u32) -> Millis {
+        let excused = self.excused(at, self.time.w);
+        self.due(at, |own| own.saturating_add(excused))
+    }
+
+    /// As [`Partition::deadline`], where an instant of the session's own time comes at `reached`.
+    fn due(&self, at: u32, reached: impl Fn(Millis) -> Millis) -> Millis {
+        let hot = &self.people.hot[at];
+        if hot.state() == State::Offline {
+            let kept = if hot.is_voice() { self.policy.intent_keep } else { self.profile_of(at).tombstone };
+            return self.people.cold[at].told_w + kept;
         }
+        let [fades, unsure] = self.crossings(at);
+        let own = self.deadlines_of(at).next_below(hot.state()).min(fades).min(unsure);
+        reached(own).min(self.facts_due(at).unwrap_or(NEVER))
     }
 
-    /// What falls at one instant: of several deadlines only the result is told.
-    fn fall(&mut self, user: u32, instant: Millis, out: &mut Vec<Event>) {
-        let at_ms = self.time.told(instant);
-        let leader = self.leader(user);
-        let mut cause = Cause::Intent;
-        let mut next = self.people.users[user].first;
-        while next != NONE {
-            let at = next;
-            next = self.people.cold[at].next;
-            if self.people.hot[at].state() != State::Offline && self.deadline(at) == instant {
-                let profile = &self.policy.profiles[self.people.hot[at].profile()].1;
-                let (to, why) = self.people.life(at).deadlines(profile).state_at(instant);
-                if Some(at) == leader {
-                    cause = why;
-                }
-                self.turn(at, to, why, (at_ms, instant), out);
-            }
+    /// The instant at which something happens to a user itself: its intent ends or is kept no longer, its counts are due.
+    fn own_deadline(&self, user: u32) -> Millis {
+        let counts = self.counts_due(user).unwrap_or(NEVER);
+        let Some(person) = self.people.person(user).filter(|person| person.intent != Intent::Open) else {
+            return counts;
+        };
+        let kept = if self.people.is_here(user) { NEVER } else { person.kept + self.policy.intent_keep };
+        counts.min(person.until.unwrap_or(NEVER)).min(kept)
+    }
+
+    /// Forgets what of a user was remembered up to `instant`. Whether there is still something.
+    pub(crate) fn forget(&mut self, user: u32, instant: Millis) -> bool {
+        if !self.people.is_here(user)
+            && self.people.person(user).is_some_and(|person| person.intent != Intent::Open)
+            && self.people.person_mut(user).kept + self.policy.intent_keep <= instant
+        {
+            let person = self.people.person_mut(user);
+            (person.intent, person.until, person.kept) = (Intent::Open, None, 0);
         }
-        let intent_ended = self.will_until(user) == instant;
-        if intent_ended {
-            let will = std::mem::replace(&mut self.people.users[user].will, NONE);
-            self.people.wills.remove(will);
-        }
-        self.tell_user(user, cause, at_ms, intent_ended, out);
-    }
-
-    /// The session that the user's state is: best state, then latest input, then name.
-    fn leader(&self, user: u32) -> Option<u32> {
-        let present = self.people.sessions_of(user).filter(|at| self.people.hot[*at].state() != State::Offline);
-        present.min_by(|a, b| {
-            let rank = |at: &u32| (self.people.hot[*at].state(), std::cmp::Reverse(self.people.hot[*at].input()));
-            rank(a).cmp(&rank(b)).then_with(|| self.people.session_name(*a).cmp(self.people.session_name(*b)))
-        })
-    }
-
-    /// Forgets the user's sessions that were remembered up to `instant`.
-    fn forget(&mut self, user: u32, instant: Millis) {
         let mut next = self.people.users[user].first;
         while next != NONE {
             let at = next;
@@ -166,62 +163,67 @@ impl Partition {
                 self.forgotten = self.forgotten.max(forgotten);
             }
         }
+        if self.people.users[user].tenant == NONE {
+            return false;
+        }
+        if self.people.is_alone(user) && self.people.intent(user).0 == Intent::Open {
+            let forgotten = self.people.remove_alone(user);
+            self.forgotten = self.forgotten.max(forgotten);
+            return false;
+        }
+        true
     }
 
-    /// Puts those of a user into the wheel who are not there. Whoever is there stays: falling moves deadlines only later.
-    fn arm_user(&mut self, user: u32) {
+    /// Puts what of a user is not in the wheel there, and moves to an earlier step what has to.
+    pub(crate) fn arm_user(&mut self, user: u32) {
         let mut next = self.people.users[user].first;
         while next != NONE {
-            if self.people.hot[next].wake() == UNARMED {
-                self.arm(next);
-            }
+            self.arm(next);
             next = self.people.cold[next].next;
         }
-        self.arm_will(user);
+        self.arm_person(user);
     }
 
     /// Arms one session anew if its deadline lies before its wheel entry.
     pub(crate) fn arm(&mut self, at: u32) {
-        self.arm_by(at, self.deadline(at));
-    }
-
-    /// As [`Partition::arm`], with its deadline at hand.
-    pub(crate) fn arm_by(&mut self, at: u32, deadline: Millis) {
-        let step = self.step_of(deadline);
+        let deadline = self.soonest(at);
+        let (step, wake) = (self.step_of(deadline), self.people.hot[at].wake());
         self.note_deadline(deadline);
-        if step < self.people.hot[at].wake()
-            && let Some(step) = self.push(step, at, self.people.cold[at].user)
+        if step < wake
+            && let Some(step) = self.push(wake, step, at, self.people.cold[at].user)
         {
             self.people.hot[at].set_wake(step);
         }
     }
 
-    /// Arms the end of a user's intent anew if it lies before its wheel entry.
-    pub(crate) fn arm_will(&mut self, user: u32) {
-        let will = self.people.users[user].will;
-        if will == NONE || self.people.wills[will].until.is_none() {
+    /// Arms a user's own deadline anew if it lies before its wheel entry.
+    fn arm_person(&mut self, user: u32) {
+        let deadline = self.own_deadline(user);
+        if deadline == NEVER {
             return;
         }
-        let until = self.will_until(user);
-        let step = self.step_of(until);
-        self.note_deadline(until);
-        if step < self.people.wills[will].wake
-            && let Some(step) = self.push(step, user | USER, user)
+        let (step, wake) = (self.step_of(deadline), self.people.person_wake(user));
+        self.note_deadline(deadline);
+        if step < wake
+            && let Some(step) = self.push(wake, step, user | USER, user)
         {
-            self.people.wills[will].wake = step;
+            self.people.person_mut(user).wake = step;
         }
     }
 
-    /// Puts an entry into the wheel. Within the span that is being settled only a user who isn't due yet is left: it is
-    /// armed when the span is done.
-    fn push(&mut self, step: u64, entry: u32, user: u32) -> Option<u64> {
+    /// Puts an entry that is at the step `wake`, or nowhere, into the wheel at an earlier one. Within the span that is being
+    /// settled only a user who isn't due yet is left: it is armed when the span is done.
+    fn push(&mut self, wake: u64, step: u64, entry: u32, user: u32) -> Option<u64> {
         if self.settling.is_some_and(|target| step <= target) {
             self.deferred.push(user);
             return None;
         }
         // The wheel was not turned while it had nothing to say, and slots are told from where it stands.
         self.wheel.skip_to(self.step_of(self.time.w + 1));
-        Some(self.wheel.push(step, entry))
+        Some(match wake {
+            UNARMED => self.wheel.push(step, entry),
+            wake => self.wheel.bring_forward(wake, step, entry),
+        })
     }
 
     /// The wheel has to be asked an instant of the grid before a deadline is due.
@@ -234,3 +236,6 @@ impl Partition {
 fn step_of(w: Millis, wheel_tick: Millis) -> u64 {
     w.next_multiple_of(GRID_MS) / wheel_tick
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,38 +2,31 @@
 
 use std::cmp::Ordering;
 
+use super::look::{When, Why};
 use super::partition::Partition;
-use super::record::NONE;
 use crate::model::{
     Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Millis, RejectedEvent, Rejection, SessionEvent, State,
     Transport, UserEvent,
 };
 
 impl Partition {
-    /// Turns a session to another state, at a log time and an observed instant, and tells it.
-    pub(crate) fn turn(&mut self, at: u32, to: State, cause: Cause, when: (Millis, Millis), out: &mut Vec<Event>) {
-        let (at_ms, instant) = when;
-        let from = self.people.hot[at].state();
-        self.people.hot[at].set_state(to);
-        self.people.hot[at].set_plain(false);
+    /// Tells a session as it is now.
+    pub(crate) fn tell_session(&mut self, at: u32, from: State, cause: Cause, when: When, out: &mut Vec<Event>) {
         let cold = &mut self.people.cold[at];
         cold.ordinal += 1;
-        cold.told_at = cold.told_at.max(at_ms);
-        if to == State::Offline {
-            cold.ended = instant;
-        }
+        cold.told_at = cold.told_at.max(when.at);
         if self.policy.session_events {
             let told_at = cold.told_at;
-            let event = self.session_event(at, from, cause);
+            let event = self.session_event(at, from, cause, when.instant);
             self.tell(told_at, EventBody::Session(Box::new(event)), out);
         }
     }
 
-    fn session_event(&self, at: u32, from: State, cause: Cause) -> SessionEvent {
+    fn session_event(&self, at: u32, from: State, cause: Cause, instant: Millis) -> SessionEvent {
         let (hot, cold) = (&self.people.hot[at], &self.people.cold[at]);
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
-        let left = hot.state() == State::Offline && cause == Cause::Left;
-        let closed = left || facts.closed.is_some() || facts.leaving.is_some();
+        let closed = facts.closed.is_some() || facts.leaving.is_some();
+        let excused = self.excused(at, instant);
         SessionEvent {
             tenant: self.people.tenant_name(cold.user).into(),
             user: self.people.user_name(cold.user).into(),
@@ -43,8 +36,8 @@ impl Partition {
             cause,
             from,
             to: hot.state(),
-            last_seen_ms: self.time.told(hot.seen()),
-            last_input_ms: self.time.told(hot.input()),
+            last_seen_ms: self.time.told(hot.seen() + excused),
+            last_input_ms: self.time.told(hot.input() + excused),
             transport: if closed { Transport::Closed } else { Transport::Open },
             visibility: hot.visibility(),
             can: facts.can,
@@ -55,40 +48,38 @@ impl Partition {
             epoch: self.people.epoch(at),
             seq_client: hot.seq(),
             conn: facts.conn,
+            confidence: self.certainty(at, instant),
+            next: self.next_of(at, instant),
         }
     }
 
-    /// Derives a user's state from its sessions and tells it if it changed, or if its intent did.
+    /// Tells a user as it is now.
     pub(crate) fn tell_user(
         &mut self,
         at: u32,
-        cause: Cause,
-        at_ms: Millis,
-        intent_changed: bool,
+        (from, cause): (State, Cause),
+        (when, why): (When, Why<'_>),
+        ready: &[Box<str>],
         out: &mut Vec<Event>,
     ) {
-        let mut counts = [0_u32; 5];
-        for session in self.people.sessions_of(at) {
-            counts[self.people.hot[session].state() as usize] += 1;
-        }
-        let to = State::ALL.into_iter().find(|state| counts[*state as usize] > 0).unwrap_or(State::Offline);
-        let from = self.people.users[at].state;
-        if to == from && !(intent_changed && to != State::Offline) {
-            return;
-        }
-        let user = &mut self.people.users[at];
-        if from == State::Offline {
-            user.incarnation = raised(self.time.hi, user.incarnation, self.forgotten);
-            user.ordinal = 0;
-        }
-        user.state = to;
-        user.ordinal += 1;
-        user.told_at = user.told_at.max(at_ms);
-        let user = *user;
-        let (intent, until) = match user.will {
-            NONE => (Intent::Open, None),
-            will => (self.people.wills[will].intent, self.people.wills[will].until),
+        let user = self.people.users[at];
+        let is_here = user.state != State::Offline;
+        // An offline user's event says nothing of the person.
+        let (intent, until) = if is_here { self.people.intent(at) } else { (Intent::Open, None) };
+        // Who becomes invisible by a heartbeat is last seen where it was before, as one who leaves.
+        let hidden = match why {
+            Why::Signal(heard) if self.people.intent(at).0 == Intent::Invisible => Some(heard),
+            Why::Signal(_) | Why::Time | Why::Policy | Why::Rebuilt => None,
         };
+        let times = |session: u32| match hidden {
+            Some(heard) if heard.session == session => (heard.before.seen, heard.before.input),
+            Some(_) | None => {
+                let (hot, excused) = (&self.people.hot[session], self.excused(session, when.instant));
+                (hot.seen() + excused, hot.input() + excused)
+            }
+        };
+        let lived = self.people.sessions_of(at).filter(|session| !self.people.hot[*session].is_voice());
+        let latest = lived.map(times).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
         let event = UserEvent {
             tenant: self.people.tenant_name(at).into(),
             user: self.people.user_name(at).into(),
@@ -96,12 +87,15 @@ impl Partition {
             ordinal: user.ordinal,
             cause,
             from,
-            to,
-            sessions: [counts[0], counts[1], counts[2], counts[3]],
+            to: user.state,
+            sessions: user.counts.map(u32::from),
             intent,
             intent_until_ms: until.map(|until| self.time.expected(until)),
-            last_seen_ms: self.time.told(self.people.latest(at, super::record::Hot::seen)),
-            last_input_ms: self.time.told(self.people.latest(at, super::record::Hot::input)),
+            last_seen_ms: self.time.told(latest.0),
+            last_input_ms: self.time.told(latest.1),
+            ready: ready.into(),
+            confidence: self.user_certainty(at, when.instant),
+            next: if is_here { self.next_of_user(at, when.instant) } else { None },
         };
         self.tell(user.told_at, EventBody::User(Box::new(event)), out);
     }
@@ -122,7 +116,7 @@ impl Partition {
         }
     }
 
-    fn tell(&self, at_ms: Millis, body: EventBody, out: &mut Vec<Event>) {
+    pub(crate) fn tell(&self, at_ms: Millis, body: EventBody, out: &mut Vec<Event>) {
         out.push(Event { at_ms, partition: self.number, generation: self.generation, seq: self.seq, k: 0, body });
     }
 }
@@ -133,25 +127,44 @@ pub(crate) fn raised(hi: Millis, before: u64, forgotten: u64) -> u64 {
     hi.max(before + 1)
 }
 
-/// Puts one entry's events in their order and numbers them.
+/// Puts one entry's events in their order and numbers them. Before a user's event that enters or leaves offline a number is
+/// left out if no event of a session stands there: so the place doesn't tell an invisible user from one who left.
 pub(crate) fn put_in_order(events: &mut [Event]) {
     if events.len() > 1 {
         events.sort_by(|a, b| a.at_ms.cmp(&b.at_ms).then_with(|| compare(&a.body, &b.body)));
     }
-    for (k, event) in events.iter_mut().enumerate() {
-        event.k = u32::try_from(k).expect("limits keep an entry's events below four billion");
+    let mut k = 0;
+    for at in 0..events.len() {
+        k += u32::from(stands_alone(&events[..=at]));
+        events[at].k = k;
+        k += 1;
     }
+}
+
+/// Whether the last of these events is a user's that enters or leaves offline, without an event of one of its sessions of the
+/// same time before it.
+fn stands_alone(events: &[Event]) -> bool {
+    let Some((event, before)) = events.split_last() else { return false };
+    let EventBody::User(user) = &event.body else { return false };
+    let passes = user.from != user.to && (user.from == State::Offline || user.to == State::Offline);
+    let of_user = |other: &Event| {
+        let EventBody::Session(session) = &other.body else { return false };
+        (&session.tenant, &session.user) == (&user.tenant, &user.user)
+    };
+    passes && !before.iter().rev().take_while(|other| other.at_ms == event.at_ms).any(of_user)
 }
 
 fn compare(a: &EventBody, b: &EventBody) -> Ordering {
     rank(a).cmp(&rank(b))
 }
 
-/// Engine and rejected first, then by tenant and user: sessions before their user, by name. Equal ones stay as they came.
-fn rank(body: &EventBody) -> (bool, &str, &str, bool, &str) {
+/// Engine and rejected first, then by tenant and user: sessions by name, their user, its readiness. Equal ones stay as they
+/// came.
+fn rank(body: &EventBody) -> (bool, &str, &str, u8, &str) {
     match body {
-        EventBody::Engine(_) | EventBody::Rejected(_) => (false, "", "", false, ""),
-        EventBody::Session(event) => (true, &event.tenant, &event.user, false, &event.session),
-        EventBody::User(event) => (true, &event.tenant, &event.user, true, ""),
+        EventBody::Engine(_) | EventBody::Rejected(_) => (false, "", "", 0, ""),
+        EventBody::Session(event) => (true, &event.tenant, &event.user, 0, &event.session),
+        EventBody::User(event) => (true, &event.tenant, &event.user, 1, ""),
+        EventBody::Ready(event) => (true, &event.tenant, &event.user, 2, ""),
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! An entry is only a number. Where it belongs is known by whoever owns it; an entry found at another place is dead and
-//! dropped. So moving an entry to an earlier step is one push, and nothing is ever searched for or unlinked. When a slot
+//! dropped. So moving an entry to an earlier step is one push at most, and nothing is ever searched for or unlinked. When a slot
 //! of many steps is opened, the owner says anew where each of its entries belongs: most have moved on by then, and never come
 //! down to single steps. Entries at the step that was reached last wait in `pending`, so that a step can be looked at again.
 
@@ -42,6 +42,11 @@ impl TimingWheel {
         Self { now, pending: Vec::new(), spare: Vec::new(), levels: (0..LEVELS).map(|_| level()).collect() }
     }
 
+    /// One that holds nothing and can hold nothing: it stands in for one that is being turned.
+    pub(crate) fn hollow() -> Self {
+        Self { now: 0, pending: Vec::new(), spare: Vec::new(), levels: Vec::new() }
+    }
+
     /// The step that was reached last.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -57,12 +62,10 @@ impl TimingWheel {
 
     /// Puts `entry` at `step`, or at the step reached last if that is later; returns the step where it is.
     pub fn push(&mut self, step: u64, entry: u32) -> u64 {
-        if step <= self.now {
+        let Some((level, slot)) = self.slot_of(step) else {
             self.pending.push(entry);
             return self.now;
-        }
-        let level = level_for(self.now, step);
-        let slot = slot_at(step, level);
+        };
         self.levels[level].occupied |= 1 << slot;
         let entries = &mut self.levels[level].slots[slot];
         if entries.capacity() == 0 {
@@ -70,6 +73,20 @@ impl TimingWheel {
         }
         entries.push(entry);
         step
+    }
+
+    /// Brings an entry from the step `from`, where it is, forward to an earlier `step`, or to the step reached last if that is
+    /// later; returns the step where it is. Within one slot it stays where it lies: its owner is asked when the slot is opened.
+    pub fn bring_forward(&mut self, from: u64, step: u64, entry: u32) -> u64 {
+        if self.slot_of(from) == self.slot_of(step) { step.max(self.now) } else { self.push(step, entry) }
+    }
+
+    /// Level and slot where entries at `step` lie now; `None` where they are pending.
+    fn slot_of(&self, step: u64) -> Option<(usize, usize)> {
+        (step > self.now).then(|| {
+            let level = level_for(self.now, step);
+            (level, slot_at(step, level))
+        })
     }
 
     /// Whether there are entries at the step that was reached last, dead ones included.
@@ -148,6 +165,20 @@ impl TimingWheel {
         self.pending.len() + in_slots
     }
 
+    /// Every entry with the steps of the slot where it lies, dead ones included.
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Range<u64>, u32)> + '_ {
+        let pending = self.pending.iter().map(|entry| (self.now..self.now + 1, *entry));
+        pending.chain(self.levels.iter().enumerate().flat_map(move |(level, slots)| {
+            let shift = SLOT_BITS * level as u32;
+            let turn = self.now >> (shift + SLOT_BITS) << (shift + SLOT_BITS);
+            slots.slots.iter().enumerate().flat_map(move |(slot, entries)| {
+                let start = turn + ((slot as u64) << shift);
+                entries.iter().map(move |entry| (start..start + (1 << shift), *entry))
+            })
+        }))
+    }
+
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -213,6 +244,17 @@ mod tests {
         wheel.push(5_000, 0);
         wheel.push(70, 0);
         assert_eq!(drain(&mut wheel, 10_000, &[70]), [(70, 0)]);
+    }
+
+    #[test]
+    fn an_entry_brought_forward_within_its_slot_stays_one() {
+        let mut wheel = TimingWheel::starting_at(100);
+        wheel.push(4_000, 0);
+        for (from, step, len) in [(4_000, 3_000, 2), (3_000, 2_990, 2), (2_990, 130, 3), (130, 90, 4), (100, 80, 4)] {
+            let at = wheel.bring_forward(from, step, 0);
+            assert_eq!((at, wheel.len()), (step.max(100), len), "from {from} to {step}");
+        }
+        assert_eq!(drain(&mut wheel, 10_000, &[100]), [(100, 0)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Intent, Millis, State, Transport, Visibility};
+use super::{Cause, Curve, Intent, Millis, State, Transport, Visibility};
 
 /// One event with its position: the log entry that caused it, and its place among that entry's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum EventBody {
     Session(Box<SessionEvent>),
     /// A user's state or intent changed.
     User(Box<UserEvent>),
+    /// What a user is ready for changed.
+    Ready(Box<ReadyEvent>),
     /// What the observer knows about itself.
     Engine(EngineEvent),
     /// A signal was refused.
@@ -85,6 +87,32 @@ pub struct SessionEvent {
     pub seq_client: Option<u64>,
     /// The latest connection.
     pub conn: Option<Box<str>>,
+    /// How probable it is that it is still there.
+    pub confidence: Certainty,
+    /// What it falls to if nothing more is heard.
+    pub next: Option<NextState>,
+}
+
+/// A confidence at `at_ms` and the curve it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Certainty {
+    /// The value, in thousandths.
+    pub permille: u16,
+    /// The curve.
+    pub model: Curve,
+    /// Its grace, a promise included.
+    pub grace_ms: Millis,
+    /// Its half life.
+    pub half_life_ms: Millis,
+}
+
+/// The next state if nothing more is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextState {
+    /// The state.
+    pub to: State,
+    /// The log time at which it is reached.
+    pub at_ms: Millis,
 }
 
 /// A user's transition, derived from its sessions. Names are tokens, times are log time in milliseconds.
@@ -114,6 +142,33 @@ pub struct UserEvent {
     pub last_seen_ms: Millis,
     /// The last input of any session.
     pub last_input_ms: Millis,
+    /// The capabilities that it is ready for, in the policy's order.
+    pub ready: Box<[Box<str>]>,
+    /// How probable it is that its best session is still there.
+    pub confidence: Certainty,
+    /// What it falls to if nothing more is heard.
+    pub next: Option<NextState>,
+}
+
+/// A change of what a user is ready for. Names are tokens, times are log time in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyEvent {
+    /// Tenant token.
+    pub tenant: Box<str>,
+    /// User token.
+    pub user: Box<str>,
+    /// The user's incarnation.
+    pub incarnation: u64,
+    /// Contiguous from 1 within the incarnation.
+    pub ordinal: u32,
+    /// Why.
+    pub cause: Cause,
+    /// What it was ready for, in the policy's order.
+    pub from: Box<[Box<str>]>,
+    /// What it is ready for, each with the `at_ms` since when, in the policy's order.
+    pub to: Box<[(Box<str>, Millis)]>,
+    /// The first loss if nothing more is heard.
+    pub until_ms: Option<Millis>,
 }
 
 /// What the observer knows about itself.
@@ -173,6 +228,13 @@ pub enum Rejection {
     },
     /// A policy entry that can't be used; says what.
     Policy(Box<str>),
+    /// One signal of a gateway's batch.
+    Item {
+        /// Its place in the batch, from 0.
+        at: u32,
+        /// Why.
+        reason: Box<Rejection>,
+    },
 }
 
 impl std::fmt::Display for Rejection {
@@ -185,6 +247,7 @@ impl std::fmt::Display for Rejection {
             }
             Self::Limit { limit, max } => write!(f, "limit reached: {limit} is {max}"),
             Self::Policy(what) => write!(f, "policy refused: {what}"),
+            Self::Item { at, reason } => write!(f, "signals[{at}]: {reason}"),
         }
     }
 }

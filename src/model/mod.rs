@@ -1,15 +1,22 @@
 //! What presence is. Pure: no clock, no I/O, no floating point, no randomness.
 
+pub mod confidence;
 pub mod event;
 pub mod id;
 pub mod policy;
+mod profile;
 pub mod session;
 pub mod signal;
 pub mod state;
 
-pub use event::{EngineEvent, EngineWhat, Event, EventBody, RejectedEvent, Rejection, SessionEvent, UserEvent};
+pub use confidence::{Confidence, Curve};
+pub use event::{
+    Certainty, EngineEvent, EngineWhat, Event, EventBody, NextState, ReadyEvent, RejectedEvent, Rejection,
+    SessionEvent, UserEvent,
+};
 pub use id::{Address, Token, TokenError};
-pub use policy::{Policy, PolicyError, Profile, Promise};
+pub use policy::{Policy, PolicyError, Ready};
+pub use profile::{Profile, Promise};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
 pub use state::{Cause, State, Transport};
 

@@ -4,51 +4,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
+use super::{Millis, Profile, State, confidence};
 
 /// Longest threshold or grace: a year of 366 days.
 pub const DURATION_MS_MAX: Millis = 366 * 24 * 3_600_000;
 /// Most profiles in one policy.
 pub const PROFILES_MAX: usize = 64;
+/// Most capabilities in one policy.
+pub const CAPABILITIES_MAX: usize = 64;
 
-/// What holds for the sessions of one kind of client. All times in milliseconds of observed time.
+/// When a session makes its user ready for what it can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Profile {
-    /// Quiet for so long is idle.
-    pub idle_after: Millis,
-    /// Quiet for so long is away.
-    pub away_after: Millis,
-    /// Silent for so long is stale.
-    pub stale_after: Millis,
-    /// Silent for so long is offline.
-    pub offline_after: Millis,
-    /// Out of sight for so long is away.
-    pub hidden_after: Millis,
-    /// Stale at the latest so long after a disconnect.
-    pub disconnect_grace: Millis,
-    /// A session that left is offline so long after it.
-    pub leave_linger: Millis,
-    /// A frozen session is offline so long after it last said so.
-    pub frozen_offline_after: Millis,
-    /// A session that went offline is remembered for so long.
-    pub tombstone: Millis,
-    /// What a declared interval between beats does; `None`: nothing.
-    pub promise: Option<Promise>,
-}
-
-/// How a declared `every_ms` stretches the thresholds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Promise {
-    /// Stale after `factor_permille / 1000 × every_ms + slack`, rounded down.
-    pub factor_permille: u32,
-    /// See `factor_permille`.
-    pub slack: Millis,
-    /// No promise counts for more than this.
-    pub cap: Millis,
-    /// Idle after so many beats at least, until the session reports input.
-    pub idle_beats: u32,
+pub struct Ready {
+    /// In these states, in their order.
+    pub states: Vec<State>,
+    /// With this confidence at least, in thousandths.
+    pub min_confidence: u16,
 }
 
 /// The whole policy: what the fold must know to turn one log into the same events anywhere.
@@ -67,6 +39,12 @@ pub struct Policy {
     pub capabilities: Vec<Box<str>>,
     /// Whether sessions' transitions are told, beside the users'.
     pub session_events: bool,
+    /// When a session makes its user ready.
+    pub ready: Ready,
+    /// What changes beside states is told so long after a subject's previous event at the earliest.
+    pub update_every: Millis,
+    /// An intent is kept for so long when no session of its user is there.
+    pub intent_keep: Millis,
     /// The fold's limits.
     pub limits: Limits,
 }
@@ -83,6 +61,10 @@ pub struct Limits {
     pub sessions_per_user: u32,
     /// `rejected` events per partition and second of the log.
     pub rejected_events: u32,
+    /// Gateways that one partition knows.
+    pub gateways: u32,
+    /// The longest age of a signal in a gateway's batch that is believed, in milliseconds.
+    pub batch_age: Millis,
 }
 
 /// Why a policy can't be used.
@@ -118,6 +100,8 @@ pub enum PolicyError {
     TooManyProfiles(usize),
     /// A name is used twice, or is not in order.
     Names(Box<str>),
+    /// Nobody can be ready while offline.
+    ReadyOffline,
 }
 
 impl std::fmt::Display for PolicyError {
@@ -137,6 +121,9 @@ impl std::fmt::Display for PolicyError {
             Self::TooManyProfiles(count) => {
                 write!(f, "{count} profiles are above the limit of {PROFILES_MAX}")
             }
+            Self::ReadyOffline => {
+                write!(f, "ready.states has \"offline\", where nobody is ready; allowed are active, idle, away, stale")
+            }
             Self::Names(name) => write!(f, "the name \"{name}\" is empty, stands twice or is not in order"),
         }
     }
@@ -147,87 +134,13 @@ impl std::error::Error for PolicyError {}
 const SECOND: Millis = 1_000;
 const MINUTE: Millis = 60 * SECOND;
 
-impl Default for Profile {
-    /// The profile for newcomers: it can't flap with beats every 20 s.
+impl Default for Ready {
     fn default() -> Self {
-        Self {
-            idle_after: 60 * SECOND,
-            away_after: 120 * SECOND,
-            stale_after: 180 * SECOND,
-            offline_after: 240 * SECOND,
-            hidden_after: 10 * SECOND,
-            disconnect_grace: 15 * SECOND,
-            leave_linger: 0,
-            frozen_offline_after: 15 * MINUTE,
-            tombstone: 10 * MINUTE,
-            promise: Some(Promise::default()),
-        }
+        Self { states: vec![State::Active, State::Idle], min_confidence: 800 }
     }
 }
 
-impl Default for Promise {
-    fn default() -> Self {
-        Self { factor_permille: 2_000, slack: 35 * SECOND, cap: 60 * MINUTE, idle_beats: 3 }
-    }
-}
-
-impl Profile {
-    /// The built-in profiles, sorted by name.
-    #[must_use]
-    pub fn built_in() -> Vec<(Box<str>, Self)> {
-        let ladder = |idle, away, stale, offline| Self {
-            idle_after: idle * SECOND,
-            away_after: away * SECOND,
-            stale_after: stale * SECOND,
-            offline_after: offline * SECOND,
-            ..Self::default()
-        };
-        vec![
-            ("default".into(), Self::default()),
-            // The whole ladder in twelve seconds, to be looked at.
-            ("demo".into(), ladder(3, 6, 9, 12)),
-            // The ladder that the project began with, exactly: no promises, out of sight is away at once.
-            ("seed".into(), Self { hidden_after: 0, promise: None, ..ladder(15, 60, 180, 240) }),
-            // A hidden tab may run one timer a minute (Chrome, after five minutes out of sight): 150 s are two such beats and slack.
-            ("web".into(), ladder(60, 300, 150, 210)),
-        ]
-    }
-
-    fn check(&self, name: &str) -> Result<(), PolicyError> {
-        let times = [
-            ("idle_after", self.idle_after, 1),
-            ("away_after", self.away_after, 1),
-            ("stale_after", self.stale_after, 1),
-            ("offline_after", self.offline_after, 1),
-            ("hidden_after", self.hidden_after, 0),
-            ("disconnect_grace", self.disconnect_grace, 0),
-            ("leave_linger", self.leave_linger, 0),
-            ("frozen_offline_after", self.frozen_offline_after, 1),
-            ("tombstone", self.tombstone, 0),
-        ];
-        for (key, value, min) in times {
-            in_range(|| format!("profile.{name}.{key}"), value, min, DURATION_MS_MAX)?;
-        }
-        if let Some(promise) = &self.promise {
-            let key = |key: &str| format!("profile.{name}.promise.{key}");
-            in_range(|| key("factor"), u64::from(promise.factor_permille), 1_000, 1_000_000)?;
-            in_range(|| key("slack"), promise.slack, 0, DURATION_MS_MAX)?;
-            in_range(|| key("cap"), promise.cap, 1_000, 3_600_000)?;
-            in_range(|| key("idle_beats"), u64::from(promise.idle_beats), 0, 1_000)?;
-        }
-        let order = |first: &'static str, first_ms, then: &'static str, then_ms| {
-            if first_ms > then_ms {
-                Err(PolicyError::Order { profile: name.into(), first, first_ms, then, then_ms })
-            } else {
-                Ok(())
-            }
-        };
-        order("idle_after", self.idle_after, "away_after", self.away_after)?;
-        order("stale_after", self.stale_after, "offline_after", self.offline_after)
-    }
-}
-
-fn in_range(key: impl FnOnce() -> String, value: u64, min: u64, max: u64) -> Result<(), PolicyError> {
+pub(super) fn in_range(key: impl FnOnce() -> String, value: u64, min: u64, max: u64) -> Result<(), PolicyError> {
     if (min..=max).contains(&value) { Ok(()) } else { Err(PolicyError::Range { key: key(), value, min, max }) }
 }
 
@@ -238,6 +151,8 @@ impl Default for Limits {
             sessions_per_tenant: 500_000,
             sessions_per_user: 64,
             rejected_events: 100,
+            gateways: 1_000,
+            batch_age: 30 * SECOND,
         }
     }
 }
@@ -251,6 +166,9 @@ impl Default for Policy {
             reconnect_grace: 15 * SECOND,
             capabilities: ["audio", "screen", "video"].map(Into::into).into(),
             session_events: true,
+            ready: Ready::default(),
+            update_every: SECOND,
+            intent_keep: 30 * 24 * 60 * MINUTE,
             limits: Limits::default(),
         }
     }
@@ -284,7 +202,17 @@ impl Policy {
         range("limits.sessions_per_partition", sessions, 1, 1 << 25)?;
         range("limits.sessions_per_tenant", u64::from(limits.sessions_per_tenant), 1, sessions)?;
         range("limits.sessions_per_user", u64::from(limits.sessions_per_user), 1, 255)?;
-        range("limits.rejected_events", u64::from(limits.rejected_events), 0, 100_000)
+        range("limits.rejected_events", u64::from(limits.rejected_events), 0, 100_000)?;
+        range("limits.gateways", u64::from(limits.gateways), 0, 60_000)?;
+        range("limits.batch_age", limits.batch_age, 0, 3_600_000)?;
+        range("events.update_every", self.update_every, 0, DURATION_MS_MAX)?;
+        range("engine.intent_keep", self.intent_keep, 0, DURATION_MS_MAX)?;
+        range("ready.min_confidence", u64::from(self.ready.min_confidence), 1, u64::from(confidence::CERTAIN))?;
+        range("capabilities.names (their number)", self.capabilities.len() as u64, 0, CAPABILITIES_MAX as u64)?;
+        if self.ready.states.contains(&State::Offline) {
+            return Err(PolicyError::ReadyOffline);
+        }
+        Ok(())
     }
 
     /// The place of a profile in [`Policy::profiles`].

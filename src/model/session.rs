@@ -26,6 +26,8 @@ pub struct Life {
     pub every_ms: u32,
     /// Whether this incarnation has reported input by `input_age_ms` or `state`.
     pub reported: bool,
+    /// How far anti-flap stretches it, 0 to 3, and since when.
+    pub stretched: (u8, Millis),
 }
 
 /// When a session falls to each state if nothing more comes, with the cause. [`NEVER`] where it doesn't.
@@ -57,6 +59,13 @@ impl Life {
         deadlines
     }
 
+    /// How much longer it may be quiet by anti-flap: as long as its last input is near enough to the latest return.
+    #[must_use]
+    pub fn stretch(&self, profile: &Profile) -> Millis {
+        let (level, raised) = self.stretched;
+        if self.input <= raised + 10 * profile.anti_flap { Millis::from(level) * profile.anti_flap } else { 0 }
+    }
+
     fn running(&self, profile: &Profile) -> Deadlines {
         let (mut idle_after, mut stale_after) = (profile.idle_after, profile.stale_after);
         if let (Some(promise), 1..) = (&profile.promise, self.every_ms) {
@@ -66,7 +75,7 @@ impl Life {
                 idle_after = idle_after.max(every * Millis::from(promise.idle_beats));
             }
         }
-        let idle = self.input + idle_after;
+        let idle = self.input + idle_after + self.stretch(profile);
         let quiet = (idle + (profile.away_after - profile.idle_after), Cause::Quiet);
         let hidden = (self.out_of_sight.map_or(NEVER, |since| since + profile.hidden_after), Cause::Hidden);
         let closed = (self.closed.map_or(NEVER, |at| at + profile.disconnect_grace), Cause::Disconnected);
@@ -98,6 +107,12 @@ impl Deadlines {
         }
     }
 
+    /// All instants at which the state may change, in no order; [`NEVER`] among them.
+    #[must_use]
+    pub fn instants(&self) -> [Millis; 4] {
+        [self.idle, self.away.0, self.stale.0, self.offline.0]
+    }
+
     /// The next instant at which a session in `state` falls to a lower one; [`NEVER`] if it doesn't.
     #[must_use]
     pub fn next_below(&self, state: State) -> Millis {
@@ -126,6 +141,7 @@ mod tests {
             leaving: None,
             every_ms: 0,
             reported: false,
+            stretched: (0, 0),
         }
     }
 

@@ -75,4 +75,10 @@ pub enum Cause {
     Intent,
     /// Another policy came into force.
     Policy,
+    /// Facts or counts changed, and the state did not.
+    Updated,
+    /// The confidence fell into a lower band.
+    Fading,
+    /// The confidence rose into a higher band.
+    Refreshed,
 }

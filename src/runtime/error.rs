@@ -26,6 +26,14 @@ pub enum RuntimeError {
         /// What was answered.
         cause: String,
     },
+    /// Something that was asked beside the engine was not answered. Nothing was changed.
+    #[error("{what} failed: {cause}; check the server and try again")]
+    Unanswered {
+        /// What.
+        what: &'static str,
+        /// What was answered.
+        cause: String,
+    },
     /// Another version of the fold left work behind that only it can finish.
     #[error(
         "partition {partition} was folded by version {found} of the rules up to log entry {seq}, this engine has version \

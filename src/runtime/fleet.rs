@@ -58,12 +58,14 @@ impl Fleet {
         let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
         let nobody = Sought::default();
         for (message, read) in group.iter().zip(&reads) {
-            self.ignored_fields += u64::from(read.ignored.len());
+            self.ignored_fields += u64::from(read.ignored_fields());
             (self.position, self.log_time) = (message.seq, message.ts_ms);
             let entry = read.entry();
             let sought = match &entry.body {
                 Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
-                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => &nobody,
+                Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
+                    &nobody
+                }
             };
             match read.route {
                 Route::Partition(number) => self.apply_to(number, &entry, sought, outbox),
@@ -73,7 +75,7 @@ impl Fleet {
         }
     }
 
-    fn signal<'r>(&self, read: &'r LogEntry<'_>) -> Option<(&Partition, Address<'r>)> {
+    fn signal<'r>(&self, read: &'r LogEntry<'r>) -> Option<(&Partition, Address<'r>)> {
         match (read.route, read.entry().body) {
             (Route::Partition(number), Body::Signal(address, _)) => {
                 Some((&self.partitions[usize::from(number)], address))
@@ -94,7 +96,9 @@ impl Fleet {
             self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
         }
         let derived = &mut self.derived[at];
-        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, self.events.len() as u32);
+        // Places may be left out, so it is the last one that counts.
+        let k = self.events.last().map_or(0, |event| event.k + 1);
+        (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, k);
         for event in self.events.drain(..) {
             if !outbox.was_told(number, event.seq, event.k) {
                 let reached = Reached { k: event.k + 1, ..derived.clone() };
@@ -147,7 +151,8 @@ impl Fleet {
     }
 }
 
-fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
+/// A message of the log, read.
+pub(super) fn read(message: &LogMessage, partitions: u16) -> LogEntry<'_> {
     wire::LogMessage {
         seq: message.seq,
         ts: message.ts_ms,

@@ -7,10 +7,13 @@
 //! ```
 
 mod around;
+pub mod backtest;
 mod error;
 pub mod fleet;
+pub mod in_force;
 mod keeper;
 mod live;
+pub mod offline;
 pub mod outbox;
 mod restore;
 pub mod restored;

@@ -259,6 +259,6 @@ mod tests {
         let evidence = Evidence { log: &log, progress: &progress, ts_there: None, key: KEY };
         let [gone] = &evidence.rebuilt(0, &Arc::default(), &events).amends[..] else { panic!("it alone") };
         let EventBody::User(user) = &gone.body else { panic!("{gone:?}") };
-        assert_eq!((user.from, user.to, user.ordinal, &*gone.id()), (State::Active, State::Offline, 2, "0-1-0-0"));
+        assert_eq!((user.from, user.to, user.ordinal, &*gone.id()), (State::Active, State::Offline, 2, "0-1-0-1"));
     }
 }

@@ -28,7 +28,8 @@ fn out(partition: u16, message: Message) -> OutMessage {
     OutMessage { partition, subject, headers, payload }
 }
 
-/// The latest told events of the sessions and users of the `wanted` partitions, by partition.
+/// The latest told events of the sessions and users of the `wanted` partitions, by partition; of users with what they are
+/// ready for, which is in no bucket.
 pub(crate) async fn latest(
     nats: &Nats,
     partitions: u16,
@@ -36,7 +37,7 @@ pub(crate) async fn latest(
 ) -> Result<BTreeMap<u16, Vec<Event>>, RuntimeError> {
     let failed = |error: LatestError| RuntimeError::Nats { what: "reading what was told", cause: error.to_string() };
     let mut by_partition: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
-    for filter in [subject::session(">"), subject::user(">")] {
+    for filter in [subject::session(">"), subject::user(">"), subject::ready(">")] {
         let mut stored = latest_events(nats, &filter).await.map_err(failed)?;
         while let Some(chunk) = stored.next().await.map_err(failed)? {
             for Stored { subject, payload, seq, .. } in chunk {

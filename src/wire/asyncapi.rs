@@ -7,8 +7,10 @@ use super::{CONTRACT, Encoding, subject};
 /// The document. Operations are the engine's: it receives signals and sends events.
 pub(super) fn asyncapi() -> Value {
     let signal = subject::SIGNAL;
+    let batch = subject::log_batch("{partition}", "{tenant}", "{gateway}");
     let session = subject::session("{tenant}.{user}.{session}");
     let user = subject::user("{tenant}.{user}");
+    let ready = subject::ready("{tenant}.{user}");
     let partitioned = |of_0: String| format!("{}{{partition}}", of_0.trim_end_matches('0'));
     json!({
         "asyncapi": "3.0.0",
@@ -22,23 +24,29 @@ pub(super) fn asyncapi() -> Value {
         "defaultContentType": Encoding::Json.content_type(),
         "channels": {
             "signal": channel(&format!("{signal}.{{tenant}}.{{user}}.{{session}}"), "signal"),
+            "batch": channel(&batch, "batch"),
             "session": channel(&session, "session"),
             "user": channel(&user, "user"),
+            "ready": channel(&ready, "ready"),
             "engine": channel(&partitioned(subject::engine(0)), "engine"),
             "rejected": channel(&partitioned(subject::rejected(0)), "rejected"),
         },
         "operations": {
             "receiveSignal": operation("receive", "signal"),
+            "receiveBatch": operation("receive", "batch"),
             "sendSession": operation("send", "session"),
             "sendUser": operation("send", "user"),
+            "sendReady": operation("send", "ready"),
             "sendEngine": operation("send", "engine"),
             "sendRejected": operation("send", "rejected"),
         },
         "components": {
             "messages": {
                 "signal": message("signal", "What a client says about one session; may be empty, JSON or MessagePack."),
+                "batch": message("batch", "Signals that a gateway holds, of the users of one partition; JSON or MessagePack."),
                 "session": event("session", "A session's transition, told once it is committed."),
                 "user": event("user", "A user's transition, told once it is committed."),
+                "ready": event("ready", "A change of what a user is ready for, told once it is committed; in no bucket."),
                 "engine": event("engine", "What an engine knows about itself."),
                 "rejected": event("rejected", "A signal that was refused."),
             },
@@ -46,6 +54,7 @@ pub(super) fn asyncapi() -> Value {
                 "tenant": { "description": "The tenant, as a token." },
                 "user": { "description": "The user within the tenant, as a token." },
                 "session": { "description": "The session within the user, as a token: a tab, a device." },
+                "gateway": { "description": "The gateway within the tenant, as a token." },
                 "partition": { "description": "The partition: FNV-1a (32 bits) over tenant and user token, modulo their number." },
             },
             "schemas": { "cloudEvents": cloud_events() },
@@ -54,7 +63,7 @@ pub(super) fn asyncapi() -> Value {
 }
 
 fn channel(address: &str, message: &str) -> Value {
-    let parameters = ["tenant", "user", "session", "partition"]
+    let parameters = ["tenant", "user", "session", "gateway", "partition"]
         .into_iter()
         .filter(|name| address.contains(&format!("{{{name}}}")))
         .map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/parameters/{name}") })));
@@ -97,7 +106,7 @@ fn cloud_events() -> Value {
             "ce-type": { "type": "string", "description": "`presence.<kind>.v1`." },
             "ce-source": { "type": "string", "description": "`/presence/<partition>`." },
             "ce-time": { "type": "string", "format": "date-time", "description": "The event's `at_ms`." },
-            "ce-subject": { "type": "string", "description": "The bucket's key, or the partition." },
+            "ce-subject": { "type": "string", "description": "The subject's key, which is the bucket's where it is in one, or the partition." },
             "ce-datacontenttype": { "type": "string" },
             "Content-Type": { "type": "string" },
         },

@@ -2,20 +2,23 @@
 
 mod breach;
 mod position;
+mod standing;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::ToldEvent;
-use crate::model::{Millis, State};
+use crate::model::Millis;
 
 pub use breach::{Breach, Fault};
 use position::Id;
 pub use position::Position;
+pub use standing::Standing;
 
 /// Reads told events in the order in which they are stored, and finds the first one that breaks a promise:
 ///
-/// - ordinals are contiguous from 1, and `from` is the previous `to`, per subject and incarnation;
+/// - ordinals are contiguous from 1, and `from` is the previous `to`, per subject and incarnation; states begin and end
+///   with offline, readiness with nothing;
 /// - `at_ms` never decreases in an incarnation, and incarnations grow;
 /// - positions (generation, seq, k) grow per partition, so that no event is told twice or out of order;
 /// - the epoch never decreases per partition: nothing of a former owner is told after the fence of the next one.
@@ -38,13 +41,15 @@ pub struct Counts {
     pub session_events: u64,
     /// Users' events.
     pub user_events: u64,
+    /// Changes of what users are ready for.
+    pub ready_events: u64,
     /// What engines told about themselves.
     pub engine_events: u64,
     /// Refused signals.
     pub rejected_events: u64,
     /// Events of kinds that this version doesn't know: only their epochs were checked.
     pub other_events: u64,
-    /// Subjects of sessions and users.
+    /// Subjects of sessions, users and their readiness.
     pub subjects: u64,
     /// Their incarnations.
     pub incarnations: u64,
@@ -64,11 +69,11 @@ pub struct Place<'a> {
 }
 
 /// What was told last of a subject.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Chain {
     incarnation: u64,
     ordinal: u32,
-    to: State,
+    to: Standing,
     at_ms: Millis,
     stream_seq: u64,
 }
@@ -84,9 +89,17 @@ struct Partition {
 struct Link {
     incarnation: u64,
     ordinal: u32,
-    from: State,
-    to: State,
+    from: Standing,
+    to: Standing,
     at_ms: Millis,
+}
+
+impl Link {
+    /// What it leaves for the next one.
+    fn told_at(self, place: Place<'_>) -> Chain {
+        let Self { incarnation, ordinal, from: _, to, at_ms } = self;
+        Chain { incarnation, ordinal, to, at_ms, stream_seq: place.stream_seq }
+    }
 }
 
 impl Auditor {
@@ -112,14 +125,21 @@ impl Auditor {
             ToldEvent::Session(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
-                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
+                self.link(Link { incarnation, ordinal, from: of.from.into(), to: of.to.into(), at_ms }, place)?;
                 self.counts.session_events += 1;
             }
             ToldEvent::User(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
-                self.link(&Link { incarnation, ordinal, from: of.from, to: of.to, at_ms }, place)?;
+                self.link(Link { incarnation, ordinal, from: of.from.into(), to: of.to.into(), at_ms }, place)?;
                 self.counts.user_events += 1;
+            }
+            ToldEvent::Ready(of) => {
+                self.told_in(of.partition, of.seq, &of.id, place)?;
+                let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
+                let (from, to) = (Standing::ready(&of.from), Standing::ready(&of.to));
+                self.link(Link { incarnation, ordinal, from, to, at_ms }, place)?;
+                self.counts.ready_events += 1;
             }
             ToldEvent::Engine(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
@@ -188,28 +208,21 @@ impl Auditor {
     }
 
     /// Checks the event's place in its subject's chain.
-    fn link(&mut self, link: &Link, place: Place<'_>) -> Result<(), Breach> {
-        let next = Chain {
-            incarnation: link.incarnation,
-            ordinal: link.ordinal,
-            to: link.to,
-            at_ms: link.at_ms,
-            stream_seq: place.stream_seq,
-        };
+    fn link(&mut self, link: Link, place: Place<'_>) -> Result<(), Breach> {
         let (fault, before) = match self.chains.entry(place.subject.into()) {
-            Entry::Occupied(mut last) => match follows(last.get(), link) {
+            Entry::Occupied(mut last) => match follows(last.get(), &link) {
                 Ok(()) => {
                     self.counts.incarnations += u64::from(last.get().incarnation != link.incarnation);
-                    last.insert(next);
+                    last.insert(link.told_at(place));
                     return Ok(());
                 }
                 Err(fault) => (fault, Some(last.get().stream_seq)),
             },
-            Entry::Vacant(first) => match begins(link) {
+            Entry::Vacant(first) => match begins(&link) {
                 Err(fault) if !self.cut => (fault, None),
                 Ok(()) | Err(_) => {
                     self.counts.incarnations += 1;
-                    first.insert(next);
+                    first.insert(link.told_at(place));
                     return Ok(());
                 }
             },
@@ -223,8 +236,8 @@ fn begins(link: &Link) -> Result<(), Fault> {
     if link.ordinal != 1 {
         return Err(Fault::Ordinal { found: link.ordinal, wanted: 1 });
     }
-    if link.from != State::Offline {
-        return Err(Fault::Chain { found: link.from, wanted: State::Offline });
+    if !link.from.is_nothing() {
+        return Err(Fault::Chain { found: link.from.clone(), wanted: link.from.nothing() });
     }
     Ok(())
 }
@@ -235,9 +248,9 @@ fn follows(last: &Chain, link: &Link) -> Result<(), Fault> {
         return Err(Fault::Incarnation { found: link.incarnation, before: last.incarnation });
     }
     if link.incarnation > last.incarnation {
-        if last.to != State::Offline {
+        if !last.to.is_nothing() {
             let (found, before) = (link.incarnation, last.incarnation);
-            return Err(Fault::Alive { found, before, state: last.to });
+            return Err(Fault::Alive { found, before, standing: last.to.clone() });
         }
         return begins(link);
     }
@@ -245,7 +258,7 @@ fn follows(last: &Chain, link: &Link) -> Result<(), Fault> {
         return Err(Fault::Ordinal { found: link.ordinal, wanted: last.ordinal + 1 });
     }
     if link.from != last.to {
-        return Err(Fault::Chain { found: link.from, wanted: last.to });
+        return Err(Fault::Chain { found: link.from.clone(), wanted: last.to.clone() });
     }
     if link.at_ms < last.at_ms {
         return Err(Fault::Time { found: link.at_ms, before: last.at_ms });

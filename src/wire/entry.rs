@@ -1,11 +1,13 @@
 //! From a message of the log to an entry of the fold.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
+use super::batch::{self, Batch, Origin};
 use super::subject::{LogSubject, Route};
 use super::{Decoded, Ignored, Tick, policy, signal};
-use crate::fold::{Body, Entry};
-use crate::model::{Address, Millis, Policy, Rejection, Signal};
+use crate::fold::{BatchItem, Body, Entry};
+use crate::model::{Address, Millis, Policy, Rejection, Signal, Token};
 
 /// A message as the log holds it.
 #[derive(Debug, Clone, Copy)]
@@ -23,21 +25,24 @@ pub struct LogMessage<'a> {
 }
 
 /// A message of the log, read: what an [`Entry`] borrows from. Names stay where they are, in the message's subject, so a
-/// plain heartbeat is read without allocating.
+/// plain heartbeat is read without allocating; those of a batch's users and sessions are kept here.
 #[derive(Debug, Clone)]
 pub struct LogEntry<'a> {
     /// Which partitions have to apply it. The others don't see it, in no replay either.
     pub route: Route,
-    /// The fields of a signal that were dropped.
+    /// The fields of a single signal that were dropped.
     pub ignored: Ignored,
     seq: u64,
     ts: Millis,
     said: Said<'a>,
+    /// What the entry of a batch borrows, once it was asked for: its names are those in `said`.
+    items: OnceCell<Box<[BatchItem<'a>]>>,
 }
 
 #[derive(Debug, Clone)]
 enum Said<'a> {
     Signal(Address<'a>, Signal),
+    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch },
     Rejected(&'a str, Rejection),
     Tick(u32),
     Policy(Arc<Policy>),
@@ -66,6 +71,15 @@ impl<'a> LogMessage<'a> {
                 }
                 Err(rejection) => self.rejected(partition, rejection),
             },
+            LogSubject::Batch(partition, tenant, gateway) => {
+                match batch::decode(self.payload, self.content_type, Origin { tenant, partition, partitions }) {
+                    Ok(batch) => {
+                        let said = Said::Batch { tenant, gateway, batch };
+                        (Route::Partition(partition), said, Ignored::default())
+                    }
+                    Err(rejection) => self.rejected(partition, rejection),
+                }
+            }
             LogSubject::Refused(partition, why) => self.rejected(partition, Rejection::Subject(why.into())),
             LogSubject::Tick => (Route::All, Said::Tick(Tick::failed(self.payload)), Ignored::default()),
             LogSubject::Policy => match policy::decode(self.payload) {
@@ -74,7 +88,7 @@ impl<'a> LogMessage<'a> {
             },
             LogSubject::Other(route) => (route, Said::Nothing, Ignored::default()),
         };
-        LogEntry { route, ignored, seq: self.seq, ts: self.ts, said }
+        LogEntry { route, ignored, seq: self.seq, ts: self.ts, said, items: OnceCell::new() }
     }
 
     fn rejected(&self, partition: u16, reason: Rejection) -> (Route, Said<'a>, Ignored) {
@@ -82,12 +96,27 @@ impl<'a> LogMessage<'a> {
     }
 }
 
-impl LogEntry<'_> {
-    /// The entry to apply.
+impl<'a> LogEntry<'a> {
+    /// How many fields of its signals were dropped.
     #[must_use]
-    pub fn entry(&self) -> Entry<'_> {
+    pub fn ignored_fields(&self) -> u32 {
+        match &self.said {
+            Said::Batch { batch, .. } => batch.ignored_fields(),
+            Said::Signal(..) | Said::Rejected(..) | Said::Tick(_) | Said::Policy(_) | Said::Nothing => {
+                self.ignored.len()
+            }
+        }
+    }
+
+    /// The entry to apply. It borrows what was read for as long as that lives, since the items of a batch borrow its names.
+    #[must_use]
+    pub fn entry(&'a self) -> Entry<'a> {
         let body = match &self.said {
             Said::Signal(address, signal) => Body::Signal(*address, signal),
+            Said::Batch { tenant, gateway, batch } => {
+                let items = self.items.get_or_init(|| batch.items(*tenant));
+                Body::Batch { tenant: *tenant, gateway: *gateway, items }
+            }
             Said::Rejected(subject, reason) => Body::Rejected { subject, reason: reason.clone() },
             Said::Tick(failed) => Body::Tick { failed: *failed },
             Said::Policy(policy) => Body::Policy(policy),
@@ -103,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::model::partition_of;
-    use crate::wire::subject::{POLICY, TICK, log_signal};
+    use crate::wire::subject::{POLICY, TICK, log_batch, log_signal};
 
     fn read<'a>(subject: &'a str, payload: &'a [u8]) -> LogEntry<'a> {
         LogMessage { seq: 7, ts: 1_700_000_000_000, subject, payload, content_type: None }.read(64)
@@ -146,9 +175,32 @@ mod tests {
         assert!(reason.starts_with("undecodable: JSON:"), "{reason}");
         let (route, reason) = rejection("presence.v1.log.9.batch.acme.gw", b"{}");
         assert_eq!(route, Route::Partition(9));
-        assert_eq!(reason, "misaddressed: this version takes no gateway batches");
+        assert_eq!(reason, "undecodable: `v` has to be the contract's version, 1");
+        let (route, reason) = rejection("presence.v1.log.64.batch.acme.gw", b"{}");
+        assert_eq!(route, Route::Partition(0));
+        assert!(reason.starts_with("misaddressed: `64` is no partition"), "{reason}");
         let foreign = log_signal((partition + 1) % 64, "acme", "alice", "tab");
         assert!(rejection(&foreign, b"{}").1.starts_with("misaddressed: the user's partition is"));
+    }
+
+    #[test]
+    fn a_batch_reaches_its_partition_with_all_its_signals() {
+        let partition = partition_of("acme", "a=40b", 64);
+        let subject = log_batch(partition, "acme", "gw=2E1");
+        let payload = br#"{"v":1,"signals":[{"u":"a@b","s":"tab 1","seq":5,"state":7,"age_ms":40},{"u":"a@b"}]}"#;
+        let read = read(&subject, payload);
+        assert_eq!((read.route, read.ignored_fields()), (Route::Partition(partition), 1));
+        for _ in 0..2 {
+            let Body::Batch { tenant, gateway, items } = read.entry().body else { panic!("{read:?}") };
+            assert_eq!((tenant.as_str(), gateway.as_str()), ("acme", "gw=2E1"));
+            let [BatchItem::Signal(address, signal, 40), BatchItem::Rejected(reason)] = items else {
+                panic!("{items:?}")
+            };
+            let Address { tenant, user, session } = address;
+            assert_eq!((tenant.as_str(), user.as_str(), session.as_str()), ("acme", "a=40b", "tab=201"));
+            assert_eq!(**signal, Signal { seq: Some(5), ..Signal::default() });
+            assert_eq!(reason.to_string(), "signals[1]: misaddressed: `s` is missing: it has to name the session");
+        }
     }
 
     #[test]
@@ -186,7 +238,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_message_makes_it_panic(
-            subject in prop_oneof![".{0,60}", Just(TICK.to_owned()), Just(POLICY.to_owned()), "[a-z=0-9@]{1,9}".prop_map(|user| subject_of(&user))],
+            subject in prop_oneof![".{0,60}", Just(TICK.to_owned()), Just(POLICY.to_owned()), "[a-z=0-9@]{1,9}".prop_map(|user| subject_of(&user)), "[0-9]{1,3}".prop_map(|partition| log_batch(partition, "acme", "gw"))],
             payload in prop::collection::vec(any::<u8>(), 0..100),
             content_type in prop::option::of(".{0,20}"),
         ) {

@@ -51,6 +51,11 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
             let subject = subject::user(&key);
             ("user", key, subject, encoding.write(&told::User::of(event, of)), gone)
         }
+        EventBody::Ready(of) => {
+            let key = subject::user_key(&of.tenant, &of.user);
+            let subject = subject::ready(&key);
+            ("ready", key, subject, encoding.write(&told::Ready::of(event, of)), None)
+        }
         EventBody::Engine(of) => {
             let subject = subject::engine(event.partition);
             let payload = encoding.write(&told::Engine::of(event, of));

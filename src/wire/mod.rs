@@ -1,11 +1,12 @@
 //! Bytes ↔ model: subjects, payloads, headers, schemas. Knows the contract, and neither sockets nor clocks.
 //!
-//! In: [`entry`] turns a message of the log into an entry of the fold, by way of [`subject`], [`signal`], [`Tick`] and
-//! [`policy`]. Out: [`event`] turns an event into the messages to commit, whose payloads are those of [`told`], which
+//! In: [`entry`] turns a message of the log into an entry of the fold, by way of [`subject`], [`signal`], [`batch`], [`Tick`]
+//! and [`policy`]. Out: [`event`] turns an event into the messages to commit, whose payloads are those of [`told`], which
 //! readers use as well. [`schema`] describes all of them from the same types.
 
 mod asyncapi;
 pub mod audit;
+pub mod batch;
 pub mod encoding;
 pub mod entry;
 pub mod event;

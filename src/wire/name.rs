@@ -67,6 +67,9 @@ named! {
         Left = "left",
         Intent = "intent",
         Policy = "policy",
+        Updated = "updated",
+        Fading = "fading",
+        Refreshed = "refreshed",
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CONTRACT_VERSION, Encoding, ReadError};
 use crate::model::policy::Limits;
-use crate::model::{Millis, Policy, Profile, Promise};
+use crate::model::{Confidence, Curve, Millis, Policy, Profile, Promise, Ready, State};
 
 /// Largest payload of a policy in bytes: 64 profiles take some 25 KiB.
 pub const POLICY_BYTES_MAX: usize = 256 * 1024;
@@ -32,6 +32,12 @@ pub(crate) struct PolicyText {
     capabilities: Vec<Box<str>>,
     /// Whether sessions' transitions are told, beside the users'.
     session_events: bool,
+    /// When a session makes its user ready.
+    ready: ReadyText,
+    /// What changes beside states is told so long after a subject's previous event at the earliest.
+    update_every_ms: Millis,
+    /// An intent is kept for so long when no session of its user is there.
+    intent_keep_ms: Millis,
     /// What a partition holds at the most.
     limits: LimitsText,
 }
@@ -61,6 +67,51 @@ struct ProfileText {
     tombstone_ms: Millis,
     /// What a declared interval between beats does; `null`: nothing.
     promise: Option<PromiseText>,
+    /// How confidence falls with silence.
+    confidence: ConfidenceText,
+    /// A session that is active again within so long of leaving active is given longer before it is idle; 0: never.
+    anti_flap_ms: Millis,
+}
+
+/// How confidence falls with silence.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ConfidencePolicy")]
+struct ConfidenceText {
+    /// `half_life` or `hazard`.
+    #[schemars(schema_with = "super::schema::curve")]
+    model: CurveName,
+    /// `half_life`: silence up to this takes nothing away. `hazard`: the interval in which a beat is due.
+    grace_ms: Millis,
+    /// `half_life`: beyond the grace it halves in this time. `hazard`: of those who are there, half depart in this time.
+    half_life_ms: Millis,
+    /// `hazard`: the probability, in thousandths, that a beat doesn't come although the session is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost_permille: Option<u16>,
+    /// The edges whose crossing is told, in thousandths, from high to low.
+    bands_permille: Vec<u16>,
+}
+
+/// The curves.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CurveName {
+    /// It halves.
+    HalfLife,
+    /// By Bayes' rule.
+    Hazard,
+}
+
+/// When a session makes its user ready for what it can do.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ReadyPolicy")]
+struct ReadyText {
+    /// In these states.
+    #[schemars(schema_with = "super::schema::names_list::<State>")]
+    states: Vec<State>,
+    /// With this confidence at least, in thousandths.
+    min_confidence_permille: u16,
 }
 
 /// How a declared `every_ms` stretches the thresholds: stale after factor × `every_ms` + slack.
@@ -91,6 +142,10 @@ struct LimitsText {
     sessions_per_user: u32,
     /// `rejected` events per partition and second of the log.
     rejected_events: u32,
+    /// Gateways that one partition knows.
+    gateways: u32,
+    /// The longest age of a signal in a gateway's batch that is believed.
+    batch_age_ms: Millis,
 }
 
 /// The payload of a policy entry: JSON with sorted profiles, so equal policies are equal bytes.
@@ -152,6 +207,12 @@ impl From<&Policy> for PolicyText {
             reconnect_grace_ms: policy.reconnect_grace,
             capabilities: policy.capabilities.clone(),
             session_events: policy.session_events,
+            ready: ReadyText {
+                states: policy.ready.states.clone(),
+                min_confidence_permille: policy.ready.min_confidence,
+            },
+            update_every_ms: policy.update_every,
+            intent_keep_ms: policy.intent_keep,
             limits: (&policy.limits).into(),
         }
     }
@@ -166,6 +227,9 @@ impl From<PolicyText> for Policy {
             reconnect_grace: text.reconnect_grace_ms,
             capabilities: text.capabilities,
             session_events: text.session_events,
+            ready: Ready { states: text.ready.states, min_confidence: text.ready.min_confidence_permille },
+            update_every: text.update_every_ms,
+            intent_keep: text.intent_keep_ms,
             limits: text.limits.into(),
         }
     }
@@ -184,6 +248,8 @@ impl From<&Profile> for ProfileText {
             frozen_offline_after_ms: profile.frozen_offline_after,
             tombstone_ms: profile.tombstone,
             promise: profile.promise.as_ref().map(Into::into),
+            confidence: (&profile.confidence).into(),
+            anti_flap_ms: profile.anti_flap,
         }
     }
 }
@@ -201,7 +267,35 @@ impl From<ProfileText> for Profile {
             frozen_offline_after: text.frozen_offline_after_ms,
             tombstone: text.tombstone_ms,
             promise: text.promise.map(Into::into),
+            confidence: text.confidence.into(),
+            anti_flap: text.anti_flap_ms,
         }
+    }
+}
+
+impl From<&Confidence> for ConfidenceText {
+    fn from(confidence: &Confidence) -> Self {
+        let (model, lost_permille) = match confidence.model {
+            Curve::HalfLife => (CurveName::HalfLife, None),
+            Curve::Hazard { lost_permille } => (CurveName::Hazard, Some(lost_permille)),
+        };
+        Self {
+            model,
+            grace_ms: confidence.grace,
+            half_life_ms: confidence.half_life,
+            lost_permille,
+            bands_permille: confidence.bands.clone(),
+        }
+    }
+}
+
+impl From<ConfidenceText> for Confidence {
+    fn from(text: ConfidenceText) -> Self {
+        let model = match text.model {
+            CurveName::HalfLife => Curve::HalfLife,
+            CurveName::Hazard => Curve::Hazard { lost_permille: text.lost_permille.unwrap_or_default() },
+        };
+        Self { model, grace: text.grace_ms, half_life: text.half_life_ms, bands: text.bands_permille }
     }
 }
 
@@ -234,6 +328,8 @@ impl From<&Limits> for LimitsText {
             sessions_per_tenant: limits.sessions_per_tenant,
             sessions_per_user: limits.sessions_per_user,
             rejected_events: limits.rejected_events,
+            gateways: limits.gateways,
+            batch_age_ms: limits.batch_age,
         }
     }
 }
@@ -245,70 +341,11 @@ impl From<LimitsText> for Limits {
             sessions_per_tenant: text.sessions_per_tenant,
             sessions_per_user: text.sessions_per_user,
             rejected_events: text.rejected_events,
+            gateways: text.gateways,
+            batch_age: text.batch_age_ms,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn changed(change: impl FnOnce(&mut Value)) -> String {
-        let mut value: Value = serde_json::from_slice(&encode(&Policy::default())).unwrap();
-        change(&mut value);
-        decode(value.to_string().as_bytes()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_policy_survives_its_entry() {
-        let policy = Policy::default();
-        assert_eq!(decode(&encode(&policy)).unwrap(), policy);
-        assert_eq!(hash(&decode(&encode(&policy)).unwrap()), hash(&policy));
-    }
-
-    #[test]
-    fn the_hash_is_fnv_1a() {
-        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
-    }
-
-    #[test]
-    fn every_part_of_a_policy_counts_in_its_hash() {
-        let of = |change: fn(&mut Policy)| {
-            let mut policy = Policy::default();
-            change(&mut policy);
-            hash(&policy)
-        };
-        let hashes = std::collections::BTreeSet::from([
-            of(|_| {}),
-            of(|policy| policy.default_profile = "seed".into()),
-            of(|policy| policy.profiles[0].1.idle_after += 1),
-            of(|policy| policy.profiles[0].1.promise = None),
-            of(|policy| policy.blind_after += 1),
-            of(|policy| policy.reconnect_grace += 1),
-            of(|policy| policy.capabilities.reverse()),
-            of(|policy| policy.limits.sessions_per_user -= 1),
-        ]);
-        assert_eq!(hashes.len(), 8);
-    }
-
-    #[test]
-    fn what_this_engine_does_not_know_refuses_the_policy() {
-        assert!(changed(|value| value["half_life"] = json!(1)).contains("unknown field `half_life`"));
-        assert!(changed(|value| value["profiles"]["web"]["mercy"] = json!(1)).contains("unknown field `mercy`"));
-        assert_eq!(
-            changed(|value| *value = json!({"v": 2, "all": "new"})),
-            "version 2 of the contract, this engine reads version 1"
-        );
-    }
-
-    #[test]
-    fn a_policy_out_of_its_ranges_is_refused_with_value_and_range() {
-        let error = changed(|value| value["profiles"]["web"]["idle_after_ms"] = json!(0));
-        assert!(error.starts_with("profile.web.idle_after is 0, allowed are 1 to"), "{error}");
-        let huge = vec![b' '; POLICY_BYTES_MAX + 1];
-        assert_eq!(decode(&huge).unwrap_err().to_string(), "262145 bytes are above the limit of 262144");
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! From told events back to the model: what a partition is rebuilt from.
 
-use super::told::{Session, ToldEvent, User};
+use super::told::{Confidence, Ready, Session, ToldEvent, User};
 use crate::model::id::{TokenError, escape};
-use crate::model::{Cause, Event, EventBody, SessionEvent, UserEvent};
+use crate::model::{self, Cause, Certainty, Curve, Event, EventBody, NextState, ReadyEvent, SessionEvent, UserEvent};
 
 impl ToldEvent {
     /// The event that was told; `None` for kinds that nothing is rebuilt from, and for names that are none.
@@ -17,6 +17,10 @@ impl ToldEvent {
             }
             Self::User(told) => {
                 let body = EventBody::User(Box::new(user(told).ok()?));
+                (&told.id, told.at_ms, told.partition, told.seq, body)
+            }
+            Self::Ready(told) => {
+                let body = EventBody::Ready(Box::new(ready(told).ok()?));
                 (&told.id, told.at_ms, told.partition, told.seq, body)
             }
             Self::Engine(_) | Self::Rejected(_) | Self::Other { .. } => return None,
@@ -50,7 +54,24 @@ fn session(told: &Session<'_>) -> Result<SessionEvent, TokenError> {
         epoch: told.epoch,
         seq_client: told.seq_client,
         conn: told.conn.as_deref().map(Into::into),
+        confidence: certainty(told.confidence.as_ref()),
+        next: told.next.map(|next| NextState { to: next.to, at_ms: next.at_ms }),
     })
+}
+
+/// The curve that was told; a curve of a later version, or none, is taken as the built-in one.
+fn certainty(told: Option<&Confidence<'_>>) -> Certainty {
+    let usual = model::Confidence::default();
+    let model = match told.map(|told| (&*told.model, told.lost_permille)) {
+        Some(("hazard", Some(lost_permille))) => Curve::Hazard { lost_permille },
+        Some(_) | None => Curve::HalfLife,
+    };
+    Certainty {
+        permille: told.map_or(0, |told| told.permille),
+        model,
+        grace_ms: told.and_then(|told| told.grace_ms).unwrap_or(usual.grace),
+        half_life_ms: told.and_then(|told| told.half_life_ms).unwrap_or(usual.half_life),
+    }
 }
 
 fn user(told: &User<'_>) -> Result<UserEvent, TokenError> {
@@ -68,6 +89,25 @@ fn user(told: &User<'_>) -> Result<UserEvent, TokenError> {
         intent_until_ms: told.intent_until_ms,
         last_seen_ms: told.last_seen_ms,
         last_input_ms: told.last_input_ms,
+        ready: told.ready.iter().map(|name| name.as_ref().into()).collect(),
+        confidence: certainty(told.confidence.as_ref()),
+        next: told.next.map(|next| NextState { to: next.to, at_ms: next.at_ms }),
+    })
+}
+
+/// Since when, is known of each capability that an engine tells; of one that a foreign event leaves out it is taken to be the
+/// event's own time.
+fn ready(told: &Ready<'_>) -> Result<ReadyEvent, TokenError> {
+    let since = |name: &str| told.since_ms.get(name).copied().unwrap_or(told.at_ms);
+    Ok(ReadyEvent {
+        tenant: escape(&told.tenant)?.into(),
+        user: escape(&told.user)?.into(),
+        incarnation: told.incarnation,
+        ordinal: told.ordinal,
+        cause: Cause::Joined,
+        from: told.from.iter().map(|name| name.as_ref().into()).collect(),
+        to: told.to.iter().map(|name| (name.as_ref().into(), since(name))).collect(),
+        until_ms: told.until_ms,
     })
 }
 

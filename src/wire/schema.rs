@@ -6,9 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use super::asyncapi::asyncapi;
+use super::batch::BatchText;
 use super::policy::PolicyText;
 use super::signal::SignalText;
-use super::{Named, Progress, Tick, told};
+use super::{CONTRACT_VERSION, Named, Progress, Tick, told};
 use crate::model::Cause;
 use crate::model::signal::{EVERY_MS_MAX, EVERY_MS_MIN};
 
@@ -23,9 +24,11 @@ pub fn all() -> Vec<(&'static str, String)> {
     use Contract::{Deserialize, Serialize};
     vec![
         ("asyncapi.json", text(asyncapi())),
+        ("batch.schema.json", of::<BatchText<'_>>(Deserialize)),
         ("engine.schema.json", of::<told::Engine<'_>>(Serialize)),
         ("policy.schema.json", of::<PolicyText>(Serialize)),
         ("progress.schema.json", of::<Progress>(Serialize)),
+        ("ready.schema.json", of::<told::Ready<'_>>(Serialize)),
         ("rejected.schema.json", of::<told::Rejected<'_>>(Serialize)),
         ("session.schema.json", of::<told::Session<'_>>(Serialize)),
         ("signal.schema.json", of::<SignalText<'_>>(Deserialize)),
@@ -78,6 +81,16 @@ pub(super) fn names<T: Named>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": listed::<T>() })
 }
 
+/// One of the curves of confidence.
+pub(super) fn curve(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["half_life", "hazard"] })
+}
+
+/// A list of names of `T`.
+pub(super) fn names_list<T: Named>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "enum": listed::<T>() } })
+}
+
 /// One of the names of `T`, or `null`.
 pub(super) fn names_or_null<T: Named>(_: &mut SchemaGenerator) -> Schema {
     let mut names: Vec<_> = listed::<T>().into_iter().map(Some).collect();
@@ -96,6 +109,11 @@ pub(super) fn every_ms(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The contract's version.
+pub(super) fn version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "const": CONTRACT_VERSION })
+}
+
 /// The kind of an event, by its place among the kinds.
 pub(super) fn kind<const AT: usize>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "const": told::KINDS[AT] })
@@ -109,6 +127,8 @@ pub(super) fn cause(_: &mut SchemaGenerator) -> Schema {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use serde_json::json;
 
     use super::*;
 
@@ -127,8 +147,23 @@ mod tests {
     }
 
     #[test]
+    fn a_batchs_schema_has_a_signals_fields_and_whose_it_is() {
+        let batch = schema("batch.schema.json");
+        let item = &batch["properties"]["signals"]["items"];
+        let fields: BTreeSet<_> = item["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, super::super::signal::field_names().chain(["u", "s", "age_ms"]).collect());
+        assert_eq!((&item["required"], &batch["required"]), (&json!(["u", "s"]), &json!(["v", "signals"])));
+    }
+
+    #[test]
     fn an_events_schema_requires_all_that_is_always_there() {
-        for name in ["session.schema.json", "user.schema.json", "engine.schema.json", "rejected.schema.json"] {
+        for name in [
+            "session.schema.json",
+            "user.schema.json",
+            "ready.schema.json",
+            "engine.schema.json",
+            "rejected.schema.json",
+        ] {
             let schema = schema(name);
             let properties = schema["properties"].as_object().unwrap().len();
             assert_eq!(schema["required"].as_array().unwrap().len(), properties, "{name}");
@@ -140,7 +175,7 @@ mod tests {
         let document = schema("asyncapi.json");
         let messages = document["components"]["messages"].as_object().unwrap();
         let files: BTreeSet<_> = all().into_iter().map(|(name, _)| format!("./{name}")).collect();
-        assert_eq!(messages.len(), 5);
+        assert_eq!(messages.len(), 7);
         for (name, message) in messages {
             let file = message["payload"]["schema"]["$ref"].as_str().unwrap();
             assert!(files.contains(file), "{name}: {file}");

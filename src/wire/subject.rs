@@ -63,6 +63,12 @@ pub fn log_signal(partition: u16, tenant: &str, user: &str, session: &str) -> St
     format!("{LOG}.{partition}.signal.{tenant}.{user}.{session}")
 }
 
+/// The subject that a gateway publishes its batches for one partition to, from tokens.
+#[must_use]
+pub fn log_batch(partition: impl Display, tenant: &str, gateway: &str) -> String {
+    format!("{LOG}.{partition}.batch.{tenant}.{gateway}")
+}
+
 /// A session's key in the bucket `presence_sessions`, from tokens.
 #[must_use]
 pub fn session_key(tenant: &str, user: &str, session: &str) -> String {
@@ -85,6 +91,12 @@ pub fn session(key: &str) -> String {
 #[must_use]
 pub fn user(key: &str) -> String {
     told("user", key)
+}
+
+/// The subject of the changes of what a user is ready for; `key` is its [`user_key`].
+#[must_use]
+pub fn ready(key: &str) -> String {
+    told("ready", key)
 }
 
 /// The subject of what the engine tells about itself in one partition.
@@ -159,7 +171,9 @@ impl Route {
 pub enum LogSubject<'a> {
     /// A session's signal, in the partition of its user.
     Signal(u16, Address<'a>),
-    /// It names a partition, and can't be taken; says why.
+    /// A batch of a gateway's: the partition, the tenant and the gateway.
+    Batch(u16, Token<'a>, Token<'a>),
+    /// It can't be taken; says which partition tells of it, and why.
     Refused(u16, String),
     /// A tick.
     Tick,
@@ -190,11 +204,18 @@ impl<'a> LogSubject<'a> {
             };
         }
         let Some(partition) = decimal(place).filter(|partition| *partition < partitions) else {
-            return Self::Other(Route::Nobody);
+            return match rest.split_once('.') {
+                // A gateway that computes partitions of another log would lose all that it holds without a word.
+                Some(("batch", _)) => Self::Refused(0, no_partition(place, partitions)),
+                Some(_) | None => Self::Other(Route::Nobody),
+            };
         };
         match rest.split_once('.') {
             Some(("signal", names)) => Self::signal(partition, names, partitions),
-            Some(("batch", _)) => Self::Refused(partition, "this version takes no gateway batches".to_owned()),
+            Some(("batch", names)) => match gateway(names) {
+                Ok((tenant, gateway)) => Self::Batch(partition, tenant, gateway),
+                Err(why) => Self::Refused(partition, why),
+            },
             Some(_) | None => Self::Other(Route::Partition(partition)),
         }
     }
@@ -228,8 +249,28 @@ fn address(names: &str) -> Result<Address<'_>, String> {
         let count = names.split('.').count();
         return Err(format!("{count} names follow `signal`, tenant, user and session have to"));
     };
-    let token = |what, name| Token::parse(name).map_err(|source| NameError { what, source }.to_string());
-    Ok(Address { tenant: token("tenant", tenant)?, user: token("user", user)?, session: token("session", session)? })
+    Ok(Address { tenant: named("tenant", tenant)?, user: named("user", user)?, session: named("session", session)? })
+}
+
+/// Tenant and gateway in `<tenant>.<gateway>`, or why they are none.
+fn gateway(names: &str) -> Result<(Token<'_>, Token<'_>), String> {
+    let mut parts = names.split('.');
+    let (Some(tenant), Some(gateway), None) = (parts.next(), parts.next(), parts.next()) else {
+        let count = names.split('.').count();
+        return Err(format!("{count} names follow `batch`, tenant and gateway have to"));
+    };
+    Ok((named("tenant", tenant)?, named("gateway", gateway)?))
+}
+
+fn named<'a>(what: &'static str, name: &'a str) -> Result<Token<'a>, String> {
+    Token::parse(name).map_err(|source| NameError { what, source }.to_string())
+}
+
+fn no_partition(place: &str, partitions: u16) -> String {
+    // What stands there is a client's own text, and may be long.
+    let place = if place.len() <= 5 { place } else { "something long" };
+    let last = partitions - 1;
+    format!("`{place}` is no partition: this log has 0 to {last}, {INFO} tells how many")
 }
 
 /// What the subject of a message in PRESENCE_EVENTS says, in its told form.
@@ -239,6 +280,8 @@ pub enum EventSubject<'a> {
     Session(&'a str),
     /// A user's event; holds its key.
     User(&'a str),
+    /// A change of what a user is ready for; holds the user's key.
+    Ready(&'a str),
     /// What the engine told of itself in a partition.
     Engine(u16),
     /// A refused signal in a partition.
@@ -274,6 +317,7 @@ impl<'a> EventSubject<'a> {
         match (kind, rest.split_once('.'), decimal(rest)) {
             ("session", Some(_), _) if keyed(rest, 3) => Self::Session(rest),
             ("user", Some(_), _) if keyed(rest, 2) => Self::User(rest),
+            ("ready", Some(_), _) if keyed(rest, 2) => Self::Ready(rest),
             ("gone", Some(("session", key)), _) if keyed(key, 3) => Self::GoneSession(key),
             ("gone", Some(("user", key)), _) if keyed(key, 2) => Self::GoneUser(key),
             ("engine", None, Some(partition)) => Self::Engine(partition),
@@ -285,103 +329,4 @@ impl<'a> EventSubject<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn refused(subject: &str) -> String {
-        match LogSubject::parse(subject, 64) {
-            LogSubject::Refused(_, why) => why,
-            other => panic!("{subject} is {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_signal_is_taken_in_the_partition_of_its_user_only() {
-        let own = partition_of("acme", "carol=40x", 64);
-        let subject = log_signal(own, "acme", "carol=40x", "tab");
-        let LogSubject::Signal(partition, address) = LogSubject::parse(&subject, 64) else { panic!("{subject}") };
-        assert_eq!((partition, address.user.as_str(), address.session.as_str()), (own, "carol=40x", "tab"));
-
-        let other = (own + 1) % 64;
-        let why = refused(&log_signal(other, "acme", "carol=40x", "tab"));
-        assert_eq!(why, format!("the user's partition is {own}, the subject says {other}"));
-    }
-
-    #[test]
-    fn bad_names_are_refused_with_the_name_and_the_place() {
-        assert!(refused("presence.v1.log.3.signal.acme.al=61ice.tab").starts_with("user: the escape at byte 2"));
-        assert!(refused("presence.v1.log.3.signal.a@b.alice.tab").starts_with("tenant: the byte at 1"));
-        assert_eq!(
-            refused("presence.v1.log.3.signal.acme.alice"),
-            "2 names follow `signal`, tenant, user and session have to"
-        );
-        assert_eq!(
-            refused("presence.v1.log.3.signal.acme.alice.tab.more"),
-            "4 names follow `signal`, tenant, user and session have to"
-        );
-        assert_eq!(refused("presence.v1.log.3.batch.acme.gw1"), "this version takes no gateway batches");
-    }
-
-    #[test]
-    fn entries_reach_whom_their_subject_names() {
-        let parse = |subject| LogSubject::parse(subject, 64);
-        assert_eq!(parse(TICK), LogSubject::Tick);
-        assert_eq!(parse(POLICY), LogSubject::Policy);
-        assert_eq!(parse("presence.v1.log.all.news"), LogSubject::Other(Route::All));
-        assert_eq!(parse("presence.v1.log.63.news.x"), LogSubject::Other(Route::Partition(63)));
-        for nobody in [
-            "presence.v1.log.64.signal.acme.alice.tab",
-            "presence.v1.log.03.signal.acme.alice.tab",
-            "presence.v1.log.+3.signal.acme.alice.tab",
-            "presence.v1.log.70000.signal.acme.alice.tab",
-            "presence.v1.log..signal.acme.alice.tab",
-            "presence.v1.log.3",
-            "presence.v1.logs.3.signal.acme.alice.tab",
-            "presence.v1.signal.acme.alice.tab",
-            "",
-        ] {
-            assert_eq!(parse(nobody), LogSubject::Other(Route::Nobody), "{nobody}");
-        }
-        assert!(Route::All.reaches(7) && Route::Partition(7).reaches(7));
-        assert!(!Route::Partition(7).reaches(8) && !Route::Nobody.reaches(7));
-    }
-
-    #[test]
-    fn what_is_committed_is_told_under_the_stored_subject() {
-        let key = session_key("acme", "carol=40x", "tab");
-        assert_eq!(commit(&session(&key)), "presence.commit.v1.session.acme.carol=40x.tab");
-        assert_eq!(session(&key), "presence.v1.session.acme.carol=40x.tab");
-        assert_eq!(EventSubject::parse(&session(&key)), EventSubject::Session(&key));
-        assert_eq!(EventSubject::parse(&gone_session(&key)), EventSubject::GoneSession(&key));
-        assert_eq!(EventSubject::parse(&user("a.b")), EventSubject::User("a.b"));
-        assert_eq!(EventSubject::parse(&gone_user("a.b")), EventSubject::GoneUser("a.b"));
-        assert_eq!(EventSubject::parse(&engine(7)), EventSubject::Engine(7));
-        assert_eq!(EventSubject::parse(&rejected(7)), EventSubject::Rejected(7));
-        assert_eq!(EventSubject::parse(&progress(7)), EventSubject::Progress(7));
-        assert_eq!(EventSubject::parse(&commit(&session(&key))), EventSubject::Other);
-        assert_eq!(EventSubject::parse("presence.v1.session.acme.alice"), EventSubject::Other);
-        assert_eq!(EventSubject::parse("presence.v1.engine.7.8"), EventSubject::Other);
-    }
-
-    proptest! {
-        #[test]
-        fn no_subject_makes_it_panic(subject in ".{0,80}", tail in "(all|[0-9]{1,6})\\.(signal|batch|tick)(\\.[A-Za-z=0-9@]{0,6}){0,5}") {
-            let _ = LogSubject::parse(&subject, 64);
-            let _ = LogSubject::parse(&format!("{LOG}.{tail}"), 64);
-            let _ = EventSubject::parse(&subject);
-            let _ = EventSubject::parse(&format!("presence.v1.{tail}"));
-        }
-
-        #[test]
-        fn every_plain_name_makes_a_subject_that_parses_back(tenant in ".{1,12}", user in ".{1,12}", session in ".{1,12}") {
-            let subject = signal(&tenant, &user, &session).unwrap();
-            let names = subject.strip_prefix("presence.v1.signal.").unwrap();
-            let parsed = address(names).unwrap();
-            prop_assert_eq!(crate::model::id::unescape(parsed.user), user);
-            let stored = log_signal(partition_of(parsed.tenant.as_str(), parsed.user.as_str(), 64), parsed.tenant.as_str(), parsed.user.as_str(), parsed.session.as_str());
-            prop_assert!(matches!(LogSubject::parse(&stored, 64), LogSubject::Signal(_, found) if found == parsed));
-        }
-    }
-}
+mod tests;

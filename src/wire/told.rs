@@ -4,6 +4,7 @@
 //! don't know; the five states are closed.
 
 mod read;
+mod ready;
 
 use std::borrow::Cow;
 
@@ -14,10 +15,12 @@ use super::meta::Meta;
 use super::schema::{cause, kind, names};
 use super::{CONTRACT_VERSION, Named, plain};
 use crate::model::{
-    EngineEvent, Event, Intent, Millis, RejectedEvent, SessionEvent, State, Transport, UserEvent, Visibility,
+    Certainty, Curve, EngineEvent, Event, Intent, Millis, NextState, RejectedEvent, SessionEvent, State, Transport,
+    UserEvent, Visibility,
 };
 
 pub use self::read::{ToldEvent, json_line};
+pub use self::ready::Ready;
 
 /// A session's transition, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -167,6 +170,9 @@ pub struct Confidence<'a> {
     /// Beyond, it halves in this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_life_ms: Option<Millis>,
+    /// `hazard`: the probability that a beat doesn't come although the session is there, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_permille: Option<u16>,
 }
 
 /// The next transition if nothing more is heard.
@@ -228,7 +234,7 @@ pub struct Rejected<'a> {
 }
 
 /// The kinds of events, in the order of their schemas.
-pub(super) const KINDS: [&str; 4] = ["session", "user", "engine", "rejected"];
+pub(super) const KINDS: [&str; 5] = ["session", "user", "engine", "rejected", "ready"];
 
 impl<'a> Session<'a> {
     /// What is told of `event`, which the session `of` is about.
@@ -261,8 +267,8 @@ impl<'a> Session<'a> {
             epoch: of.epoch,
             seq_client: of.seq_client,
             conn: of.conn.as_deref().map(Cow::Borrowed),
-            confidence: None,
-            next: None,
+            confidence: Some(of.confidence.into()),
+            next: of.next.map(Into::into),
         }
     }
 }
@@ -289,12 +295,34 @@ impl<'a> User<'a> {
             sessions: Sessions { active, idle, away, stale },
             intent: of.intent,
             intent_until_ms: of.intent_until_ms,
-            ready: Vec::new(),
+            ready: of.ready.iter().map(|name| Cow::Borrowed(&**name)).collect(),
             last_seen_ms: of.last_seen_ms,
             last_input_ms: of.last_input_ms,
-            confidence: None,
-            next: None,
+            confidence: Some(of.confidence.into()),
+            next: of.next.map(Into::into),
         }
+    }
+}
+
+impl From<Certainty> for Confidence<'_> {
+    fn from(of: Certainty) -> Self {
+        let lost_permille = match of.model {
+            Curve::HalfLife => None,
+            Curve::Hazard { lost_permille } => Some(lost_permille),
+        };
+        Self {
+            permille: of.permille,
+            model: of.model.as_str().into(),
+            grace_ms: Some(of.grace_ms),
+            half_life_ms: Some(of.half_life_ms),
+            lost_permille,
+        }
+    }
+}
+
+impl From<NextState> for Next {
+    fn from(of: NextState) -> Self {
+        Self { to: of.to, at_ms: of.at_ms }
     }
 }
 

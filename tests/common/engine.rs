@@ -202,7 +202,7 @@ fn binary() -> PathBuf {
 }
 
 /// The command line without anything that the environment could say.
-fn command(url: &str) -> Command {
+pub fn command(url: &str) -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
         let told = name.to_string_lossy();

@@ -115,7 +115,7 @@ pub async fn events_of(nats: &Nats, prefix: &str) -> Vec<Value> {
 }
 
 pub fn is_event(subject: &str) -> bool {
-    ["session", "user", "engine", "rejected"].iter().any(|kind| {
+    ["session", "user", "ready", "engine", "rejected"].iter().any(|kind| {
         subject
             .strip_prefix("presence.v1.")
             .and_then(|rest| rest.strip_prefix(kind))

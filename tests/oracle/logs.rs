@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use presence::fold::{Body, Entry};
+use presence::fold::{BatchItem, Body, Entry};
 use presence::model::{Address, Millis, Policy, Rejection, Signal, Token};
 
 /// Names whose concatenations coincide.
-const TENANTS: [&str; 2] = ["a", "ab"];
+pub(super) const TENANTS: [&str; 2] = ["a", "ab"];
 const USERS: [&str; 3] = ["b", "bb", "c"];
 pub(super) const SESSIONS: [&str; 3] = ["s", "t", "u"];
 
@@ -32,6 +32,8 @@ pub(crate) enum What {
         failed: u32,
     },
     Policy(Arc<Policy>),
+    /// Of a tenant's gateway.
+    Batch(&'static str, &'static str, Vec<BatchItem<'static>>),
     Other,
     /// The first entry of another log, since the one before is lost.
     NewLog,
@@ -49,9 +51,38 @@ impl Line {
             }
             What::Tick { failed } => Body::Tick { failed: *failed },
             What::Policy(policy) => Body::Policy(policy),
+            What::Batch(tenant, gateway, items) => {
+                Body::Batch { tenant: token(tenant), gateway: token(gateway), items }
+            }
             What::Other | What::NewLog => Body::Other,
         };
         Entry { seq: self.seq, ts: self.ts, body }
+    }
+}
+
+impl What {
+    /// Its signals, each with who it is of.
+    pub(crate) fn signals(&self) -> Vec<(Address<'static>, &Signal)> {
+        match self {
+            Self::Signal(who, signal) => vec![(address(*who), signal)],
+            Self::Batch(.., items) => {
+                let signals = items.iter().filter_map(|item| match item {
+                    BatchItem::Signal(who, signal, _) => Some((*who, &**signal)),
+                    BatchItem::Rejected(_) => None,
+                });
+                signals.collect()
+            }
+            Self::Rejected | Self::Tick { .. } | Self::Policy(_) | Self::Other | Self::NewLog => Vec::new(),
+        }
+    }
+
+    /// Whether it has a signal of this session, or of any session of this user.
+    pub(crate) fn is_of(&self, (tenant, user): (&str, &str), session: Option<&str>) -> bool {
+        let is_of = |who: Address<'_>| {
+            let names = (who.tenant.as_str(), who.user.as_str());
+            names == (tenant, user) && session.is_none_or(|name| name == who.session.as_str())
+        };
+        self.signals().into_iter().any(|(who, _)| is_of(who))
     }
 }
 
@@ -83,8 +114,11 @@ pub(crate) fn everybody() -> impl Iterator<Item = Who> {
     TENANTS.iter().flat_map(|t| USERS.iter().flat_map(move |u| SESSIONS.iter().map(move |s| (*t, *u, *s))))
 }
 
+fn token(text: &'static str) -> Token<'static> {
+    Token::parse(text).expect("a token")
+}
+
 pub(crate) fn address((tenant, user, session): Who) -> Address<'static> {
-    let token = |text| Token::parse(text).expect("a token");
     Address { tenant: token(tenant), user: token(user), session: token(session) }
 }
 
@@ -98,6 +132,18 @@ impl std::fmt::Debug for Log {
             write!(f, "\n{seq:>4} at {ts} ({step:+}) ")?;
             match what {
                 What::Signal(who, signal) => write!(f, "{}.{}.{} {}", who.0, who.1, who.2, tell(signal))?,
+                What::Batch(tenant, gateway, items) => {
+                    write!(f, "batch of {tenant}.{gateway}")?;
+                    for item in items {
+                        match item {
+                            BatchItem::Signal(who, signal, age) => {
+                                let (user, session) = (who.user.as_str(), who.session.as_str());
+                                write!(f, "\n         {user}.{session} of {age} ms ago {}", tell(signal))?;
+                            }
+                            BatchItem::Rejected(reason) => write!(f, "\n         {reason:?}")?,
+                        }
+                    }
+                }
                 other => write!(f, "{other:?}")?,
             }
         }

@@ -2,21 +2,37 @@
 //! the facts, so that it can be read beside the contract and judge the fold.
 
 mod clock;
+mod facts;
+mod fall;
+mod foretell;
+mod gateway;
+mod gateway_facts;
+mod intent;
 pub(crate) mod logs;
+mod look;
+pub(crate) mod policies;
 pub(crate) mod random;
+mod reach;
+mod ready;
 mod session;
+mod sky;
+mod story;
+mod user;
 pub(crate) mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clock::Clock;
-use presence::fold::{Body, Entry};
+use gateway::{Excuse, Gateways};
+use look::{Desk, Heard, Key, Why};
+use presence::fold::{BatchItem, Body, Entry};
 use presence::model::{
-    Address, Cause, EngineEvent, EngineWhat, Event, EventBody, Intent, Kind, Millis, Policy, RejectedEvent, Rejection,
-    SessionEvent, Signal, State, Transport, UserEvent,
+    Address, EngineEvent, EngineWhat, Event, EventBody, Kind, Millis, Policy, RejectedEvent, Rejection, Signal, State,
 };
-use session::{Facts, Session, User, by_signal};
+use session::{Facts, Session};
+use sky::{Sky, When};
+use user::User;
 
 /// Deadlines of those whom nothing touches are settled on this grid of observed time.
 const GRID: Millis = 100;
@@ -26,32 +42,36 @@ pub(crate) struct Oracle {
     number: u16,
     generation: u32,
     position: u64,
-    pub(crate) clock: Option<Clock>,
-    policy: Arc<Policy>,
+    sky: Sky,
     /// By tenant and user.
-    users: BTreeMap<(String, String), User>,
-    /// The highest incarnation of anybody who was forgotten.
-    forgotten: u64,
+    users: BTreeMap<Key, User>,
     /// The log second of the latest rejection, and how many were told in it.
     rejections: (u64, u32),
-    /// What the entry at hand tells, before it is put in order.
-    told: Vec<(Millis, EventBody)>,
+    desk: Desk,
+    /// Looks at every millisecond, and so has no opinion on when something may happen.
+    plods: bool,
+}
+
+/// How long a gateway held a signal, and how it excuses the session.
+#[derive(Clone, Copy)]
+struct Held {
+    age: Millis,
+    excuse: Option<Excuse>,
 }
 
 impl Oracle {
     pub(crate) fn new(number: u16) -> Self {
-        let (policy, users) = (Arc::new(Policy::default()), BTreeMap::new());
-        Self {
-            number,
-            generation: 0,
-            position: 0,
-            clock: None,
-            policy,
-            users,
-            forgotten: 0,
-            rejections: (0, 0),
-            told: Vec::new(),
-        }
+        let sky = Sky { clock: None, policy: Arc::default(), gateways: Gateways::default(), forgotten: 0 };
+        let (users, desk) = (BTreeMap::new(), Desk::new());
+        Self { number, generation: 0, position: 0, sky, users, rejections: (0, 0), desk, plods: false }
+    }
+
+    fn plodding(number: u16) -> Self {
+        Self { plods: true, ..Self::new(number) }
+    }
+
+    pub(crate) fn clock(&self) -> Option<Clock> {
+        self.sky.clock
     }
 
     pub(crate) fn apply(&mut self, entry: &Entry<'_>) -> Vec<Event> {
@@ -61,17 +81,29 @@ impl Oracle {
         self.position = entry.seq;
         let failed = if let Body::Tick { failed } = entry.body { Some(failed) } else { None };
         self.pass(entry.ts, failed);
-        self.settle_all(self.now().w / GRID * GRID);
+        self.settle_all(self.sky.now().w / GRID * GRID);
         match &entry.body {
-            Body::Signal(address, signal) => self.hear(*address, signal),
+            Body::Signal(address, signal) => self.hear(*address, signal, Held { age: 0, excuse: None }),
             Body::Rejected { subject, reason } => self.reject(subject, reason.clone()),
+            Body::Batch { tenant, gateway, items } => self.unpack(tenant.as_str(), gateway.as_str(), items),
             Body::Policy(policy) => self.rule(policy),
             Body::Tick { .. } | Body::Other => {}
         }
-        self.told.sort_by(|a, b| (a.0, rank(&a.1)).cmp(&(b.0, rank(&b.1))));
-        let (partition, generation, seq) = (self.number, self.generation, entry.seq);
-        let numbered = (0..).zip(self.told.drain(..));
-        numbered.map(|(k, (at_ms, body))| Event { at_ms, partition, generation, seq, k, body }).collect()
+        self.number(entry.seq)
+    }
+
+    /// Puts what the entry told in order and numbers it.
+    fn number(&mut self, seq: u64) -> Vec<Event> {
+        let mut desk = std::mem::take(&mut self.desk);
+        desk.sort_by(|a, b| (a.0, rank(&a.1)).cmp(&(b.0, rank(&b.1))));
+        let (partition, generation) = (self.number, self.generation);
+        let (mut told, mut k) = (Vec::<Event>::new(), 0);
+        for (at_ms, body) in desk {
+            k += u32::from(has_no_session_before(&told, at_ms, &body));
+            told.push(Event { at_ms, partition, generation, seq, k, body });
+            k += 1;
+        }
+        told
     }
 
     /// Another log begins with the next entry.
@@ -84,8 +116,7 @@ impl Oracle {
     pub(crate) fn states(&self, (tenant, user, session): logs::Who) -> (State, State) {
         let user = self.users.get(&(tenant.to_owned(), user.to_owned()));
         let of_session = user.and_then(|user| user.sessions.get(session)).map(|session| session.state);
-        let of_user = user.and_then(|user| user.known).map(|known| known.0);
-        (of_session.unwrap_or(State::Offline), of_user.unwrap_or(State::Offline))
+        (of_session.unwrap_or(State::Offline), user.map_or(State::Offline, |user| user.told.state))
     }
 
     /// How many sessions are remembered.
@@ -93,19 +124,15 @@ impl Oracle {
         self.users.values().map(|user| user.sessions.len()).sum()
     }
 
-    fn now(&self) -> Clock {
-        self.clock.expect("the first entry starts the clock")
-    }
-
     // ── time ──
 
     fn pass(&mut self, ts: Millis, failed: Option<u32>) {
-        let Some(mut time) = self.clock else {
-            self.clock = Some(Clock::starting_at(ts, failed.map(|_| ts)));
+        let Some(mut time) = self.sky.clock else {
+            self.sky.clock = Some(Clock::starting_at(ts, failed.map(|_| ts)));
             return;
         };
         let forward = ts.saturating_sub(time.hi);
-        let blind = forward > self.policy.blind_after;
+        let blind = forward > self.sky.policy.blind_after;
         if failed.is_some_and(|count| count > 0) && !blind {
             let since = time.last_tick.map_or(0, |last| ts.saturating_sub(last));
             time.grant(since);
@@ -113,169 +140,202 @@ impl Oracle {
         if failed.is_some() {
             time.last_tick = Some(ts);
         }
-        self.clock = Some(time);
+        self.sky.clock = Some(time);
         let from_ms = time.hi;
-        let set_back = time.hi.saturating_sub(ts) >= self.policy.blind_after;
+        let set_back = time.hi.saturating_sub(ts) >= self.sky.policy.blind_after;
         let used = if blind || set_back { 0 } else { forward.min(time.hold) };
         if blind || set_back || used > 0 {
             self.settle_all(time.w);
         }
         if blind {
-            time.grant(self.policy.reconnect_grace.saturating_sub(time.hold));
+            time.grant(self.sky.policy.reconnect_grace.saturating_sub(time.hold));
         } else if !set_back {
             time.observe(forward, used);
         }
         time.hi = if set_back { ts } else { time.hi.max(ts) };
-        self.clock = Some(time);
+        self.sky.clock = Some(time);
         if blind || set_back {
             let what = if blind { EngineWhat::Blind } else { EngineWhat::Clock };
-            self.told.push((ts, EventBody::Engine(EngineEvent { what, from_ms, to_ms: ts })));
+            self.desk.push((ts, EventBody::Engine(EngineEvent { what, from_ms, to_ms: ts })));
         }
     }
 
     fn settle_all(&mut self, bound: Millis) {
         for key in self.users.keys().cloned().collect::<Vec<_>>() {
-            let user = self.users.remove(&key).expect("it is there");
-            let user = self.settle(&key, user, bound);
+            let mut user = self.users.remove(&key).expect("it is there");
+            self.settle(&key, &mut user, bound);
             self.keep(key, user);
         }
     }
 
-    /// Lets everything of this user fall that is due at `bound`, instant by instant.
-    fn settle(&mut self, key: &(String, String), mut user: User, bound: Millis) -> User {
-        let policy = self.policy.clone();
-        while let Some(instant) = user.next_instant(&policy).filter(|instant| *instant <= bound) {
-            let leader = user.leader().cloned();
-            let mut cause = None;
-            let at = self.now().told(instant);
-            for (name, session) in &mut user.sessions {
-                let (state, why) = session.state_at(instant, &policy);
-                if state != session.state {
-                    session.enter(state, instant);
-                    self.tell_session(key, name, session, at, why);
-                    if leader.as_ref() == Some(name) {
-                        cause = Some(why);
-                    }
-                }
+    /// Lets everything of this user happen that is due at `bound`, instant by instant.
+    fn settle(&mut self, key: &Key, user: &mut User, bound: Millis) {
+        loop {
+            let plod = (self.plods && !user.sessions.is_empty()).then_some(user.looked + 1);
+            let next = plod.or_else(|| user.next_instant(&self.sky));
+            let forgotten = user.next_forgotten(&self.sky).map(|at| at.max(user.looked));
+            let Some(instant) = next.into_iter().chain(forgotten).min().filter(|instant| *instant <= bound) else {
+                user.looked = user.looked.max(bound);
+                return;
+            };
+            if next == Some(instant) {
+                let when = When { at: self.sky.told(instant), instant };
+                user.look(key, (&self.sky, &mut self.desk), when, Why::Time);
             }
-            if user.until.is_some_and(|until| until <= instant) {
-                (user.intent, user.until) = (Intent::Open, None);
-            }
-            self.tell_user(key, &mut user, at, cause);
-            self.forget(&mut user, instant);
+            user.forget(instant, &mut self.sky);
         }
-        user
     }
 
-    fn forget(&mut self, user: &mut User, instant: Millis) {
-        user.sessions.retain(|_, session| {
-            let kept = session.forget_at(&self.policy).is_none_or(|at| at > instant);
-            self.forgotten = if kept { self.forgotten } else { session.incarnation.max(self.forgotten) };
-            kept
-        });
-    }
-
-    /// A user lives as long as one of its sessions is remembered.
-    fn keep(&mut self, key: (String, String), user: User) {
-        if user.sessions.is_empty() {
-            self.forgotten = self.forgotten.max(user.incarnation.unwrap_or(0));
+    fn keep(&mut self, key: Key, user: User) {
+        if user.is_nobody() {
+            self.sky.forgotten = self.sky.forgotten.max(user.incarnation.unwrap_or(0));
         } else {
             self.users.insert(key, user);
         }
     }
 
     fn rule(&mut self, policy: &Arc<Policy>) {
-        if *policy == self.policy {
+        if *policy == self.sky.policy {
             return;
         }
-        let Clock { hi, w, .. } = self.now();
+        let Clock { hi, w, .. } = self.sky.now();
         self.settle_all(w);
-        self.policy = policy.clone();
-        self.told.push((hi, EventBody::Engine(EngineEvent { what: EngineWhat::Policy, from_ms: hi, to_ms: hi })));
+        self.sky.gateways.rule(w, policy);
+        self.sky.policy = policy.clone();
+        self.desk.push((hi, EventBody::Engine(EngineEvent { what: EngineWhat::Policy, from_ms: hi, to_ms: hi })));
         for (key, mut user) in std::mem::take(&mut self.users) {
-            for (name, session) in &mut user.sessions {
-                if policy.profile_index(&session.facts.profile).is_none() {
-                    session.facts.profile = policy.default_profile.clone();
-                }
-                let (state, _) = session.state_at(w, policy);
-                if session.gone.is_none() && state != session.state {
-                    session.enter(state, w);
-                    self.tell_session(&key, name, session, hi, Cause::Policy);
+            for session in user.sessions.values_mut() {
+                let facts = &mut session.facts;
+                facts.named &= policy.profile_index(&facts.profile).is_some();
+                if !facts.named {
+                    facts.profile = policy.default_profile.clone();
                 }
             }
-            self.tell_user(&key, &mut user, hi, Some(Cause::Policy));
-            self.forget(&mut user, w);
+            user.look(&key, (&self.sky, &mut self.desk), When { at: hi, instant: w }, Why::Policy);
+            user.forget(w, &mut self.sky);
             self.keep(key, user);
         }
     }
 
     // ── signals ──
 
-    fn hear(&mut self, address: Address<'_>, signal: &Signal) {
-        let Clock { hi, w, .. } = self.now();
+    fn unpack(&mut self, tenant: &str, gateway: &str, items: &[BatchItem<'_>]) {
+        let w = self.sky.now().w;
+        if self.sky.gateways.is_silent(tenant, gateway, w) {
+            self.settle_all(w);
+        }
+        let policy = self.sky.policy.clone();
+        let excuse = self.sky.gateways.hear(tenant, gateway, w, &policy);
+        for item in items {
+            match item {
+                BatchItem::Signal(address, signal, age) => {
+                    self.hear(*address, signal, Held { age: (*age).min(policy.limits.batch_age), excuse });
+                }
+                BatchItem::Rejected(reason) => {
+                    let subject = format!("presence.v1.log.{}.batch.{tenant}.{gateway}", self.number);
+                    self.reject(&subject, reason.clone());
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, address: Address<'_>, signal: &Signal, held: Held) {
+        let Clock { hi, w, .. } = self.sky.now();
         let key = (address.tenant.as_str().to_owned(), address.user.as_str().to_owned());
-        let name = address.session.as_str();
-        let user = self.users.remove(&key).unwrap_or_default();
-        let mut user = self.settle(&key, user, w);
-        if user.sessions.is_empty() {
+        let mut user = self.users.remove(&key).unwrap_or_default();
+        self.settle(&key, &mut user, w);
+        if user.is_nobody() {
             self.keep(key.clone(), std::mem::take(&mut user));
         }
-        let policy = self.policy.clone();
-        let known = user.sessions.remove(name);
-        let (mut session, joined) = match known {
-            Some(mut session) if session.gone.is_some() => {
-                if !session.revives(signal) {
-                    session.hear_late(signal, &mut user, w);
-                    user.sessions.insert(name.to_owned(), session);
-                    self.tell_user(&key, &mut user, hi, None);
-                    return self.keep(key, user);
+        if let Some(heard) = self.act((&key, address.session.as_str()), &mut user, signal, held) {
+            user.look(&key, (&self.sky, &mut self.desk), When { at: hi, instant: w }, Why::Signal(heard));
+        }
+        self.keep(key, user);
+    }
+
+    /// Lets a signal act on what is known of its session. `None` if it doesn't count.
+    fn act<'a>(
+        &mut self,
+        (key, name): (&Key, &'a str),
+        user: &mut User,
+        signal: &'a Signal,
+        held: Held,
+    ) -> Option<Heard<'a>> {
+        let Clock { hi, w, .. } = self.sky.now();
+        let policy = self.sky.policy.clone();
+        let said_at = w.saturating_sub(held.age);
+        let before = user.sessions.get(name).map_or((0, 0), |session| {
+            let excused = self.sky.excused(session, w);
+            (session.seen + excused, session.input + excused)
+        });
+        let nothing = Heard { name, signal, joined: false, up: None, was_sure: false, before };
+        let (mut session, joined) = match user.sessions.remove(name) {
+            Some(mut session) if !session.is_live() && !session.revives(signal) => {
+                if session.hear_late(signal, w) {
+                    user.will(&mut session, signal, said_at);
+                    user.kept = if signal.kind == Kind::Update { w } else { user.kept };
                 }
-                let same = signal.epoch.is_some_and(|epoch| Some(epoch) == session.epoch);
-                let facts = same.then(|| Facts { conn: None, ..session.facts.clone() });
-                let mut next = Session::new(session.incarnation, facts, &policy, w, hi);
-                (next.epoch, next.seq, next.at) = (session.epoch, session.seq, session.at);
-                next.said = session.said.filter(|_| same);
+                user.sessions.insert(name.to_owned(), session);
+                return Some(nothing);
+            }
+            Some(old) if !old.is_live() => {
+                let same = signal.epoch.is_some_and(|epoch| Some(epoch) == old.epoch);
+                let facts = same.then(|| Facts { conn: None, ..old.facts.clone() });
+                let before = if old.voice { self.sky.forgotten } else { old.incarnation };
+                let mut next = Session::new(before, facts.filter(|_| !old.voice), &policy, said_at, hi);
+                (next.epoch, next.seq, next.at) = (old.epoch, old.seq, old.at);
+                next.said = old.said.filter(|_| same);
                 next.accept(signal);
                 (next, true)
             }
             Some(mut session) => {
                 if session.by_another_connection(signal) || !session.accept(signal) {
                     user.sessions.insert(name.to_owned(), session);
-                    return self.keep(key, user);
+                    return None;
                 }
                 (session, false)
             }
-            None if signal.kind != Kind::Heartbeat => return self.keep(key, user),
             None => {
-                if let Some(limit) = self.limit_reached(&key.0, user.sessions.len()) {
-                    self.keep(key.clone(), user);
-                    let subject = format!("presence.v1.log.{}.signal.{}.{}.{name}", self.number, key.0, key.1);
-                    return self.reject(&subject, limit);
+                let voice = signal.kind == Kind::Update && signal.intent.is_some();
+                if !voice && signal.kind != Kind::Heartbeat {
+                    return None;
                 }
-                let mut session = Session::new(self.forgotten, None, &policy, w, hi);
+                if let Some(limit) = self.limit_reached(&key.0, user.sessions.len()) {
+                    let subject = format!("presence.v1.log.{}.signal.{}.{}.{name}", self.number, key.0, key.1);
+                    self.reject(&subject, limit);
+                    return None;
+                }
+                let mut session = if voice {
+                    Session::voice(&policy, w)
+                } else {
+                    Session::new(self.sky.forgotten, None, &policy, said_at, hi)
+                };
                 session.accept(signal);
+                if voice {
+                    user.will(&mut session, signal, said_at);
+                    user.kept = w;
+                    user.sessions.insert(name.to_owned(), session);
+                    return Some(nothing);
+                }
                 (session, true)
             }
         };
-        let up = session.hear(signal, joined, &policy, w);
-        user.will(&mut session, signal, w);
-        let (before, (state, why)) = (session.state, session.state_at(w, &policy));
-        let mut cause = None;
-        if state != before {
-            cause = Some(if joined { Cause::Joined } else { by_signal(signal, before, state, why, up) });
-            session.enter(state, w);
-            self.tell_session(&key, name, &mut session, hi, cause.expect("just set"));
+        let was_sure = session.is_sure(self.sky.own(&session, w), &policy);
+        if signal.kind == Kind::Heartbeat {
+            session.excuse_by(held.excuse, w, &self.sky);
         }
+        let own = self.sky.own(&session, w).saturating_sub(held.age);
+        let up = session.hear(signal, joined, &policy, own);
+        user.will(&mut session, signal, said_at);
+        session.flap(w, &self.sky);
         user.sessions.insert(name.to_owned(), session);
-        self.tell_user(&key, &mut user, hi, cause);
-        self.keep(key, user);
+        Some(Heard { name, signal, joined, up, was_sure, before })
     }
 
     fn limit_reached(&self, tenant: &str, of_user: usize) -> Option<Rejection> {
-        let limits = &self.policy.limits;
+        let limits = &self.sky.policy.limits;
         let count = |of: &dyn Fn(&str) -> bool| {
-            self.users.iter().filter(|(key, _)| of(&key.0)).map(|(_, user)| user.sessions.len()).sum::<usize>()
-                + of_user
+            self.users.iter().filter(|(key, _)| of(&key.0)).map(|(_, user)| user.weight()).sum::<usize>() + of_user
         };
         [
             ("limits.sessions_per_user", limits.sessions_per_user, of_user),
@@ -287,86 +347,27 @@ impl Oracle {
         .map(|(limit, max, _)| Rejection::Limit { limit, max: max.into() })
     }
 
-    // ── events ──
-
     fn reject(&mut self, subject: &str, reason: Rejection) {
-        let hi = self.now().hi;
+        let hi = self.sky.now().hi;
         if self.rejections.0 != hi / 1_000 {
             self.rejections = (hi / 1_000, 0);
         }
-        if self.rejections.1 < self.policy.limits.rejected_events {
+        if self.rejections.1 < self.sky.policy.limits.rejected_events {
             self.rejections.1 += 1;
-            self.told.push((hi, EventBody::Rejected(Box::new(RejectedEvent { subject: subject.into(), reason }))));
+            self.desk.push((hi, EventBody::Rejected(Box::new(RejectedEvent { subject: subject.into(), reason }))));
         }
     }
+}
 
-    /// Tells the session's state, which was entered just now.
-    fn tell_session(&mut self, key: &(String, String), name: &str, session: &mut Session, at: Millis, cause: Cause) {
-        let time = self.now();
-        session.at = session.at.max(at);
-        let closed = session.closed.is_some() || session.leaving.is_some() || cause == Cause::Left;
-        let facts = session.facts.clone();
-        let event = SessionEvent {
-            tenant: key.0.as_str().into(),
-            user: key.1.as_str().into(),
-            session: name.into(),
-            incarnation: session.incarnation,
-            ordinal: session.ordinal,
-            cause,
-            from: session.from,
-            to: session.state,
-            last_seen_ms: time.told(session.seen),
-            last_input_ms: time.told(session.input),
-            transport: if closed { Transport::Closed } else { Transport::Open },
-            visibility: facts.visibility,
-            can: facts.can,
-            rooms: facts.rooms,
-            meta: facts.meta,
-            profile: facts.profile,
-            every_ms: facts.every_ms,
-            epoch: session.epoch,
-            seq_client: session.seq,
-            conn: facts.conn,
-        };
-        if self.policy.session_events {
-            self.told.push((session.at, EventBody::Session(Box::new(event))));
-        }
-    }
-
-    /// Tells the user if its state changed, or its intent while it is there. The cause is that of its session's event;
-    /// where there is none, only the intent changed.
-    fn tell_user(&mut self, key: &(String, String), user: &mut User, at: Millis, cause: Option<Cause>) {
-        let time = self.now();
-        let to = user.sessions.values().map(|session| session.state).min().unwrap_or(State::Offline);
-        let (from, intent, until) = user.known.unwrap_or((State::Offline, Intent::Open, None));
-        user.known = Some((to, user.intent, user.until));
-        if from == to && (to == State::Offline || (intent, until) == (user.intent, user.until)) {
-            return;
-        }
-        if from == State::Offline {
-            user.incarnation = Some(time.hi.max(user.incarnation.unwrap_or(self.forgotten) + 1));
-            user.ordinal = 0;
-        }
-        user.ordinal += 1;
-        user.at = user.at.max(at);
-        let count = |state| user.sessions.values().filter(|session| session.state == state).count() as u32;
-        let latest = |of: fn(&Session) -> Millis| time.told(user.sessions.values().map(of).max().unwrap_or(0));
-        let event = UserEvent {
-            tenant: key.0.as_str().into(),
-            user: key.1.as_str().into(),
-            incarnation: user.incarnation.expect("it left offline"),
-            ordinal: user.ordinal,
-            cause: cause.unwrap_or(Cause::Intent),
-            from,
-            to,
-            sessions: [State::Active, State::Idle, State::Away, State::Stale].map(count),
-            intent: user.intent,
-            intent_until_ms: user.until.map(|until| time.told(until) + time.hold),
-            last_seen_ms: latest(|session| session.seen),
-            last_input_ms: latest(|session| session.input),
-        };
-        self.told.push((user.at, EventBody::User(Box::new(event))));
-    }
+/// Whether a user enters or leaves offline and no event of a session of it stands before that at its time.
+fn has_no_session_before(told: &[Event], at_ms: Millis, body: &EventBody) -> bool {
+    let EventBody::User(user) = body else { return false };
+    let passes = user.from != user.to && (user.from == State::Offline || user.to == State::Offline);
+    let of_it = |event: &Event| {
+        let EventBody::Session(session) = &event.body else { return false };
+        event.at_ms == at_ms && (&session.tenant, &session.user) == (&user.tenant, &user.user)
+    };
+    passes && !told.iter().any(of_it)
 }
 
 /// The order of events that happened at the same time: the observer's own first, then by subject, sessions before users.
@@ -375,5 +376,6 @@ fn rank(body: &EventBody) -> (u8, &str, &str, u8, &str) {
         EventBody::Engine(_) | EventBody::Rejected(_) => (0, "", "", 0, ""),
         EventBody::Session(event) => (1, &event.tenant, &event.user, 0, &event.session),
         EventBody::User(event) => (1, &event.tenant, &event.user, 1, ""),
+        EventBody::Ready(event) => (1, &event.tenant, &event.user, 2, ""),
     }
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use presence::model::policy::{DURATION_MS_MAX, Limits};
-use presence::model::{Claim, Intent, Kind, Millis, Policy, Profile, Promise, Signal, Visibility};
+use presence::fold::BatchItem;
+use presence::model::{Claim, Intent, Kind, Millis, Policy, Rejection, Signal, Visibility};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::logs::{Line, Log, SESSIONS, What, Who, everybody};
+use super::logs::{Line, Log, SESSIONS, TENANTS, What, Who, address, everybody};
+use super::policies::{duration, policy, rounded};
 
-const PROFILES: [&str; 3] = ["default", "mobile", "web"];
+pub(super) const GATEWAYS: [&str; 2] = ["g", "h"];
 
 /// Which logs to make: all that the contract allows, and with each of these less.
 #[derive(Clone, Copy, Default)]
@@ -29,7 +30,13 @@ pub(crate) struct Mood {
 #[derive(Clone, Debug)]
 enum Step {
     /// By one of the log's cast.
-    Signal(usize, Box<Signal>, Stamp),
+    Signal(Spoken),
+    /// Of one of two gateways, that holds each for so long.
+    Batch(bool, Vec<Option<(Spoken, Millis)>>),
+    /// The same gateway's life signs: how many, and how long after each other.
+    Beats(bool, u64, Millis),
+    /// One of the cast, several times, so long after each other, and each time by so much longer.
+    Row(Vec<Spoken>, Millis, Millis),
     Rejected,
     Tick {
         failed: u32,
@@ -44,6 +51,9 @@ enum Step {
     /// An entry that was seen already.
     Again,
 }
+
+/// By one of the log's cast, with its counters.
+type Spoken = (usize, Box<Signal>, Stamp);
 
 /// How a signal's (epoch, seq) lies to the latest one of its session.
 #[derive(Clone, Copy, Debug)]
@@ -84,34 +94,12 @@ pub(crate) fn logs(mood: Mood) -> impl Strategy<Value = Log> {
     (scene, vec((step(mood), advance(mood)), 1..60)).prop_map(move |(scene, steps)| write(mood, &scene, steps))
 }
 
-/// A policy whose times are multiples of `grain`.
-fn rounded(policy: &Policy, grain: Millis) -> Policy {
-    let mut policy = policy.clone();
-    let up = |time: Millis| time.div_ceil(grain) * grain;
-    for (_, profile) in &mut policy.profiles {
-        *profile = Profile {
-            idle_after: up(profile.idle_after),
-            away_after: up(profile.away_after),
-            stale_after: up(profile.stale_after),
-            offline_after: up(profile.offline_after),
-            hidden_after: up(profile.hidden_after),
-            disconnect_grace: up(profile.disconnect_grace),
-            leave_linger: up(profile.leave_linger),
-            frozen_offline_after: up(profile.frozen_offline_after),
-            tombstone: up(profile.tombstone),
-            promise: profile.promise.clone(),
-        };
-    }
-    policy
-}
-
 fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
     let Scene { start, cast, policies, ruled, grain, pace } = scene;
-    let down = |time: Millis| time / grain * grain;
+    let mut voice = Voices { mood, cast, grain: *grain, counters: BTreeMap::new() };
     let mut lines: Vec<Line> = Vec::new();
     let (mut ts, mut latest) = (*start, *start);
     let mut seq = 0;
-    let mut counters = BTreeMap::<Who, (u64, u64)>::new();
     let mut add = |ts: Millis, what| {
         // The sequence may leap, since other partitions' entries are in between.
         seq = if matches!(what, What::NewLog) { 1 } else { seq + 1 + 6 * u64::from(ts.is_multiple_of(5)) };
@@ -127,32 +115,33 @@ fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
             ts = ts.max(latest.saturating_sub(900));
         }
         match step {
-            Step::Signal(who, mut signal, stamp) => {
-                let who = cast[who % cast.len()];
-                signal.input_age_ms = signal.input_age_ms.map(down);
-                signal.intent_for_ms = signal.intent_for_ms.map(down);
-                let counter = counters.entry(who).or_insert((3, 3));
-                let stamp = match stamp {
-                    Stamp::Epoch(by) if mood.stamped => Stamp::Both(by.max(0), 1),
-                    _ if mood.stamped => Stamp::Both(0, 1),
-                    _ => stamp,
-                };
-                let moved =
-                    |by: (i64, i64)| (counter.0.saturating_add_signed(by.0), counter.1.saturating_add_signed(by.1));
-                let (epoch, seq) = match stamp {
-                    Stamp::Neither => (None, None),
-                    Stamp::Seq(by) => (None, Some(moved((0, by)).1)),
-                    Stamp::Epoch(by) => (Some(moved((by, 0)).0), None),
-                    Stamp::Both(epoch, seq) | Stamp::Old(epoch, seq) => {
-                        let (epoch, seq) = moved((epoch, seq));
-                        (Some(epoch), Some(seq))
-                    }
-                };
-                if !matches!(stamp, Stamp::Old(..)) {
-                    *counter = (epoch.unwrap_or(counter.0), seq.unwrap_or(counter.1));
+            Step::Signal(spoken) => {
+                let (who, signal) = voice.say(spoken);
+                add(ts, What::Signal(who, signal));
+            }
+            Step::Row(row, mut every, more) => {
+                for spoken in row {
+                    let (who, signal) = voice.say(spoken);
+                    add(ts, What::Signal(who, signal));
+                    ts += every / grain * grain;
+                    every += more;
                 }
-                (signal.epoch, signal.seq) = (epoch, seq);
-                add(ts, What::Signal(who, *signal));
+            }
+            Step::Batch(second, items) => {
+                let item = |item: Option<(Spoken, Millis)>| match item {
+                    Some((spoken, age)) => {
+                        let (who, signal) = voice.say(spoken);
+                        BatchItem::Signal(address(who), Box::new(signal), age / grain * grain)
+                    }
+                    None => BatchItem::Rejected(Rejection::Payload("item 3: torn".into())),
+                };
+                add(ts, What::Batch(TENANTS[0], GATEWAYS[usize::from(second)], items.into_iter().map(item).collect()));
+            }
+            Step::Beats(second, count, every) => {
+                for _ in 0..count {
+                    ts += every / grain * grain;
+                    add(ts, What::Batch(TENANTS[0], GATEWAYS[usize::from(second)], Vec::new()));
+                }
             }
             Step::Rejected => add(ts, What::Rejected),
             Step::Tick { failed } => add(ts, What::Tick { failed }),
@@ -176,14 +165,73 @@ fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
     Log(lines)
 }
 
+/// Gives the signals their counters.
+struct Voices<'a> {
+    mood: Mood,
+    cast: &'a [Who],
+    grain: Millis,
+    counters: BTreeMap<Who, (u64, u64)>,
+}
+
+impl Voices<'_> {
+    fn say(&mut self, (who, mut signal, stamp): Spoken) -> (Who, Signal) {
+        let down = |time: Millis| time / self.grain * self.grain;
+        let who = self.cast[who % self.cast.len()];
+        signal.input_age_ms = signal.input_age_ms.map(down);
+        signal.intent_for_ms = signal.intent_for_ms.map(down);
+        let counter = self.counters.entry(who).or_insert((3, 3));
+        let stamp = match stamp {
+            Stamp::Epoch(by) if self.mood.stamped => Stamp::Both(by.max(0), 1),
+            _ if self.mood.stamped => Stamp::Both(0, 1),
+            _ => stamp,
+        };
+        let moved = |by: (i64, i64)| (counter.0.saturating_add_signed(by.0), counter.1.saturating_add_signed(by.1));
+        let (epoch, seq) = match stamp {
+            Stamp::Neither => (None, None),
+            Stamp::Seq(by) => (None, Some(moved((0, by)).1)),
+            Stamp::Epoch(by) => (Some(moved((by, 0)).0), None),
+            Stamp::Both(epoch, seq) | Stamp::Old(epoch, seq) => {
+                let (epoch, seq) = moved((epoch, seq));
+                (Some(epoch), Some(seq))
+            }
+        };
+        if !matches!(stamp, Stamp::Old(..)) {
+            *counter = (epoch.unwrap_or(counter.0), seq.unwrap_or(counter.1));
+        }
+        (signal.epoch, signal.seq) = (epoch, seq);
+        (who, *signal)
+    }
+}
+
 fn step(mood: Mood) -> BoxedStrategy<Step> {
     let failed = prop_oneof![3 => Just(0), 1 => 1_u32..4];
     let rare = u32::from(!mood.forward);
-    prop_oneof![
-        60 => (0_usize..36, signal().prop_map(Box::new), stamp())
-            .prop_map(|(who, signal, stamp)| Step::Signal(who, signal, stamp)),
-        16 => failed.prop_map(|failed| Step::Tick { failed }),
+    let spoken = || (0_usize..36, signal().prop_map(Box::new), stamp());
+    let plain = vec(stamp(), 2..8).prop_map(|stamps| {
+        let beat = |stamp| (0, Box::new(Signal::default()), stamp);
+        stamps.into_iter().map(beat).collect::<Vec<Spoken>>()
+    });
+    let row =
+        (plain, 0_usize..36).prop_map(|(row, who)| row.into_iter().map(|spoken| (who, spoken.1, spoken.2)).collect());
+    let age = prop_oneof![4 => Just(0), 4 => duration(0), 1 => Just(1 << 40)];
+    let item = weighted(0.95, (spoken(), age));
+    let gateway = prop_oneof![
+        7 => (any::<bool>(), vec(item, 0..4)).prop_map(|(second, items)| Step::Batch(second, items)),
+        2 => (any::<bool>(), 1_u64..5, duration(0))
+            .prop_map(|(second, count, every)| Step::Beats(second, count, every.min(1_000))),
+    ];
+    let ticks = prop_oneof![
+        // Longer than a gateway's silence excuses.
+        1 => (60_u64..80).prop_map(|count| Step::Ticks { count, every: 1_000 }),
         8 => (1_u64..8, duration(0)).prop_map(|(count, every)| Step::Ticks { count, every: every.min(1_000) }),
+    ];
+    prop_oneof![
+        60 => spoken().prop_map(Step::Signal),
+        18 => gateway,
+        5 => (row, duration(1), select(vec![0, 50, 100]))
+            .prop_map(|(row, every, more)| Step::Row(row, every.min(1_000), more)),
+        16 => failed.prop_map(|failed| Step::Tick { failed }),
+        9 => ticks,
         2 => (0_usize..3).prop_map(Step::Policy),
         2 => Just(Step::Rejected),
         2 => Just(Step::Other),
@@ -206,19 +254,6 @@ fn advance(mood: Mood) -> impl Strategy<Value = i64> {
         back => -30_000_i64..-900,
         back => select(vec![-1_000_i64, -1_001, -1_002, -3_000]),
     ]
-}
-
-/// From `least` on, and of a kind that likes to meet others.
-fn duration(least: u64) -> BoxedStrategy<Millis> {
-    prop_oneof![
-        6 => select(vec![50_u64, 99, 100, 101, 150, 200, 300, 400, 500, 700, 1_000, 1_500, 2_000, 3_000]),
-        2 => 1_u64..6_000,
-        1 => 1_u64..100,
-        2 => Just(least),
-        // Far up in the wheel.
-        1 => select(vec![7_000_u64, 420_000, 26_300_000, DURATION_MS_MAX / 2]),
-    ]
-    .boxed()
 }
 
 /// Who has something to say in a log: few, so that much happens to each, or all.
@@ -260,7 +295,7 @@ fn signal() -> BoxedStrategy<Signal> {
         weighted(0.2, select(&["k", "l"][..]).prop_map(Box::from)),
         weighted(0.2, select(vec![Intent::Open, Intent::Busy, Intent::Dnd, Intent::Invisible])),
         weighted(0.5, length),
-        weighted(0.1, names(&["audio", "video", "smell"])),
+        weighted(0.2, names(&["audio", "video", "audio", "screen", "smell"])),
         weighted(0.1, names(&["hall", "attic"])),
         weighted(0.1, select(&["{}", r#"{"a":1}"#, r#"{"b":[]}"#][..]).prop_map(Box::from)),
     );
@@ -287,66 +322,6 @@ fn signal() -> BoxedStrategy<Signal> {
                 profile,
                 meta,
             }
-        })
-        .boxed()
-}
-
-fn profile() -> BoxedStrategy<Profile> {
-    let promise = (
-        select(vec![1_000_u32, 1_333, 2_000, 3_000]),
-        duration(0),
-        select(vec![1_000_u64, 1_999, 3_600_000]),
-        0_u32..4,
-    )
-        .prop_map(|(factor_permille, slack, cap, idle_beats)| Promise { factor_permille, slack, cap, idle_beats });
-    let ladder = (duration(1), duration(0), duration(1), duration(0), duration(0));
-    let ends = (duration(0), prop_oneof![1 => Just(0), 1 => duration(0)], duration(1), duration(0));
-    (ladder, ends, weighted(0.7, promise))
-        .prop_map(|((idle, away, stale, offline, hidden), ends, promise)| Profile {
-            idle_after: idle,
-            away_after: idle + away,
-            stale_after: stale,
-            offline_after: stale + offline,
-            hidden_after: hidden,
-            disconnect_grace: ends.0,
-            leave_linger: ends.1,
-            frozen_offline_after: ends.2,
-            tombstone: ends.3,
-            promise,
-        })
-        .boxed()
-}
-
-fn policy(mood: Mood) -> BoxedStrategy<Policy> {
-    // Shrinks to the usual, which is both.
-    let rarely = move |of: u32| (0..of).prop_map(move |which| !mood.roomy && which == of - 1);
-    let small = (1_u32..4, 0_u32..4, 1_u32..6, 0_u32..4).prop_map(|(user, more, tenant, rejected_events)| Limits {
-        sessions_per_user: user,
-        sessions_per_tenant: tenant,
-        sessions_per_partition: tenant + more,
-        rejected_events,
-    });
-    let limits = (rarely(3), small).prop_map(|(narrow, small)| if narrow { small } else { Limits::default() });
-    let engine =
-        (select(vec![1_001_u64, 1_500, 3_000, 60_000, 500_000_000]), prop_oneof![Just(0), duration(0), Just(15_000)]);
-    let profiles = (profile(), weighted(0.8, profile()), weighted(0.8, profile()), 0_usize..3);
-    (profiles, engine, limits, rarely(20), prop::bool::weighted(0.2))
-        .prop_map(|((first, second, third, default), (blind_after, reconnect_grace), limits, silent, few)| {
-            let profiles: Vec<(Box<str>, Profile)> = (PROFILES.iter().zip([Some(first), second, third]))
-                .filter_map(|(name, profile)| profile.map(|profile| (Box::from(*name), profile)))
-                .collect();
-            let names: &[&str] = if few { &["audio"] } else { &["audio", "screen", "video"] };
-            let policy = Policy {
-                default_profile: profiles[default % profiles.len()].0.clone(),
-                profiles,
-                blind_after,
-                reconnect_grace,
-                capabilities: names.iter().map(|name| Box::from(*name)).collect(),
-                session_events: !silent,
-                limits,
-            };
-            policy.check().expect("a valid policy");
-            policy
         })
         .boxed()
 }

@@ -1,60 +1,73 @@
 //! What a signal does to one session, and what follows from its facts.
 
-use std::collections::BTreeMap;
+use presence::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Transport, Visibility};
 
-use presence::model::policy::DURATION_MS_MAX;
-use presence::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Visibility};
+use super::fall::profile_of;
+use super::gateway::Excuse;
+use super::sky::Sky;
 
-/// No intent is told for longer than a year.
-const INTENT_MAX: Millis = DURATION_MS_MAX;
-
-#[derive(Default)]
-pub(crate) struct User {
-    pub(crate) sessions: BTreeMap<String, Session>,
-    pub(crate) intent: Intent,
-    pub(crate) until: Option<Millis>,
-    /// State, intent and its end as of the last look.
-    pub(crate) known: Option<(State, Intent, Option<Millis>)>,
-    /// The latest incarnation, its latest ordinal, and the time it was told with.
-    pub(crate) incarnation: Option<u64>,
-    pub(crate) ordinal: u32,
-    pub(crate) at: Millis,
-}
-
-pub(crate) struct Session {
-    pub(crate) from: State,
-    pub(crate) state: State,
-    pub(crate) incarnation: u64,
-    pub(crate) ordinal: u32,
-    pub(crate) at: Millis,
-    pub(crate) epoch: Option<u64>,
-    pub(crate) seq: Option<u64>,
+/// A session. Its instants are those of its own time, which stands still while it is excused.
+pub(super) struct Session {
+    pub(super) state: State,
+    pub(super) incarnation: u64,
+    pub(super) ordinal: u32,
+    pub(super) at: Millis,
+    pub(super) epoch: Option<u64>,
+    pub(super) seq: Option<u64>,
     /// Of signals of a lower epoch in a row: the epoch, the latest seq, how many.
     row: Option<(u64, u64, u32)>,
     /// The intent that this session said last.
-    pub(crate) said: Option<Intent>,
-    pub(crate) facts: Facts,
-    pub(crate) seen: Millis,
-    pub(crate) input: Millis,
-    frozen: Millis,
-    pub(crate) closed: Option<Millis>,
-    pub(crate) leaving: Option<Millis>,
-    /// When it went offline, and whether it had left.
-    pub(crate) gone: Option<(Millis, bool)>,
+    pub(super) said: Option<Intent>,
+    pub(super) facts: Facts,
+    pub(super) seen: Millis,
+    pub(super) input: Millis,
+    pub(super) frozen: Millis,
+    pub(super) closed: Option<Millis>,
+    pub(super) leaving: Option<Millis>,
+    /// When it last left active, how far it is stretched, and since when.
+    pub(super) left_active: Option<Millis>,
+    pub(super) level: u64,
+    pub(super) raised: Millis,
+    pub(super) excuse: Option<Excuse>,
+    /// When it went offline, and whether it had left. For a voice: when it spoke last.
+    pub(super) gone: Option<(Millis, bool)>,
+    /// It never lived.
+    pub(super) voice: bool,
+    pub(super) told: Told,
+}
+
+/// What was told of it last, and the instant of that.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) instant: Millis,
+    pub(super) band: u8,
+    pub(super) facts: Option<Shown>,
+}
+
+/// The facts whose change is told.
+#[derive(Clone, PartialEq)]
+pub(super) struct Shown {
+    pub(super) transport: Transport,
+    visibility: Visibility,
+    can: Box<[Box<str>]>,
+    rooms: Box<[Box<str>]>,
+    meta: Option<Box<str>>,
 }
 
 /// What an incarnation inherits from its predecessor of the same epoch; the connection it doesn't.
 #[derive(Clone)]
-pub(crate) struct Facts {
-    pub(crate) visibility: Visibility,
-    pub(crate) out_of_sight: Option<Millis>,
-    pub(crate) reported: bool,
-    pub(crate) every_ms: u32,
-    pub(crate) can: Box<[Box<str>]>,
-    pub(crate) rooms: Box<[Box<str>]>,
-    pub(crate) meta: Option<Box<str>>,
-    pub(crate) profile: Box<str>,
-    pub(crate) conn: Option<Box<str>>,
+pub(super) struct Facts {
+    pub(super) visibility: Visibility,
+    pub(super) out_of_sight: Option<Millis>,
+    pub(super) reported: bool,
+    pub(super) every_ms: u32,
+    pub(super) can: Box<[Box<str>]>,
+    pub(super) rooms: Box<[Box<str>]>,
+    pub(super) meta: Option<Box<str>>,
+    pub(super) profile: Box<str>,
+    /// Whether it named its profile.
+    pub(super) named: bool,
+    pub(super) conn: Option<Box<str>>,
 }
 
 /// `seq` alone has epoch 0.
@@ -62,35 +75,9 @@ fn stamp(signal: &Signal) -> (Option<u64>, Option<u64>) {
     (signal.epoch.or(signal.seq.map(|_| 0)), signal.seq)
 }
 
-impl User {
-    /// The best state, then the latest input, then the smallest name.
-    pub(crate) fn leader(&self) -> Option<&String> {
-        let key = |(name, session): &(&String, &Session)| (session.state, u64::MAX - session.input, (*name).clone());
-        self.sessions.iter().min_by_key(key).map(|(name, _)| name)
-    }
-
-    /// When the next thing happens by itself.
-    pub(crate) fn next_instant(&self, policy: &Policy) -> Option<Millis> {
-        let falls = self.sessions.values().filter_map(|session| session.next_fall(policy));
-        let forgotten = self.sessions.values().filter_map(|session| session.forget_at(policy));
-        falls.chain(forgotten).chain(self.until).min()
-    }
-
-    /// An intent counts if it differs from what this session last said, so that repetition neither renews nor overrules.
-    pub(crate) fn will(&mut self, session: &mut Session, signal: &Signal, w: Millis) {
-        let speaks = matches!(signal.kind, Kind::Heartbeat | Kind::Update);
-        if let Some(intent) = signal.intent.filter(|intent| speaks && session.said != Some(*intent)) {
-            session.said = Some(intent);
-            self.intent = intent;
-            self.until = signal.intent_for_ms.map(|length| w + length.min(INTENT_MAX));
-            self.until = self.until.filter(|_| intent != Intent::Open);
-        }
-    }
-}
-
 impl Session {
     /// An incarnation before its first signal acts.
-    pub(crate) fn new(predecessor: u64, inherited: Option<Facts>, policy: &Policy, w: Millis, hi: Millis) -> Self {
+    pub(super) fn new(predecessor: u64, inherited: Option<Facts>, policy: &Policy, w: Millis, hi: Millis) -> Self {
         let fresh = Facts {
             visibility: Visibility::Visible,
             out_of_sight: None,
@@ -100,10 +87,10 @@ impl Session {
             rooms: Box::default(),
             meta: None,
             profile: policy.default_profile.clone(),
+            named: false,
             conn: None,
         };
         Self {
-            from: State::Offline,
             state: State::Offline,
             incarnation: hi.max(predecessor + 1),
             ordinal: 0,
@@ -118,12 +105,48 @@ impl Session {
             frozen: 0,
             closed: None,
             leaving: None,
+            left_active: None,
+            level: 0,
+            raised: 0,
+            excuse: None,
             gone: None,
+            voice: false,
+            told: Told::default(),
         }
     }
 
+    /// One that speaks and doesn't live.
+    pub(super) fn voice(policy: &Policy, w: Millis) -> Self {
+        Self { voice: true, gone: Some((w, false)), incarnation: 0, ..Self::new(0, None, policy, w, 0) }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.gone.is_none()
+    }
+
+    pub(super) fn shown(&self) -> Shown {
+        let facts = self.facts.clone();
+        let closed = self.closed.is_some() || self.leaving.is_some();
+        Shown {
+            transport: if closed { Transport::Closed } else { Transport::Open },
+            visibility: facts.visibility,
+            can: facts.can,
+            rooms: facts.rooms,
+            meta: facts.meta,
+        }
+    }
+
+    /// Its excuse ends at `w` with another, or with none: what was excused stays so, by moving every instant.
+    pub(super) fn excuse_by(&mut self, excuse: Option<Excuse>, w: Millis, sky: &Sky) {
+        let by = sky.excused(self, w);
+        let instants = [&mut self.closed, &mut self.leaving, &mut self.left_active, &mut self.facts.out_of_sight];
+        let instants = instants.into_iter().flatten();
+        instants.chain([&mut self.seen, &mut self.input, &mut self.frozen, &mut self.raised]).for_each(|at| *at += by);
+        self.excuse = excuse;
+    }
+
     /// A disconnect or a leave of another connection than the latest is ignored wholly.
-    pub(crate) fn by_another_connection(&self, signal: &Signal) -> bool {
+    pub(super) fn by_another_connection(&self, signal: &Signal) -> bool {
         let ends = matches!(signal.kind, Kind::Disconnect | Kind::Leave);
         let known = self.facts.conn.is_some() && signal.conn.is_some();
         ends && known && self.facts.conn != signal.conn
@@ -140,7 +163,7 @@ impl Session {
     }
 
     /// Takes the (epoch, seq) of a signal, unless it is a duplicate or reordered.
-    pub(crate) fn accept(&mut self, signal: &Signal) -> bool {
+    pub(super) fn accept(&mut self, signal: &Signal) -> bool {
         let (epoch, seq) = stamp(signal);
         if !self.is_next(signal) {
             // A device whose clock was set back is believed at the third signal in a row.
@@ -167,25 +190,27 @@ impl Session {
     }
 
     /// Whether this heartbeat begins a new incarnation of a session that is offline.
-    pub(crate) fn revives(&self, signal: &Signal) -> bool {
+    pub(super) fn revives(&self, signal: &Signal) -> bool {
         let (epoch, _) = stamp(signal);
         let left = self.gone.is_some_and(|(_, left)| left);
         let higher = if left { epoch > self.epoch } else { self.is_next(signal) };
         signal.kind == Kind::Heartbeat && (epoch.is_none() || self.epoch.is_none() || higher)
     }
 
-    /// What a signal does that came after the session went offline and doesn't revive it.
-    pub(crate) fn hear_late(&mut self, signal: &Signal, user: &mut User, w: Millis) {
-        let late = signal.kind != Kind::Heartbeat && !self.by_another_connection(signal);
-        if late && self.is_next(signal) {
+    /// What a signal does that came after the session went offline and doesn't revive it. Whether it was accepted.
+    pub(super) fn hear_late(&mut self, signal: &Signal, w: Millis) -> bool {
+        let late = signal.kind != Kind::Heartbeat && !self.by_another_connection(signal) && self.is_next(signal);
+        if late {
             self.accept(signal);
-            self.gone = self.gone.map(|(at, left)| (at, left || signal.kind == Kind::Leave));
-            user.will(self, signal, w);
+            let speaks = self.voice && signal.kind == Kind::Update;
+            let left = signal.kind == Kind::Leave;
+            self.gone = self.gone.map(|(at, was)| (if speaks { w } else { at }, was || left));
         }
+        late
     }
 
     /// Lets an accepted signal act. What it would be called if the session rises by it.
-    pub(crate) fn hear(&mut self, signal: &Signal, first: bool, policy: &Policy, w: Millis) -> Option<Cause> {
+    pub(super) fn hear(&mut self, signal: &Signal, first: bool, policy: &Policy, w: Millis) -> Option<Cause> {
         match signal.kind {
             Kind::Heartbeat => self.beat(signal, first, policy, w),
             Kind::Update => self.learn(signal, signal.visibility, policy, w).then_some(Cause::Visible),
@@ -201,7 +226,8 @@ impl Session {
     }
 
     fn beat(&mut self, signal: &Signal, first: bool, policy: &Policy, w: Millis) -> Option<Cause> {
-        (self.seen, self.closed, self.leaving) = (w, None, None);
+        let (before, late) = (self.input, w < self.seen && !first);
+        (self.seen, self.closed, self.leaving) = (self.seen.max(w), None, None);
         let claimed = signal.state.map(|claim| match claim {
             Claim::Active | Claim::Idle => Visibility::Visible,
             Claim::Away => Visibility::Hidden,
@@ -213,7 +239,6 @@ impl Session {
             let hidden = w.saturating_sub(profile.hidden_after);
             self.facts.out_of_sight = self.facts.out_of_sight.map(|since| since.min(hidden));
         }
-        let before = self.input;
         let counts = match (signal.input_age_ms, signal.state) {
             (Some(age), _) => {
                 let input = w.saturating_sub(age);
@@ -227,7 +252,7 @@ impl Session {
                 true
             }
             (None, Some(Claim::Idle)) => {
-                self.input = self.input.min(w.saturating_sub(profile.idle_after));
+                self.input = self.input.min(w.saturating_sub(profile.idle_after + self.level * profile.anti_flap));
                 false
             }
             (None, Some(Claim::Away) | None) => false,
@@ -236,6 +261,9 @@ impl Session {
         let assumed = self.facts.visibility == Visibility::Visible && !self.facts.reported;
         if assumed {
             self.input = w;
+        }
+        if late {
+            self.input = self.input.max(before);
         }
         let causes = [(counts, Cause::Input), (into_sight, Cause::Visible), (assumed, Cause::Input)];
         causes.into_iter().find(|(holds, _)| *holds).map(|(_, cause)| cause)
@@ -252,7 +280,7 @@ impl Session {
         facts.rooms = signal.rooms.clone().unwrap_or(std::mem::take(&mut facts.rooms));
         facts.meta = signal.meta.clone().or(facts.meta.take()).filter(|meta| **meta != *"{}");
         if let Some(profile) = signal.profile.clone().filter(|name| policy.profile_index(name).is_some()) {
-            facts.profile = profile;
+            (facts.profile, facts.named) = (profile, true);
         }
         let before = facts.visibility;
         facts.visibility = visibility.unwrap_or(before);
@@ -261,83 +289,14 @@ impl Session {
             Visibility::Hidden | Visibility::Frozen => facts.out_of_sight.or(Some(w)),
         };
         if visibility == Some(Visibility::Frozen) {
-            self.frozen = w;
+            self.frozen = self.frozen.max(w);
         }
         before != Visibility::Visible && facts.visibility == Visibility::Visible
     }
-
-    /// Every deadline with the state below it, and why. Of the same instant and state, the first counts.
-    fn ladder(&self, policy: &Policy) -> Vec<(Millis, State, Cause)> {
-        let facts = &self.facts;
-        let profile = profile_of(facts, policy);
-        let mut ladder = Vec::new();
-        if let Some(at) = self.leaving {
-            ladder.push((at + profile.leave_linger, State::Offline, Cause::Left));
-        }
-        if facts.visibility == Visibility::Frozen {
-            ladder.push((0, State::Away, Cause::Frozen));
-            ladder.push((self.frozen + profile.frozen_offline_after, State::Offline, Cause::Frozen));
-            return ladder;
-        }
-        let (mut idle_after, mut stale_after) = (profile.idle_after, profile.stale_after);
-        if let Some(promise) = profile.promise.as_ref().filter(|_| facts.every_ms > 0) {
-            let every = u64::from(facts.every_ms).min(promise.cap);
-            stale_after = u64::from(promise.factor_permille) * every / 1_000 + promise.slack;
-            if !facts.reported {
-                idle_after = idle_after.max(u64::from(promise.idle_beats) * every);
-            }
-        }
-        let to_away = profile.away_after - profile.idle_after;
-        let to_offline = profile.offline_after - profile.stale_after;
-        let closed = self.closed.map(|at| (at + profile.disconnect_grace, Cause::Disconnected));
-        for (stale, cause) in closed.into_iter().chain([(self.seen + stale_after, Cause::Silent)]) {
-            ladder.push((stale, State::Stale, cause));
-            ladder.push((stale + to_offline, State::Offline, cause));
-        }
-        ladder.extend(facts.out_of_sight.map(|at| (at + profile.hidden_after, State::Away, Cause::Hidden)));
-        ladder.push((self.input + idle_after + to_away, State::Away, Cause::Quiet));
-        ladder.push((self.input + idle_after, State::Idle, Cause::Quiet));
-        ladder
-    }
-
-    /// The state at an instant: the lowest whose deadline is reached, because of what reached it first.
-    pub(crate) fn state_at(&self, instant: Millis, policy: &Policy) -> (State, Cause) {
-        if self.gone.is_some() {
-            return (State::Offline, Cause::Left);
-        }
-        let ladder = self.ladder(policy);
-        let reached = || ladder.iter().filter(|(at, ..)| *at <= instant);
-        let state = reached().map(|(_, state, _)| *state).max().unwrap_or(State::Active);
-        let first = reached().filter(|(_, of, _)| *of == state).min_by_key(|(at, ..)| *at);
-        (state, first.map_or(Cause::Input, |(.., cause)| *cause))
-    }
-
-    /// When it falls below the state it is in.
-    fn next_fall(&self, policy: &Policy) -> Option<Millis> {
-        let live = self.gone.is_none();
-        let below = self.ladder(policy).into_iter().filter(|(_, state, _)| live && *state > self.state);
-        below.map(|(at, ..)| at).min()
-    }
-
-    pub(crate) fn forget_at(&self, policy: &Policy) -> Option<Millis> {
-        self.gone.map(|(at, _)| at + profile_of(&self.facts, policy).tombstone)
-    }
-
-    pub(crate) fn enter(&mut self, state: State, instant: Millis) {
-        (self.from, self.state) = (self.state, state);
-        self.ordinal += 1;
-        if state == State::Offline {
-            self.gone = Some((instant, self.leaving.is_some()));
-        }
-    }
-}
-
-fn profile_of<'a>(facts: &Facts, policy: &'a Policy) -> &'a presence::model::Profile {
-    &policy.profiles[policy.profile_index(&facts.profile).expect("a known profile")].1
 }
 
 /// Why a session changed its state by a signal, where `why` its facts put it there, and `up` is what would have raised it.
-pub(crate) fn by_signal(signal: &Signal, before: State, state: State, why: Cause, up: Option<Cause>) -> Cause {
+pub(super) fn by_signal(signal: &Signal, before: State, state: State, why: Cause, up: Option<Cause>) -> Cause {
     let claimed = signal.state.is_some() && signal.kind == Kind::Heartbeat;
     if state > before {
         return match why {

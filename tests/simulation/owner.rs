@@ -274,10 +274,10 @@ fn one(number: u16, evidence: &Evidence<'_>, keeper: &Keeper, nats: &Nats) -> Op
     evidence.from_the_beginning(number).expect("one version of the fold")
 }
 
-/// What was told last of each session and user of a partition.
+/// What was told last of each session and user of a partition, and of what users are ready for.
 fn told_last(number: u16, nats: &Nats) -> Vec<Event> {
-    let is_told =
-        |subject: &str| subject.starts_with("presence.v1.session.") || subject.starts_with("presence.v1.user.");
+    let kinds = ["presence.v1.session.", "presence.v1.user.", "presence.v1.ready."];
+    let is_told = |subject: &str| kinds.iter().any(|kind| subject.starts_with(kind));
     let of_it = nats.events.latest().filter(|message| message.partition == number && is_told(&message.subject));
     of_it.filter_map(|message| ToldEvent::read(&message.payload).expect("what was told can be read").recall()).collect()
 }

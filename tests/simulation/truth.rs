@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use presence::fold::{IndexKey, Partition};
-use presence::model::{Cause, EngineWhat, Event, EventBody, Millis, Policy, SessionEvent, State};
+use presence::model::{Cause, EngineWhat, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token};
 use presence::wire::{self, Encoding, Message, Route};
 
 use crate::events::Published;
@@ -68,7 +68,7 @@ pub(crate) fn fold(number: u16, mut partition: Partition, story: &[Said], first_
         witness.observe(said.ts_ms, &state, &partition);
         let policies = [&*before, &**partition.policy()];
         truth.events[first..].iter().for_each(|event| witness.hear(event, policies));
-        witness.recount();
+        witness.recount(&partition);
         truth.states.insert(seq, state);
     }
     for event in &truth.events {
@@ -120,18 +120,28 @@ impl Witness {
                     self.blind.push((engine.from_ms, engine.to_ms));
                 }
             }
-            EventBody::Rejected(_) => {}
+            EventBody::Ready(_) | EventBody::Rejected(_) => {}
         }
     }
 
-    /// Behind an entry, each user is the best of its sessions.
-    fn recount(&self) {
+    /// Behind an entry, each user is the best of its sessions, or invisible and told as offline.
+    fn recount(&self, partition: &Partition) {
+        if !self.is_whole {
+            return;
+        }
         let mut best = BTreeMap::<[Box<str>; 2], State>::new();
         for ([tenant, user, _], (state, _)) in &self.sessions {
             let of_user = best.entry([tenant.clone(), user.clone()]).or_insert(State::Offline);
             *of_user = state.min(of_user).to_owned();
         }
-        assert!(!self.is_whole || self.users == best, "I10: {:?} are not the best of {best:?}", self.users);
+        for (user, best) in &best {
+            let [tenant, name] = user.each_ref().map(|text| Token::parse(text).expect("what is told are tokens"));
+            let told = self.users.get(user).copied().unwrap_or(State::Offline);
+            let inspected = || partition.inspect(tenant, name);
+            let is_invisible = || inspected().is_some_and(|inspected| inspected.intent == Intent::Invisible);
+            let is_so = told == *best || told == State::Offline && is_invisible();
+            assert!(is_so, "I10: {user:?} is told {told:?} and its best session is {best:?}");
+        }
     }
 
     fn hear_session(&mut self, at_ms: Millis, session: &SessionEvent, policies: [&Policy; 2]) {
@@ -141,7 +151,7 @@ impl Witness {
             Cause::Quiet | Cause::Silent => {}
             Cause::Joined | Cause::Input | Cause::Visible | Cause::Resumed | Cause::Claimed => return,
             Cause::Hidden | Cause::Frozen | Cause::Disconnected | Cause::Left => return,
-            Cause::Intent | Cause::Policy => return,
+            Cause::Intent | Cause::Policy | Cause::Updated | Cause::Fading | Cause::Refreshed => return,
         }
         assert!(session.to > session.from, "I9: time moved somebody up: {session:?}");
         if !self.is_whole || before.is_some_and(|(_, before)| before == at_ms) {

@@ -108,7 +108,38 @@ pub async fn entry_ts_ms(nats: &Nats, seq: u64) -> Result<Option<u64>, LogError>
     if seq == 0 {
         return Ok(None);
     }
-    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry.ts_ms))
+    Ok(entry(nats, seq).await?.map(|entry| entry.ts_ms))
+}
+
+/// The log's entry `seq`, from the leader; `None` if it is not there.
+///
+/// # Errors
+/// As [`entry_ts_ms`].
+pub async fn entry(nats: &Nats, seq: u64) -> Result<Option<LogMessage>, LogError> {
+    Ok(walk::entry(nats, seq).await?.map(|walked| walked.entry))
+}
+
+/// The log's last entry under `subject`, from the leader; `None` if there is none.
+///
+/// # Errors
+/// As [`entry_ts_ms`].
+pub async fn last_entry(nats: &Nats, subject: &str) -> Result<Option<LogMessage>, LogError> {
+    Ok(walk::last(nats, subject).await?.map(|walked| walked.entry))
+}
+
+/// The first sequence of `log` whose entry is not older than `since_ms`; behind the last one where all are older.
+///
+/// # Errors
+/// As [`entry_ts_ms`].
+pub async fn first_since(nats: &Nats, log: &LogIdentity, since_ms: u64) -> Result<u64, LogError> {
+    let (mut from, mut to) = (log.first_seq, log.last_seq + 1);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        // What is gone meanwhile was the oldest.
+        let is_older = entry_ts_ms(nats, middle).await?.is_none_or(|ts| ts < since_ms);
+        (from, to) = if is_older { (middle + 1, to) } else { (from, middle) };
+    }
+    Ok(from)
 }
 
 /// Which partitions a reader hands out. It reads all of them in any case.

@@ -11,6 +11,7 @@ use async_nats::{HeaderName, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{LogError, LogMessage};
 use crate::nats::{Nats, names};
@@ -28,17 +29,26 @@ pub(super) struct Walked {
 /// # Errors
 /// [`LogError::Missing`], and [`LogError::Server`], which is worth another try.
 pub(super) async fn entry(nats: &Nats, seq: u64) -> Result<Option<Walked>, LogError> {
+    ask(nats, &json!({ "seq": seq })).await
+}
+
+/// Asks the log's leader for the last entry under `subject`; `None` if there is none.
+///
+/// # Errors
+/// As [`entry`].
+pub(super) async fn last(nats: &Nats, subject: &str) -> Result<Option<Walked>, LogError> {
+    ask(nats, &json!({ "last_by_subj": subject })).await
+}
+
+async fn ask(nats: &Nats, which: &Value) -> Result<Option<Walked>, LogError> {
     let subject = format!("STREAM.MSG.GET.{}", names::LOG);
-    let answer: Answer = nats
-        .jetstream
-        .request(subject, &serde_json::json!({ "seq": seq }))
-        .await
-        .map_err(|error| LogError::Server(error.to_string()))?;
+    let answer: Answer =
+        nats.jetstream.request(subject, which).await.map_err(|error| LogError::Server(error.to_string()))?;
     match answer {
         Answer { error: Some(error), .. } if error.err_code == MESSAGE_NOT_FOUND => Ok(None),
         Answer { error: Some(error), .. } if error.err_code == super::STREAM_NOT_FOUND => Err(LogError::Missing),
         Answer { error: Some(error), .. } => Err(LogError::Server(error.description)),
-        Answer { error: None, message: Some(message) } => message.read(seq).map(Some),
+        Answer { error: None, message: Some(message) } => message.read().map(Some),
         Answer { error: None, message: None } => Err(LogError::Server("the answer holds no entry".into())),
     }
 }
@@ -53,6 +63,7 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Stored {
+    seq: u64,
     subject: String,
     #[serde(default)]
     hdrs: String,
@@ -62,7 +73,8 @@ struct Stored {
 }
 
 impl Stored {
-    fn read(self, seq: u64) -> Result<Walked, LogError> {
+    fn read(self) -> Result<Walked, LogError> {
+        let seq = self.seq;
         let unreadable = |what: &str| LogError::Server(format!("entry {seq} was answered with an unreadable {what}"));
         let headers = STANDARD.decode(&self.hdrs).map_err(|_| unreadable("header"))?;
         let payload = STANDARD.decode(&self.data).map_err(|_| unreadable("payload"))?;

@@ -1,7 +1,7 @@
 //! Which promise was broken, and by which events.
 
-use super::Position;
-use crate::model::{Millis, State};
+use super::{Position, Standing};
+use crate::model::Millis;
 
 /// A broken promise, and the events that show it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,23 +26,23 @@ pub enum Fault {
         /// What should be.
         wanted: u32,
     },
-    /// The state before is not the one that was told last.
-    #[error("`from` is {}, the state told last is {}", .found.as_str(), .wanted.as_str())]
+    /// What was before is not what was told last.
+    #[error("`from` is {found}, what was told last is {wanted}")]
     Chain {
         /// What is there.
-        found: State,
+        found: Standing,
         /// What should be.
-        wanted: State,
+        wanted: Standing,
     },
     /// A new incarnation while the former one has not ended.
-    #[error("incarnation {found} begins while {before} is {}, not offline", .state.as_str())]
+    #[error("incarnation {found} begins while {before} has not ended: it is {standing}")]
     Alive {
         /// The new one.
         found: u64,
         /// The former one.
         before: u64,
-        /// The former one's state.
-        state: State,
+        /// What the former one is.
+        standing: Standing,
     },
     /// An incarnation that is below an earlier one.
     #[error("incarnation {found} comes after incarnation {before}")]

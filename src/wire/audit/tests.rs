@@ -1,6 +1,7 @@
 use State::{Active, Idle, Offline};
 
 use super::*;
+use crate::model::State;
 use crate::wire::told;
 
 /// A told user event, and what the stream says about it.
@@ -89,15 +90,15 @@ fn a_cut_history_is_still_checked_where_it_begins_anew() {
 #[test]
 fn a_broken_chain_shows_by_its_states() {
     let found = breach(|events| events[1].told.from = State::Away);
-    assert_eq!(found, (Some(100), 101, Fault::Chain { found: State::Away, wanted: Active }));
+    assert_eq!(found, (Some(100), 101, Fault::Chain { found: State::Away.into(), wanted: Active.into() }));
     let found = breach(|events| events[4].told.from = Idle);
-    assert_eq!(found, (Some(103), 104, Fault::Chain { found: Idle, wanted: Offline }));
+    assert_eq!(found, (Some(103), 104, Fault::Chain { found: Idle.into(), wanted: Offline.into() }));
 }
 
 #[test]
 fn a_new_incarnation_needs_the_end_of_the_former_one() {
     let found = breach(|events| drop(events.remove(3)));
-    let fault = Fault::Alive { found: 2_000, before: 1_000, state: Idle };
+    let fault = Fault::Alive { found: 2_000, before: 1_000, standing: Idle.into() };
     assert_eq!(found, (Some(101), 103, fault));
 }
 
@@ -184,6 +185,55 @@ fn what_a_runtime_tells_is_told_once_at_no_position() {
 fn a_breach_says_what_is_wrong_and_where() {
     let told = |fault| Breach { fault, before: None, at: 7 }.to_string();
     assert_eq!(told(Fault::Ordinal { found: 3, wanted: 2 }), "stream sequence 7: ordinal 3 where 2 is due");
-    let fault = Fault::Chain { found: Idle, wanted: Active };
-    assert_eq!(told(fault), "stream sequence 7: `from` is idle, the state told last is active");
+    let fault = Fault::Chain { found: Idle.into(), wanted: Active.into() };
+    assert_eq!(told(fault), "stream sequence 7: `from` is idle, what was told last is active");
+}
+
+/// A told change of readiness of alice's, at the log sequence `seq`.
+fn ready(seq: u64, (incarnation, ordinal): (u64, u32), from: &[&str], to: &[&str]) -> ToldEvent {
+    let since: std::collections::BTreeMap<_, _> = to.iter().map(|name| (*name, seq)).collect();
+    let payload = serde_json::json!({
+        "v": 1, "kind": "ready", "id": format!("3-1-{seq}-0"), "incarnation": incarnation, "ordinal": ordinal,
+        "cause": "input", "at_ms": 1_000 * seq, "partition": 3, "seq": seq, "tenant": "main", "user": "alice",
+        "from": from, "to": to, "since_ms": since, "until_ms": null,
+    });
+    ToldEvent::read(payload.to_string().as_bytes()).unwrap()
+}
+
+fn audit_ready(events: &[ToldEvent]) -> Result<Counts, Fault> {
+    let mut auditor = Auditor::new(false);
+    for (n, event) in events.iter().enumerate() {
+        let place = Place { subject: "presence.v1.ready.main.alice", epoch: Some(1), stream_seq: 100 + n as u64 };
+        auditor.observe(event, place).map_err(|breach| breach.fault)?;
+    }
+    Ok(auditor.counts())
+}
+
+fn ready_for(names: &[&str]) -> Standing {
+    Standing::Ready(names.iter().map(|name| (*name).into()).collect())
+}
+
+#[test]
+fn readiness_is_a_chain_of_its_own_that_begins_and_ends_with_nothing() {
+    let whole = [
+        ready(10, (1_000, 1), &[], &["video", "audio"]),
+        ready(11, (1_000, 2), &["audio", "video"], &["audio"]),
+        ready(12, (1_000, 3), &["audio"], &[]),
+        ready(15, (2_000, 1), &[], &["audio"]),
+    ];
+    let expected = Counts { ready_events: 4, subjects: 1, incarnations: 2, partitions: 1, ..Counts::default() };
+    assert_eq!(audit_ready(&whole), Ok(expected), "another order of the same capabilities is the same");
+
+    let broken = [whole[0].clone(), ready(11, (1_000, 2), &["audio"], &[])];
+    let fault = Fault::Chain { found: ready_for(&["audio"]), wanted: ready_for(&["audio", "video"]) };
+    assert_eq!(fault.to_string(), "`from` is ready for audio, what was told last is ready for audio, video");
+    assert_eq!(audit_ready(&broken), Err(fault));
+
+    let standing = ready_for(&["audio"]);
+    let unended = [whole[0].clone(), whole[1].clone(), whole[3].clone()];
+    assert_eq!(audit_ready(&unended), Err(Fault::Alive { found: 2_000, before: 1_000, standing: standing.clone() }));
+
+    let begun = [ready(10, (1_000, 1), &["audio"], &[])];
+    assert_eq!(audit_ready(&begun), Err(Fault::Chain { found: standing, wanted: ready_for(&[]) }));
+    assert_eq!(audit_ready(&whole[1..]), Err(Fault::Ordinal { found: 2, wanted: 1 }));
 }

@@ -3,12 +3,17 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    Cause, EngineEvent, EngineWhat, Intent, RejectedEvent, Rejection, SessionEvent, Transport, UserEvent, Visibility,
+    Cause, Certainty, Curve, EngineEvent, EngineWhat, Intent, NextState, ReadyEvent, RejectedEvent, Rejection,
+    SessionEvent, Transport, UserEvent, Visibility,
 };
 use crate::wire::told::json_line;
 use crate::wire::{ToldEvent, signal};
 
 const AT: Millis = 1_700_000_000_123;
+
+fn certainty() -> Certainty {
+    Certainty { permille: 917, model: Curve::HalfLife, grace_ms: 30_000, half_life_ms: 60_000 }
+}
 
 fn session_event(to: State) -> SessionEvent {
     SessionEvent {
@@ -32,6 +37,8 @@ fn session_event(to: State) -> SessionEvent {
         epoch: Some(17),
         seq_client: Some(5),
         conn: None,
+        confidence: certainty(),
+        next: Some(NextState { to: State::Away, at_ms: AT + 60_000 }),
     }
 }
 
@@ -49,6 +56,22 @@ fn user_event(to: State) -> UserEvent {
         intent_until_ms: None,
         last_seen_ms: AT - 5_000,
         last_input_ms: AT - 5_001,
+        ready: ["video".into()].into(),
+        confidence: certainty(),
+        next: Some(NextState { to: State::Away, at_ms: AT + 60_000 }),
+    }
+}
+
+fn ready_event() -> ReadyEvent {
+    ReadyEvent {
+        tenant: "acme".into(),
+        user: "carol=40x".into(),
+        incarnation: AT - 5_000,
+        ordinal: 2,
+        cause: Cause::Input,
+        from: ["audio".into()].into(),
+        to: [("video".into(), AT), ("audio".into(), AT - 5_000)].into(),
+        until_ms: Some(AT + 49_000),
     }
 }
 
@@ -71,7 +94,8 @@ fn a_session_is_told_as_the_contract_says() {
         r#""from":"active","to":"idle","last_seen_ms":1699999995123,"last_input_ms":1699999995122,"#,
         r#""transport":"open","visibility":"hidden","can":["audio"],"rooms":["room 2","lobby"],"#,
         r#""meta":{"price":1.10},"profile":"default","every_ms":20000,"epoch":17,"seq_client":5,"conn":null,"#,
-        r#""confidence":null,"next":null}"#,
+        r#""confidence":{"permille":917,"model":"half_life","grace_ms":30000,"half_life_ms":60000},"#,
+        r#""next":{"to":"away","at_ms":1700000060123}}"#,
     );
     assert_eq!(std::str::from_utf8(&message.payload).unwrap(), expected);
 }
@@ -85,9 +109,47 @@ fn a_user_is_told_as_the_contract_says() {
             "v": 1, "kind": "user", "id": "7-1-42-3", "incarnation": AT - 5_000, "ordinal": 3, "cause": "silent",
             "at_ms": AT, "partition": 7, "seq": 42, "tenant": "acme", "user": "carol@x", "from": "stale", "to": "idle",
             "sessions": {"active": 1, "idle": 2, "away": 3, "stale": 4}, "intent": "busy", "intent_until_ms": null,
-            "ready": [], "last_seen_ms": AT - 5_000, "last_input_ms": AT - 5_001, "confidence": null, "next": null,
+            "ready": ["video"], "last_seen_ms": AT - 5_000, "last_input_ms": AT - 5_001,
+            "confidence": {"permille": 917, "model": "half_life", "grace_ms": 30_000, "half_life_ms": 60_000},
+            "next": {"to": "away", "at_ms": AT + 60_000},
         })
     );
+}
+
+#[test]
+fn readiness_is_told_as_the_contract_says_and_is_in_no_bucket() {
+    let event = event(EventBody::Ready(Box::new(ready_event())));
+    let [message] = messages(&event, Encoding::Json).collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(message.subject, "presence.v1.ready.acme.carol=40x");
+    assert!(message.headers.contains(&("ce-type", "presence.ready.v1".to_owned())));
+    assert!(message.headers.contains(&("ce-subject", "acme.carol=40x".to_owned())));
+    let expected = concat!(
+        r#"{"v":1,"kind":"ready","id":"7-1-42-3","incarnation":1699999995123,"ordinal":2,"cause":"input","#,
+        r#""at_ms":1700000000123,"partition":7,"seq":42,"tenant":"acme","user":"carol@x","from":["audio"],"#,
+        r#""to":["video","audio"],"since_ms":{"audio":1699999995123,"video":1700000000123},"until_ms":1700000049123}"#,
+    );
+    assert_eq!(std::str::from_utf8(&message.payload).unwrap(), expected);
+
+    let lost = ReadyEvent { to: [].into(), until_ms: None, ..ready_event() };
+    let event = self::event(EventBody::Ready(Box::new(lost)));
+    let told = told(&event);
+    assert_eq!((&told["to"], &told["since_ms"], &told["until_ms"]), (&json!([]), &json!({}), &Value::Null));
+    assert_eq!(messages(&event, Encoding::Json).count(), 1, "there is no key to empty");
+}
+
+#[test]
+fn told_readiness_is_recalled_but_for_its_cause() {
+    let ready = ReadyEvent { cause: Cause::Joined, ..ready_event() };
+    let event = event(EventBody::Ready(Box::new(ready)));
+    for encoding in [Encoding::Json, Encoding::MessagePack] {
+        let message = messages(&event, encoding).next().unwrap();
+        assert_eq!(ToldEvent::read(&message.payload).unwrap().recall().as_ref(), Some(&event));
+    }
+    let mut foreign = told(&event);
+    foreign["since_ms"] = json!({});
+    let recalled = ToldEvent::read(foreign.to_string().as_bytes()).unwrap().recall().unwrap();
+    let EventBody::Ready(recalled) = recalled.body else { panic!("{recalled:?}") };
+    assert!(recalled.to.iter().all(|(_, since)| *since == AT), "{recalled:?}");
 }
 
 #[test]
@@ -248,6 +310,8 @@ fn any_session() -> impl Strategy<Value = SessionEvent> {
                 meta: meta.map(Into::into),
                 profile: "web".into(),
                 every_ms: ordinal / 2,
+                confidence: certainty(),
+                next: Some(NextState { to: State::Away, at_ms: AT + 60_000 }),
                 epoch,
                 seq_client: epoch,
                 conn: conn.map(Into::into),
@@ -256,11 +320,27 @@ fn any_session() -> impl Strategy<Value = SessionEvent> {
     )
 }
 
+fn any_ready() -> impl Strategy<Value = ReadyEvent> {
+    let names = || prop::collection::btree_map("[a-z]{1,5}", any::<u64>(), 0..5);
+    (name(), name(), named(), names(), names(), prop::option::of(any::<u64>()), any::<u32>()).prop_map(
+        |(tenant, user, cause, from, to, until_ms, ordinal)| ReadyEvent {
+            tenant,
+            user,
+            incarnation: u64::from(ordinal),
+            ordinal,
+            cause,
+            from: from.into_keys().map(Into::into).collect(),
+            to: to.into_iter().map(|(name, since)| (name.into(), since)).collect(),
+            until_ms,
+        },
+    )
+}
+
 proptest! {
     #[test]
-    fn both_encodings_tell_the_same(session in any_session(), user in name(), to in named(), until in prop::option::of(any::<u64>())) {
+    fn both_encodings_tell_the_same(session in any_session(), user in name(), to in named(), until in prop::option::of(any::<u64>()), ready in any_ready()) {
         let of_user = UserEvent { user, intent_until_ms: until, ..user_event(to) };
-        for body in [EventBody::Session(Box::new(session)), EventBody::User(Box::new(of_user))] {
+        for body in [EventBody::Session(Box::new(session)), EventBody::User(Box::new(of_user)), EventBody::Ready(Box::new(ready))] {
             let event = event(body);
             let read = |encoding| {
                 let message = messages(&event, encoding).next().unwrap();
@@ -272,6 +352,7 @@ proptest! {
             match (&event.body, &told) {
                 (EventBody::Session(of), ToldEvent::Session(told)) => prop_assert_eq!(&**told, &told::Session::of(&event, of)),
                 (EventBody::User(of), ToldEvent::User(told)) => prop_assert_eq!(&**told, &told::User::of(&event, of)),
+                (EventBody::Ready(of), ToldEvent::Ready(told)) => prop_assert_eq!(&**told, &told::Ready::of(&event, of)),
                 other => panic!("{other:?}"),
             }
         }

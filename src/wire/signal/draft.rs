@@ -7,7 +7,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Decoded;
-use super::field::{Field, Ignored};
+use super::field::{Field, HeldField, Ignored};
 use super::loose::{List, Scalar, Unreadable};
 use crate::model::id::escape;
 use crate::model::signal::{
@@ -18,8 +18,10 @@ use crate::wire::meta::{self, JsonWriter, META_DEPTH_MAX};
 use crate::wire::{Encoding, Named};
 
 /// What a payload gives for a field. A key that stands twice counts by its last value.
-enum Given<T> {
+#[derive(Debug, Default)]
+pub(in crate::wire) enum Given<T> {
     /// `null`: as if it were not there.
+    #[default]
     Absent,
     /// A value within its range.
     Value(T),
@@ -51,6 +53,30 @@ pub(super) struct Draft {
     ignored: Ignored,
     kind_unknown: bool,
     too_large: Option<Rejection>,
+    /// Of an item of a batch.
+    pub(super) held: Held,
+}
+
+/// What an item of a batch says beside its signal.
+#[derive(Debug, Default)]
+pub(in crate::wire) struct Held {
+    /// `u`: the user, as plain text.
+    pub(in crate::wire) user: Given<Box<str>>,
+    /// `s`: the session, as plain text.
+    pub(in crate::wire) session: Given<Box<str>>,
+    /// `age_ms`: how long the gateway held it.
+    pub(in crate::wire) age_ms: Given<u64>,
+}
+
+impl Held {
+    fn read<'de, A: MapAccess<'de>>(&mut self, of: HeldField, reader: Reader, map: &mut A) -> Result<(), A::Error> {
+        match of {
+            HeldField::User => self.user = text(reader.value(map)?, PAYLOAD_BYTES_MAX),
+            HeldField::Session => self.session = text(reader.value(map)?, PAYLOAD_BYTES_MAX),
+            HeldField::AgeMs => self.age_ms = number(reader.value(map)?),
+        }
+        Ok(())
+    }
 }
 
 impl Draft {
@@ -179,13 +205,24 @@ fn meta_of(text: Option<Box<str>>) -> Given<Box<str>> {
     }
 }
 
-/// A key: the field it names, if it names one. Keys that are no text name none.
-struct Key(Option<Field>);
+/// A key: what it names, if anything. Keys that are no text name nothing.
+enum Key {
+    Signal(Field),
+    Held(HeldField),
+    Unknown,
+}
+
+impl Key {
+    fn of(name: &str) -> Self {
+        let held = || HeldField::from_name(name).map_or(Self::Unknown, Self::Held);
+        Field::from_name(name).map_or_else(held, Self::Signal)
+    }
+}
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = Scalar::deserialize(deserializer)?;
-        Ok(Self(if let Scalar::Text(key) = key { Field::from_name(&key) } else { None }))
+        Ok(if let Scalar::Text(key) = key { Self::of(&key) } else { Self::Unknown })
     }
 }
 
@@ -196,6 +233,8 @@ pub(super) struct Reader {
     pub(super) encoding: Encoding,
     /// For JSON: take each value's text first and read that, so that a value that can't be read drops its field only.
     pub(super) careful: bool,
+    /// Read what an item of a batch says beside its signal too, which else is unknown.
+    pub(super) held: bool,
 }
 
 impl Reader {
@@ -237,10 +276,11 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
         let mut draft = Draft::default();
-        while let Some(Key(field)) = map.next_key()? {
-            match field {
-                Some(field) => draft.read(field, self, &mut map)?,
-                None => {
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Signal(field) => draft.read(field, self, &mut map)?,
+                Key::Held(field) if self.held => draft.held.read(field, self, &mut map)?,
+                Key::Held(_) | Key::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }

@@ -41,6 +41,18 @@ named! {
     }
 }
 
+/// What an item of a gateway's batch says beside its signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeldField {
+    User,
+    Session,
+    AgeMs,
+}
+
+named! {
+    HeldField { User = "u", Session = "s", AgeMs = "age_ms" }
+}
+
 /// The names of all fields.
 #[cfg(test)]
 pub(crate) fn field_names() -> impl Iterator<Item = &'static str> {

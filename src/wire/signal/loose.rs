@@ -12,7 +12,7 @@ use crate::model::signal::ROOMS_MAX;
 
 /// A single value.
 #[derive(Debug, PartialEq)]
-pub(super) enum Scalar<'de> {
+pub(in crate::wire) enum Scalar<'de> {
     /// `null`.
     Null,
     /// A number that is not negative, its fraction cut off.

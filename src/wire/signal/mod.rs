@@ -9,9 +9,11 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use self::draft::{Draft, Reader};
+pub(super) use self::draft::{Given, Held};
 pub use self::field::Ignored;
 #[cfg(test)]
 pub(super) use self::field::field_names;
+pub(super) use self::loose::Scalar;
 pub(super) use self::text::SignalText;
 pub use self::text::encode;
 use super::Encoding;
@@ -49,32 +51,54 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
     if payload.is_empty() {
         return Ok(Decoded::default());
     }
+    let named = content_type.and_then(Encoding::of_content_type);
+    draft(payload, named.unwrap_or_else(|| Encoding::of_payload(payload)), false)?.finish()
+}
+
+/// Reads one item of a gateway's batch: a signal's payload that also says whose it is and how long it was held.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_held(payload: &[u8], encoding: Encoding) -> Result<(Held, Decoded), Rejection> {
+    let mut draft = draft(payload, encoding, true)?;
+    let held = std::mem::take(&mut draft.held);
+    draft.finish().map(|decoded| (held, decoded))
+}
+
+fn draft(payload: &[u8], encoding: Encoding, held: bool) -> Result<Draft, Rejection> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         let (size, limit) = (payload.len() as u64, PAYLOAD_BYTES_MAX as u64);
         return Err(Rejection::TooLarge { what: "payload", size, limit });
     }
-    let named = content_type.and_then(Encoding::of_content_type);
-    let draft = match named.unwrap_or_else(|| Encoding::of_payload(payload)) {
-        Encoding::Json => json(payload)?,
-        Encoding::MessagePack => message_pack(payload)?,
-    };
-    draft.finish()
+    check_is_map(payload, encoding)?;
+    match encoding {
+        Encoding::Json => json(payload, held),
+        Encoding::MessagePack => message_pack(payload, held),
+    }
 }
 
-fn json(payload: &[u8]) -> Result<Draft, Rejection> {
-    let first = payload.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-    match first {
-        Some(b'{') => {}
-        Some(other) => {
-            return Err(undecodable(format!("JSON that starts with byte {other:#04x} is no object")));
-        }
-        None => {
-            return Err(undecodable("JSON of nothing but white space is no object".to_owned()));
-        }
+/// Whether the first byte is that of an object or a map.
+pub(super) fn check_is_map(payload: &[u8], encoding: Encoding) -> Result<(), Rejection> {
+    match encoding {
+        Encoding::Json => match payload.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+            Some(b'{') => Ok(()),
+            Some(other) => Err(undecodable(format!("JSON that starts with byte {other:#04x} is no object"))),
+            None => Err(undecodable("JSON of nothing but white space is no object".to_owned())),
+        },
+        Encoding::MessagePack => match payload.first() {
+            Some(0x80..=0x8f | 0xde | 0xdf) => Ok(()),
+            Some(other) => {
+                Err(undecodable(format!("neither a JSON object nor a MessagePack map starts with byte {other:#04x}")))
+            }
+            None => Err(undecodable("MessagePack: ends before the map does".to_owned())),
+        },
     }
+}
+
+fn json(payload: &[u8], held: bool) -> Result<Draft, Rejection> {
     let read = |careful| {
         let mut reader = serde_json::Deserializer::from_slice(payload);
-        let draft = reader.deserialize_map(Reader { encoding: Encoding::Json, careful })?;
+        let draft = reader.deserialize_map(Reader { encoding: Encoding::Json, careful, held })?;
         reader.end()?;
         Ok::<_, serde_json::Error>(draft)
     };
@@ -82,15 +106,11 @@ fn json(payload: &[u8]) -> Result<Draft, Rejection> {
     read(false).or_else(|_| read(true)).map_err(|error| undecodable(format!("JSON: {error}")))
 }
 
-fn message_pack(payload: &[u8]) -> Result<Draft, Rejection> {
-    if let Some(other) = payload.first().filter(|first| !matches!(first, 0x80..=0x8f | 0xde | 0xdf)) {
-        let what = format!("neither a JSON object nor a MessagePack map starts with byte {other:#04x}");
-        return Err(undecodable(what));
-    }
+fn message_pack(payload: &[u8], held: bool) -> Result<Draft, Rejection> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
     reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
     let draft = reader
-        .deserialize_map(Reader { encoding: Encoding::MessagePack, careful: false })
+        .deserialize_map(Reader { encoding: Encoding::MessagePack, careful: false, held })
         .map_err(|error| undecodable(format!("MessagePack: {}", reason(&error))))?;
     // The reader tells no position; that nothing can be read behind the map says that nothing is there.
     match IgnoredAny::deserialize(&mut reader) {
@@ -113,4 +133,4 @@ fn undecodable(what: String) -> Rejection {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -75,7 +75,7 @@ pub(crate) struct SignalText<'a> {
 const _: () = assert!(META_BYTES_MAX == 1024, "the description of `meta` says so");
 
 impl<'a> SignalText<'a> {
-    fn of(signal: &'a Signal) -> Self {
+    pub(in crate::wire) fn of(signal: &'a Signal) -> Self {
         Self {
             kind: Some(signal.kind).filter(|kind| *kind != Kind::default()).map(Named::name),
             conn: signal.conn.as_deref(),

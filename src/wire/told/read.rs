@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use super::{Engine, Rejected, Session, User};
+use super::{Engine, Ready, Rejected, Session, User};
 use crate::wire::encoding::MESSAGE_PACK_DEPTH_MAX;
 use crate::wire::meta::{self, JsonWriter};
 use crate::wire::{Encoding, ReadError};
@@ -22,6 +22,8 @@ pub enum ToldEvent {
     Session(Box<Session<'static>>),
     /// A user's.
     User(Box<User<'static>>),
+    /// A change of what a user is ready for.
+    Ready(Box<Ready<'static>>),
     /// An engine's.
     Engine(Engine<'static>),
     /// A refused signal's.
@@ -47,6 +49,7 @@ impl ToldEvent {
         Ok(match kind.as_str() {
             "session" => Self::Session(Encoding::read(payload)?),
             "user" => Self::User(Encoding::read(payload)?),
+            "ready" => Self::Ready(Encoding::read(payload)?),
             "engine" => Self::Engine(Encoding::read(payload)?),
             "rejected" => Self::Rejected(Encoding::read(payload)?),
             _ => Self::Other { kind },

@@ -1,0 +1,167 @@
+//! Gateways, and what their silence excuses: it is their own, not that of the sessions behind them.
+
+use std::collections::BTreeMap;
+
+use super::act::Held;
+use super::entry::BatchItem;
+use super::partition::Partition;
+use crate::model::session::NEVER;
+use crate::model::{Event, Millis, Policy, Token};
+
+/// So much of a gateway's silence a session is given between two of its life signs.
+pub(crate) const EXCUSE_MAX: Millis = 60_000;
+
+/// The gateways that a partition knows. One whose silence has given all that it can is forgotten: whoever refers to it has
+/// been given all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Gateways {
+    pub(crate) known: BTreeMap<u32, Gateway>,
+    /// Their numbers, by tenant and name.
+    numbers: BTreeMap<Box<str>, u32>,
+    /// The number of the next that comes.
+    pub(crate) next: u32,
+}
+
+/// A gateway. All in observed time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gateway {
+    pub(crate) tenant: Box<str>,
+    pub(crate) name: Box<str>,
+    /// Its latest batch.
+    pub(crate) latest: Millis,
+    /// From this instant on its silence counts, if nothing comes before.
+    pub(crate) from: Millis,
+    /// All its silence that counted before `from`, and what of it belongs to the one that lasts.
+    pub(crate) silence: Millis,
+    pub(crate) lasting: Millis,
+}
+
+/// Whose silence excuses a session, and how long that had been at its latest life sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Excuse {
+    pub(crate) gateway: u32,
+    pub(crate) before: Millis,
+}
+
+impl Gateway {
+    fn silence_at(&self, w: Millis) -> Millis {
+        self.silence + w.saturating_sub(self.from)
+    }
+
+    fn lasting_at(&self, w: Millis) -> Millis {
+        self.lasting + w.saturating_sub(self.from)
+    }
+}
+
+impl Gateways {
+    fn find(&self, key: &str, w: Millis) -> Option<u32> {
+        self.numbers.get(key).copied().filter(|number| self.known[number].lasting_at(w) < EXCUSE_MAX)
+    }
+
+    /// Adds a gateway under the number that it has.
+    pub(crate) fn insert(&mut self, number: u32, gateway: Gateway) {
+        self.numbers.insert(key(&gateway.tenant, &gateway.name), number);
+        self.known.insert(number, gateway);
+    }
+
+    fn forget_those_who_gave_all(&mut self, w: Millis) {
+        self.known.retain(|_, gateway| gateway.lasting_at(w) < EXCUSE_MAX);
+        self.numbers.retain(|_, number| self.known.contains_key(number));
+    }
+
+    /// Whether it is known, and has been silent for longer than it may.
+    pub(crate) fn is_silent(&self, tenant: Token<'_>, name: Token<'_>, w: Millis) -> bool {
+        let found = self.find(&key(tenant.as_str(), name.as_str()), w);
+        found.is_some_and(|number| self.known[&number].lasting_at(w) > 0)
+    }
+
+    /// A batch is its gateway's life sign. Returns the excuse of those who are heard by it; `None` if it can't be known.
+    pub(crate) fn hear(&mut self, tenant: Token<'_>, name: Token<'_>, w: Millis, policy: &Policy) -> Option<Excuse> {
+        let number = match self.find(&key(tenant.as_str(), name.as_str()), w) {
+            Some(number) => number,
+            None => {
+                self.forget_those_who_gave_all(w);
+                if self.known.len() >= policy.limits.gateways as usize {
+                    return None;
+                }
+                let (tenant, name) = (tenant.as_str().into(), name.as_str().into());
+                let number = self.next;
+                self.next += 1;
+                self.insert(number, Gateway { tenant, name, latest: w, from: w, silence: 0, lasting: 0 });
+                number
+            }
+        };
+        let gateway = self.known.get_mut(&number).expect("it was found or made");
+        gateway.silence = gateway.silence_at(w);
+        (gateway.latest, gateway.lasting, gateway.from) = (w, 0, w + policy.blind_after);
+        Some(Excuse { gateway: number, before: gateway.silence })
+    }
+
+    /// Another policy is in force: what was silence by the old one stays it.
+    pub(crate) fn rule(&mut self, w: Millis, policy: &Policy) {
+        for gateway in self.known.values_mut() {
+            (gateway.silence, gateway.lasting) = (gateway.silence_at(w), gateway.lasting_at(w));
+            gateway.from = w.max(gateway.latest + policy.blind_after);
+        }
+    }
+
+    /// `E`: how much of an instant's ages is excused.
+    pub(crate) fn excused(&self, excuse: Option<Excuse>, w: Millis) -> Millis {
+        let Some(Excuse { gateway, before }) = excuse else { return 0 };
+        let silence = self.known.get(&gateway).map(|gateway| gateway.silence_at(w) - before);
+        silence.map_or(EXCUSE_MAX, |silence| silence.min(EXCUSE_MAX))
+    }
+
+    /// The first instant `t` with `t - E(t) >= deadline`, if the gateway isn't heard again.
+    pub(crate) fn reached(&self, excuse: Option<Excuse>, deadline: Millis) -> Millis {
+        if deadline == NEVER {
+            return NEVER;
+        }
+        let Some(Excuse { gateway, before }) = excuse else { return deadline };
+        let Some(Gateway { from, silence, .. }) = self.known.get(&gateway) else { return deadline + EXCUSE_MAX };
+        let excused = (silence - before).min(EXCUSE_MAX);
+        if deadline + excused <= *from { deadline + excused } else { deadline + EXCUSE_MAX }
+    }
+}
+
+impl Partition {
+    /// Takes what a gateway held. Any batch is its life sign, and ends what its silence excuses.
+    pub(crate) fn unpack(&mut self, gateway: (Token<'_>, Token<'_>), items: &[BatchItem<'_>], out: &mut Vec<Event>) {
+        let (tenant, name) = gateway;
+        if self.gateways.is_silent(tenant, name, self.time.w) {
+            self.settle(self.time.w, out);
+        }
+        let excuse = self.gateways.hear(tenant, name, self.time.w, &self.policy);
+        for item in items {
+            match item {
+                BatchItem::Signal(address, signal, age) => {
+                    let held = Held { age: (*age).min(self.policy.limits.batch_age), excuse };
+                    self.take((*address, &self.people.sought(*address)), signal, held, out);
+                }
+                BatchItem::Rejected(reason) => {
+                    let subject = format!("presence.v1.log.{}.batch.{tenant}.{name}", self.number);
+                    self.reject(subject.into(), reason.clone(), out);
+                }
+            }
+        }
+    }
+
+    /// An excuse ends at an observed instant with another, or with none: what was excused stays so, by moving every instant.
+    pub(crate) fn excuse_by(&mut self, at: u32, excuse: Option<Excuse>, instant: Millis) {
+        if excuse.is_none() && self.people.facts_of(at).is_none_or(|facts| facts.excuse.is_none()) {
+            return;
+        }
+        let by = self.excused(at, instant);
+        let hot = &mut self.people.hot[at];
+        hot.set_seen(hot.seen() + by);
+        hot.set_input(hot.input() + by);
+        let facts = self.people.facts_mut(at);
+        let kept = [&mut facts.closed, &mut facts.leaving, &mut facts.left_active, &mut facts.out_of_sight];
+        kept.into_iter().flatten().chain([&mut facts.frozen, &mut facts.raised]).for_each(|at| *at += by);
+        facts.excuse = excuse;
+    }
+}
+
+fn key(tenant: &str, name: &str) -> Box<str> {
+    format!("{tenant}.{name}").into()
+}

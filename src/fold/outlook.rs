@@ -1,0 +1,100 @@
+//! What is to be expected if nothing more is heard: how sure it is that somebody is still there, and what comes next.
+
+use super::partition::Partition;
+use crate::model::session::{Deadlines, NEVER};
+use crate::model::{Certainty, Millis, NextState, Profile, State};
+
+impl Partition {
+    pub(crate) fn profile_of(&self, at: u32) -> &Profile {
+        &self.policy.profiles[self.people.hot[at].profile()].1
+    }
+
+    /// A session's deadlines, in its own time.
+    pub(crate) fn deadlines_of(&self, at: u32) -> Deadlines {
+        self.people.life(at).deadlines(self.profile_of(at))
+    }
+
+    /// How much of a session's ages at an observed instant is excused.
+    pub(crate) fn excused(&self, at: u32, instant: Millis) -> Millis {
+        self.gateways.excused(self.people.facts_of(at).and_then(|facts| facts.excuse), instant)
+    }
+
+    /// An observed instant in a session's own time, which stands still while it is excused.
+    pub(crate) fn own(&self, at: u32, instant: Millis) -> Millis {
+        instant - self.excused(at, instant)
+    }
+
+    fn grace(&self, at: u32) -> Millis {
+        self.profile_of(at).confidence_grace(self.people.every_ms(at))
+    }
+
+    /// A session's confidence at an instant of its own time, if it is there.
+    pub(crate) fn permille_by(&self, at: u32, own: Millis) -> u16 {
+        let silence = own.saturating_sub(self.people.hot[at].seen());
+        self.profile_of(at).confidence.permille(silence, self.grace(at))
+    }
+
+    /// The band of a session's confidence at an observed instant.
+    pub(crate) fn band(&self, at: u32, instant: Millis) -> u8 {
+        self.profile_of(at).confidence.band(self.permille_by(at, self.own(at, instant)))
+    }
+
+    /// Whether a session's confidence at an observed instant is enough to be ready.
+    pub(crate) fn is_sure(&self, at: u32, instant: Millis) -> bool {
+        self.is_sure_by(at, self.own(at, instant))
+    }
+
+    pub(crate) fn is_sure_by(&self, at: u32, own: Millis) -> bool {
+        self.permille_by(at, own) >= self.policy.ready.min_confidence
+    }
+
+    /// The instants of its own time at which a session's confidence falls into another band than the one that was told, and
+    /// below what is enough to be ready. [`NEVER`] where it doesn't.
+    pub(crate) fn crossings(&self, at: u32) -> [Millis; 2] {
+        let (hot, confidence) = (&self.people.hot[at], &self.profile_of(at).confidence);
+        let below = |edge: u16| hot.seen().saturating_add(confidence.below_at(edge, self.grace(at)));
+        let edge = confidence.bands.get(usize::from(self.people.cold[at].band));
+        let is_needed = hot.sure() && self.people.facts_of(at).is_some_and(|facts| !facts.can.is_empty());
+        [
+            edge.map_or(NEVER, |edge| below(*edge)),
+            if is_needed { below(self.policy.ready.min_confidence) } else { NEVER },
+        ]
+    }
+
+    /// A session's confidence at an observed instant.
+    pub(crate) fn certainty(&self, at: u32, instant: Millis) -> Certainty {
+        let is_there = self.people.hot[at].state() != State::Offline;
+        let permille = if is_there { self.permille_by(at, self.own(at, instant)) } else { 0 };
+        self.profile_of(at).confidence.certainty(permille, self.grace(at))
+    }
+
+    /// A user's confidence: that of its best session. Of somebody who is told as offline nothing is known but the default curve.
+    pub(crate) fn user_certainty(&self, user: u32, instant: Millis) -> Certainty {
+        match self.leader(user).filter(|_| self.people.users[user].state != State::Offline) {
+            Some(best) => self.certainty(best, instant),
+            None => {
+                let profile = &self.policy.profiles[self.policy.default_index()].1;
+                profile.confidence.certainty(0, profile.confidence_grace(0))
+            }
+        }
+    }
+
+    /// What a session falls to next, as if it stayed excused as it is at an observed instant.
+    pub(crate) fn next_of(&self, at: u32, now: Millis) -> Option<NextState> {
+        let deadlines = self.deadlines_of(at);
+        let own = deadlines.next_below(self.people.hot[at].state());
+        let expected = |own| self.time.expected(own + self.excused(at, now));
+        (own != NEVER).then(|| NextState { to: deadlines.state_at(own).0, at_ms: expected(own) })
+    }
+
+    /// What a user falls to next: when the last of the sessions that are in its state has fallen.
+    pub(crate) fn next_of_user(&self, user: u32, now: Millis) -> Option<NextState> {
+        let present = || self.people.sessions_of(user).filter(|at| self.people.hot[*at].state() != State::Offline);
+        let best = present().map(|at| self.people.hot[at].state()).min()?;
+        let of_best = present().filter(|at| self.people.hot[*at].state() == best);
+        let falls = |at: u32| self.deadlines_of(at).next_below(best).saturating_add(self.excused(at, now));
+        let instant = of_best.map(falls).max().filter(|instant| *instant != NEVER)?;
+        let state = |at: u32| self.deadlines_of(at).state_at(instant - self.excused(at, now)).0;
+        Some(NextState { to: present().map(state).min()?, at_ms: self.time.expected(instant) })
+    }
+}
