@@ -21,6 +21,8 @@ pub struct Inspection {
     pub confidence: Certainty,
     /// What comes next if nothing more is heard.
     pub next: Option<NextState>,
+    /// What it was told to be ready for, each with the log time since when.
+    pub ready: Vec<(Box<str>, Millis)>,
     /// Its sessions in the order of their names, remembered ones included.
     pub sessions: Vec<InspectedSession>,
 }
@@ -44,6 +46,10 @@ pub struct InspectedSession {
     pub last_input_ms: Millis,
     /// Observed time since then.
     pub quiet_ms: Millis,
+    /// How much of the time since the last life sign its gateway was silent for, and is excused.
+    pub gateway_excused_ms: Millis,
+    /// How much longer it may be quiet by anti-flap.
+    pub stretched_ms: Millis,
     /// Whether input was reported in this incarnation, so that plain heartbeats don't count as input.
     pub reported: bool,
     /// Whether it is in sight.
@@ -98,6 +104,7 @@ impl Partition {
             intent_until_ms: until.map(|until| self.time.expected(until)),
             confidence: self.user_certainty(at, self.time.w),
             next: self.next_of_user(at, self.time.w),
+            ready: self.people.person(at).map(|person| person.ready.clone()).unwrap_or_default(),
             sessions: self.people.sessions_in_order(at).into_iter().map(|at| self.inspect_session(at)).collect(),
         })
     }
@@ -105,17 +112,21 @@ impl Partition {
     fn inspect_session(&self, at: u32) -> InspectedSession {
         let (hot, cold) = (&self.people.hot[at], &self.people.cold[at]);
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
-        let age = |instant: Millis| self.time.w.saturating_sub(instant);
+        // Ages are those of the session's own time, which stands still while it is excused.
+        let (own, excused) = (self.own(at, self.time.w), self.excused(at, self.time.w));
+        let age = |instant: Millis| own.saturating_sub(instant);
         let closed = facts.closed.is_some() || facts.leaving.is_some();
         InspectedSession {
             session: self.people.session_name(at).into(),
             state: hot.state(),
             incarnation: cold.incarnation,
             ordinal: cold.ordinal,
-            last_seen_ms: self.time.told(hot.seen()),
+            last_seen_ms: self.time.told(hot.seen() + excused),
             silence_ms: age(hot.seen()),
-            last_input_ms: self.time.told(hot.input()),
+            last_input_ms: self.time.told(hot.input() + excused),
             quiet_ms: age(hot.input()),
+            gateway_excused_ms: excused,
+            stretched_ms: self.people.life(at).stretch(self.profile_of(at)),
             reported: hot.reported(),
             visibility: hot.visibility(),
             out_of_sight_ms: facts.out_of_sight.map(age),
@@ -132,8 +143,8 @@ impl Partition {
     }
 
     fn falls(&self, at: u32) -> Vec<Fall> {
-        let profile = &self.policy.profiles[self.people.hot[at].profile()].1;
-        let deadlines = self.people.life(at).deadlines(profile);
+        let deadlines = self.deadlines_of(at);
+        let (own, excused) = (self.own(at, self.time.w), self.excused(at, self.time.w));
         let (mut falls, mut state) = (Vec::new(), State::Active);
         loop {
             let instant = deadlines.next_below(state);
@@ -141,8 +152,9 @@ impl Partition {
                 return falls;
             }
             let (to, cause) = deadlines.state_at(instant);
-            let in_ms = instant.checked_sub(self.time.w).filter(|left| *left > 0);
-            let at_ms = if in_ms.is_some() { self.time.expected(instant) } else { self.time.told(instant) };
+            let in_ms = instant.checked_sub(own).filter(|left| *left > 0);
+            let instant_now = instant + excused;
+            let at_ms = if in_ms.is_some() { self.time.expected(instant_now) } else { self.time.told(instant_now) };
             falls.push(Fall { to, cause, at_ms, in_ms });
             state = to;
         }

@@ -2,8 +2,9 @@
 
 use presence::model::partition_of;
 use presence::wire::subject::{log_batch, rejected};
+use serde_json::{Value, json};
 
-use super::common::client::publish;
+use super::common::client::{log_time, publish};
 use super::common::engine::{Engine, STILL};
 use super::common::told::Subscriber;
 use super::common::{TestServer, streams};
@@ -32,5 +33,40 @@ async fn what_is_no_batch_is_told_and_what_is_one_is_taken() {
     expected.sort();
     let expected: Vec<_> = expected.into_iter().map(|(subject, why)| (subject, why.to_owned())).collect();
     assert_eq!(told, expected);
+    engine.audit();
+}
+
+#[tokio::test]
+async fn what_a_gateway_held_acts_by_its_age_and_what_is_wrong_in_it_is_told_by_its_place() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let engine = Engine::start(&server.url(), STILL).await;
+    let subscriber = Subscriber::to_all(&nats).await;
+    let partition = partition_of("main", "bob", 8);
+    let elsewhere = (0..).map(|n| format!("user{n}")).find(|user| partition_of("main", user, 8) != partition).unwrap();
+    let batch = json!({"v": 1, "signals": [
+        {"u": "bob", "s": "tab", "age_ms": 1_500, "can": ["audio"]},
+        {"u": elsewhere, "s": "tab"},
+        {"s": "tab"},
+        {"u": "bob", "s": "phone"},
+    ]});
+    let entry = publish(&nats, &log_batch(partition, "main", "gw"), batch.to_string()).await;
+    let at = log_time(&nats, entry).await;
+    let tab = subscriber.events_of("presence.v1.session.main.bob.tab", 1).await.remove(0);
+    let times = |event: &Value| (event["to"].clone(), event["at_ms"].as_u64(), event["last_seen_ms"].as_u64());
+    assert_eq!(times(&tab), (json!("active"), Some(at), Some(at - 1_500)));
+    let phone = subscriber.events_of("presence.v1.session.main.bob.phone", 1).await.remove(0);
+    assert_eq!(times(&phone), (json!("active"), Some(at), Some(at)));
+    let refused = subscriber.events_of(&rejected(partition), 2).await;
+    let reasons: Vec<_> = refused.iter().map(|event| event["reason"].as_str().unwrap().to_owned()).collect();
+    assert!(reasons[0].contains("signals[1]") && reasons[1].contains("signals[2]"), "{reasons:?}");
+    subscriber.events_of("presence.v1.ready.main.bob", 1).await;
+
+    let explained = super::json(engine.presence(&["explain", "bob", "-o", "json"]));
+    let standing = &explained["standing"];
+    assert_eq!(standing["ready"], json!({"audio": at}));
+    assert_eq!(standing["sessions"][0]["gateway_excused_ms"].as_u64().map(|excused| excused <= 60_000), Some(true));
+    let what = &explained["transitions"][0]["evidence"];
+    assert_eq!((&what["entry"], &what["what"]), (&json!(entry), &json!("a batch of the gateway gw")));
     engine.audit();
 }

@@ -4,7 +4,7 @@ mod evidence;
 mod session;
 mod text;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -72,6 +72,8 @@ struct Standing {
     intent_until_ms: Option<Millis>,
     confidence: Confidence,
     next: Option<Next>,
+    /// What it is ready for, each with the log time since when.
+    ready: BTreeMap<String, Millis>,
     incarnation: u64,
     ordinal: u32,
     sessions: Vec<Session>,
@@ -129,7 +131,7 @@ fn derived(offline: &Offline) -> Derived {
 /// What the partition keeps of the user, with the last signals that the log has of its sessions.
 async fn standing(nats: &Nats, partition: &Partition, tenant: &str, user: &str) -> Result<Option<Standing>, CliError> {
     let token = |text| Token::parse(text).expect("it was escaped");
-    let Some(Inspection { state, incarnation, ordinal, intent, intent_until_ms, confidence, next, sessions }) =
+    let Some(Inspection { state, incarnation, ordinal, intent, intent_until_ms, confidence, next, ready, sessions }) =
         partition.inspect(token(tenant), token(user))
     else {
         return Ok(None);
@@ -150,6 +152,7 @@ async fn standing(nats: &Nats, partition: &Partition, tenant: &str, user: &str) 
         intent_until_ms,
         confidence: confidence.into(),
         next: next.map(Into::into),
+        ready: ready.into_iter().map(|(name, since)| (name.into(), since)).collect(),
         incarnation,
         ordinal,
         sessions: shown,

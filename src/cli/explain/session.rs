@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) silence_ms: Millis,
     /// Log time since the last life sign that is in no age; absent where the log no longer has that signal.
     pub(super) excused_ms: Option<Millis>,
+    /// How much of that its gateway was silent for.
+    pub(super) gateway_excused_ms: Millis,
     pub(super) last_input_ms: Millis,
     /// Observed time since the last input.
     pub(super) quiet_ms: Millis,
@@ -115,6 +117,7 @@ impl Session {
             last_seen_ms: of.last_seen_ms,
             silence_ms: of.silence_ms,
             excused_ms: last.and_then(|last| excused(of, partition.log_time(), last)),
+            gateway_excused_ms: of.gateway_excused_ms,
             last_input_ms: of.last_input_ms,
             quiet_ms: of.quiet_ms,
             reports_input: of.reported,
@@ -158,8 +161,8 @@ impl Thresholds {
         let silent = Life { input: APART, ..life }.deadlines(profile);
         let (idle, stale) = (quiet.next_below(State::Active), silent.next_below(State::Active));
         Self {
-            idle_after_ms: idle,
-            away_after_ms: idle + (profile.away_after - profile.idle_after),
+            idle_after_ms: idle + session.stretched_ms,
+            away_after_ms: idle + session.stretched_ms + (profile.away_after - profile.idle_after),
             stale_after_ms: stale,
             offline_after_ms: stale + (profile.offline_after - profile.stale_after),
             hidden_after_ms: profile.hidden_after,

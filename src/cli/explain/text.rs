@@ -37,7 +37,7 @@ pub(super) fn of(explanation: &Explanation) -> String {
 }
 
 fn of_user(user: &str, standing: &Standing) -> Vec<String> {
-    let Standing { state, best, intent, intent_until_ms, confidence, next, .. } = standing;
+    let Standing { state, best, intent, intent_until_ms, confidence, next, ready, .. } = standing;
     let best = best.as_ref().map_or_else(
         || "no session is there".to_owned(),
         |best| format!("the state of its best session, {}", printable(best)),
@@ -49,6 +49,10 @@ fn of_user(user: &str, standing: &Standing) -> Vec<String> {
             let until = intent_until_ms.map_or_else(String::new, |until| format!(" until {}", time(until)));
             lines.push(format!("intent {}{until}", intent.name()));
         }
+    }
+    if !ready.is_empty() {
+        let each: Vec<String> = ready.iter().map(|(name, since)| format!("{name} since {}", time(*since))).collect();
+        lines.push(format!("ready for {}", each.join(", ")));
     }
     if let Some(next) = next {
         let confidence = f64::from(confidence.permille) / 1_000.0;
@@ -86,6 +90,12 @@ fn of_session(session: &Session) -> Vec<String> {
         "last seen",
         format!("{}, {} ago{excused}", time(session.last_seen_ms), duration(session.silence_ms)),
     ));
+    if session.gateway_excused_ms > 0 {
+        lines.push(row(
+            "gateway",
+            format!("silent since then for {}, which is excused", duration(session.gateway_excused_ms)),
+        ));
+    }
     let plain = if session.reports_input { ", by what the client reports" } else { "" };
     lines
         .push(row("last input", format!("{}, {} ago{plain}", time(session.last_input_ms), duration(session.quiet_ms))));
