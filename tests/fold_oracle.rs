@@ -13,6 +13,7 @@ use oracle::logs::{Line, Log, What, Who, address, everybody};
 use oracle::random::{Mood, logs};
 use oracle::witness::Witness;
 use presence::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
+use presence::model::policy::DURATION_MS_MAX;
 use presence::model::{
     Cause, Claim, Event, EventBody, Kind, Millis, Policy, Profile, Rejection, Signal, State, Visibility,
 };
@@ -236,8 +237,8 @@ fn duplicate_and_reordered_signals_change_nothing() {
     check("duplicate_and_reordered_signals_change_nothing", 25, (logs(STAMPED), doubles), |(log, doubles)| {
         // A session that is forgotten is begun anew by any heartbeat; so nobody is.
         let mut log = log.under(|policy| {
-            policy.intent_keep = 1 << 30;
-            policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30);
+            policy.intent_keep = DURATION_MS_MAX;
+            policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = DURATION_MS_MAX);
         });
         let end = log.0.iter().map(|line| line.ts).max().expect("a log has an entry");
         let tick = |seconds: u64| Line { seq: 0, ts: end + 1_000 * seconds, what: What::Tick { failed: 0 } };
@@ -361,7 +362,8 @@ fn events_keep_their_invariants_when_clocks_are_set_back() {
     let mood = Mood { forward: false, ..FORWARD };
     check("events_keep_their_invariants_when_clocks_are_set_back", 25, logs(mood), |log| {
         // A subject that is forgotten begins anew, and its told time with it; so nobody is.
-        let log = log.under(|policy| policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = 1 << 30));
+        let log =
+            log.under(|policy| policy.profiles.iter_mut().for_each(|(_, profile)| profile.tombstone = DURATION_MS_MAX));
         let (mut run, mut witness) = (Run::new(), Witness::default());
         for line in &log.0 {
             let told = run.apply(line).to_vec();

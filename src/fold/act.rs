@@ -74,7 +74,12 @@ impl Partition {
             self.reject(subject.into(), reason, out);
             return;
         }
+        let is_known = self.people.find_user(address.tenant, address.user).is_some();
         let at = self.people.add(address, sought);
+        if !is_known {
+            // It may be one who was forgotten: its incarnations rise above all that were.
+            self.people.users[self.people.cold[at].user].incarnation = self.forgotten;
+        }
         self.people.hot[at].set_profile(self.policy.default_index());
         self.in_sequence(at, Sequence::default(), signal);
         if signal.kind == Kind::Heartbeat {

@@ -14,7 +14,8 @@ impl Partition {
         }
         self.settle(self.time.w, out);
         self.gateways.rule(self.time.w, policy);
-        let old = std::mem::replace(&mut self.policy, Arc::clone(policy));
+        let old = Arc::clone(&self.policy);
+        self.set_policy(Arc::clone(policy));
         self.tell_engine(EngineWhat::Policy, self.time.hi, self.time.hi, out);
         for user in self.people.users_in_order() {
             for at in self.people.sessions_in_order(user) {

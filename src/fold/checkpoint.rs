@@ -224,7 +224,7 @@ impl Partition {
         partition.time = time;
         partition.rejected = (input.number()?, input.narrow()?);
         partition.forgotten = input.number()?;
-        partition.policy = Arc::new(policy::read(&mut input)?);
+        partition.set_policy(Arc::new(policy::read(&mut input)?));
         partition.read_gateways(&mut input)?;
         for _ in 0..input.number()? {
             partition.read_user(&mut input)?;

@@ -3,7 +3,6 @@
 use super::act::{Before, Evidence};
 use super::partition::Partition;
 use super::record::{NONE, Shown};
-use super::tell::raised;
 use crate::model::{Cause, Event, Intent, Kind, Millis, Signal, State, Visibility};
 
 /// A log time and the observed instant that it tells of.
@@ -201,10 +200,9 @@ impl Partition {
         } else {
             return None;
         };
-        let forgotten = self.forgotten;
         let user = &mut self.people.users[at];
         if from == State::Offline {
-            user.incarnation = raised(when.at, user.incarnation, forgotten);
+            user.incarnation = when.at.max(user.incarnation + 1);
             user.ordinal = 0;
         }
         user.ordinal += 1;

@@ -2,7 +2,37 @@
 
 use super::partition::Partition;
 use crate::model::session::{Deadlines, NEVER};
-use crate::model::{Certainty, Millis, NextState, Profile, State};
+use crate::model::{Certainty, Curve, Millis, NextState, Policy, Profile, State};
+
+/// The silences after which the confidence of a profile's sessions falls below each edge of its bands, and below what is
+/// enough to be ready: computed once a policy, since the wheel asks for them with every session that it finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Crossings(Vec<Millis>);
+
+impl Crossings {
+    /// Those of every profile of a policy.
+    pub(crate) fn of(policy: &Policy) -> Vec<Self> {
+        let of_profile = |(_, profile): &(Box<str>, Profile)| {
+            let edges = profile.confidence.bands.iter().chain([&policy.ready.min_confidence]);
+            Self(edges.map(|edge| profile.confidence.below_at(*edge, profile.confidence.grace)).collect())
+        };
+        policy.profiles.iter().map(of_profile).collect()
+    }
+
+    /// The silence for the edge at a place, with a promise.
+    fn silence(&self, place: usize, profile: &Profile, every_ms: u32, policy: &Policy) -> Millis {
+        let (confidence, grace) = (&profile.confidence, profile.confidence_grace(every_ms));
+        match confidence.model {
+            // A longer grace only puts the same curve off.
+            Curve::HalfLife => self.0[place] + (grace - confidence.grace),
+            Curve::Hazard { .. } if grace == confidence.grace => self.0[place],
+            Curve::Hazard { .. } => {
+                let edge = confidence.bands.get(place).copied().unwrap_or(policy.ready.min_confidence);
+                confidence.below_at(edge, grace)
+            }
+        }
+    }
+}
 
 impl Partition {
     pub(crate) fn profile_of(&self, at: u32) -> &Profile {
@@ -51,14 +81,13 @@ impl Partition {
     /// The instants of its own time at which a session's confidence falls into another band than the one that was told, and
     /// below what is enough to be ready. [`NEVER`] where it doesn't.
     pub(crate) fn crossings(&self, at: u32) -> [Millis; 2] {
-        let (hot, confidence) = (&self.people.hot[at], &self.profile_of(at).confidence);
-        let below = |edge: u16| hot.seen().saturating_add(confidence.below_at(edge, self.grace(at)));
-        let edge = confidence.bands.get(usize::from(self.people.cold[at].band));
+        let (hot, band) = (&self.people.hot[at], usize::from(self.people.cold[at].band));
+        let (profile, every_ms) = (self.profile_of(at), self.people.every_ms(at));
+        let crossings = &self.crossings[hot.profile()];
+        let after = |place: usize| hot.seen() + crossings.silence(place, profile, every_ms, &self.policy);
         let is_needed = hot.sure() && self.people.facts_of(at).is_some_and(|facts| !facts.can.is_empty());
-        [
-            edge.map_or(NEVER, |edge| below(*edge)),
-            if is_needed { below(self.policy.ready.min_confidence) } else { NEVER },
-        ]
+        let bands = profile.confidence.bands.len();
+        [if band < bands { after(band) } else { NEVER }, if is_needed { after(bands) } else { NEVER }]
     }
 
     /// A session's confidence at an observed instant.

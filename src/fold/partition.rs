@@ -7,6 +7,7 @@ use super::entry::{Body, Entry};
 use super::gateway::Gateways;
 use super::key::IndexKey;
 use super::observed::{ObservedTime, Passage};
+use super::outlook::Crossings;
 use super::population::Population;
 use super::record::TIME_MAX;
 use super::sought::Sought;
@@ -47,6 +48,8 @@ pub struct Partition {
     /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
     pub(crate) quiet_until: Millis,
     pub(crate) policy: Arc<Policy>,
+    /// What follows from the policy, see [`Crossings`].
+    pub(crate) crossings: Vec<Crossings>,
     /// Whether its time has started, with the first entry of its first log.
     pub(crate) started: bool,
     pub(crate) number: u16,
@@ -86,6 +89,7 @@ impl Partition {
             seq: 0,
             started: false,
             time: ObservedTime::starting_at(0),
+            crossings: Crossings::of(&Policy::default()),
             policy: Arc::default(),
             people: Population::new(key),
             gateways: Gateways::default(),
@@ -133,6 +137,12 @@ impl Partition {
         if out.len() > first {
             super::tell::put_in_order(&mut out[first..]);
         }
+    }
+
+    /// Puts a policy into force, without a look at anybody.
+    pub(crate) fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.crossings = Crossings::of(&policy);
+        self.policy = policy;
     }
 
     pub(crate) fn start_at(&mut self, ts: Millis) {

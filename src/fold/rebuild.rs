@@ -20,7 +20,7 @@ impl Partition {
     pub fn rebuild(number: u16, key: IndexKey, policy: Arc<Policy>, now: Millis, told: &[Event]) -> Self {
         let mut partition = Self::new(number, key);
         partition.start_at(now);
-        partition.policy = policy;
+        partition.set_policy(policy);
         for event in told {
             if let EventBody::Session(session) = &event.body {
                 if session.to == State::Offline {

@@ -278,6 +278,7 @@ pub(crate) struct User {
     /// Its first session, or [`NONE`]. There the user's name stands.
     pub(crate) first: u32,
     pub(crate) ordinal: u32,
+    /// Its latest, or above what its first has to be.
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,

@@ -38,9 +38,10 @@ impl Partition {
         };
     }
 
-    /// Whether a deadline may be unsettled: anybody's, up to the next instant of the grid.
+    /// Whether a deadline may be unsettled: anybody's, up to the next instant of the grid. Within one entry, behind an item of a
+    /// batch, the wheel may not have been asked yet for what that brought about.
     pub(crate) fn somebody_may_be_due(&self) -> bool {
-        self.wheel.has_pending()
+        self.wheel.has_pending() || self.time.w >= self.quiet_until
     }
 
     /// Looks at a session whose wheel entry fired.

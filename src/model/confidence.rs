@@ -70,6 +70,7 @@ impl Confidence {
     #[must_use]
     pub fn permille(&self, silence: Millis, grace: Millis) -> u16 {
         let thousandths = match self.model {
+            Curve::HalfLife if silence <= grace => u128::from(CERTAIN),
             Curve::HalfLife => {
                 u128::from(halved(silence.saturating_sub(grace), self.half_life)) * 1_000 / u128::from(ONE)
             }

@@ -242,15 +242,21 @@ impl Oracle {
     fn hear(&mut self, address: Address<'_>, signal: &Signal, held: Held) {
         let Clock { hi, w, .. } = self.sky.now();
         let key = (address.tenant.as_str().to_owned(), address.user.as_str().to_owned());
-        let mut user = self.users.remove(&key).unwrap_or_default();
+        let mut user = self.users.remove(&key).unwrap_or_else(|| self.newcomer());
         self.settle(&key, &mut user, w);
         if user.is_nobody() {
             self.keep(key.clone(), std::mem::take(&mut user));
+            user = self.newcomer();
         }
         if let Some(heard) = self.act((&key, address.session.as_str()), &mut user, signal, held) {
             user.look(&key, (&self.sky, &mut self.desk), When { at: hi, instant: w }, Why::Signal(heard));
         }
         self.keep(key, user);
+    }
+
+    /// A user of whom nothing is known: it may have been, so its incarnations rise above all that were forgotten.
+    fn newcomer(&self) -> User {
+        User { incarnation: Some(self.sky.forgotten), ..User::default() }
     }
 
     /// Lets a signal act on what is known of its session. `None` if it doesn't count.
@@ -264,7 +270,7 @@ impl Oracle {
         let Clock { hi, w, .. } = self.sky.now();
         let policy = self.sky.policy.clone();
         let said_at = w.saturating_sub(held.age);
-        let before = user.sessions.get(name).map_or((0, 0), |session| {
+        let before = user.sessions.get(name).filter(|session| !session.voice).map_or((0, 0), |session| {
             let excused = self.sky.excused(session, w);
             (session.seen + excused, session.input + excused)
         });
