@@ -131,7 +131,7 @@ impl Partition {
             visibility: hot.visibility(),
             out_of_sight_ms: facts.out_of_sight.map(age),
             transport: if closed { Transport::Closed } else { Transport::Open },
-            every_ms: cold.every_ms,
+            every_ms: self.people.every_ms(at),
             epoch: self.people.epoch(at),
             seq: hot.seq(),
             conn: facts.conn,

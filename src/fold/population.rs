@@ -8,6 +8,7 @@ use super::sequence::Sequence;
 use super::slab::Slab;
 use super::sought::{Sought, names_of};
 use crate::model::session::Life;
+use crate::model::signal::EVERY_MS_MAX;
 use crate::model::{Address, Intent, Millis, State, Token};
 
 /// The records of one partition. Places are `u32`; a place is valid until its record is removed.
@@ -274,11 +275,13 @@ impl Population {
     /// The declared interval between a session's beats, 0 for none.
     pub(crate) fn every_ms(&self, at: u32) -> u32 {
         // Only who promised something has its cold part looked at: most that asks this asks for thousands.
-        if self.hot[at].promised() { self.cold[at].every_ms } else { 0 }
+        let [a, b, c] = if self.hot[at].promised() { self.cold[at].every_ms } else { [0; 3] };
+        u32::from_le_bytes([a, b, c, 0])
     }
 
     pub(crate) fn set_every_ms(&mut self, at: u32, every_ms: u32) {
-        self.cold[at].every_ms = every_ms;
+        let [a, b, c, _] = every_ms.min(EVERY_MS_MAX).to_le_bytes();
+        self.cold[at].every_ms = [a, b, c];
         self.hot[at].set_promised(every_ms > 0);
     }
 

@@ -213,7 +213,7 @@ pub(crate) struct Cold {
     pub(crate) next: u32,
     pub(crate) ordinal: u32,
     /// The declared interval between its beats, 0 for none.
-    pub(crate) every_ms: u32,
+    pub(crate) every_ms: [u8; 3],
     pub(crate) incarnation: u64,
     /// `at_ms` of its latest event.
     pub(crate) told_at: Millis,
@@ -225,7 +225,7 @@ pub(crate) struct Cold {
 
 impl Default for Cold {
     fn default() -> Self {
-        Self { user: NONE, next: NONE, ordinal: 0, every_ms: 0, incarnation: 0, told_at: 0, told_w: 0, band: 0 }
+        Self { user: NONE, next: NONE, ordinal: 0, every_ms: [0; 3], incarnation: 0, told_at: 0, told_w: 0, band: 0 }
     }
 }
 
@@ -357,6 +357,12 @@ pub(crate) struct Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cold_part_is_40_bytes() {
+        assert_eq!(size_of::<Cold>(), 40);
+        assert!(crate::model::signal::EVERY_MS_MAX < 1 << 24, "a promise fits three bytes");
+    }
 
     #[test]
     fn the_hot_part_is_32_bytes_and_its_fields_do_not_touch_each_other() {
