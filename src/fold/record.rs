@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn the_cold_part_is_40_bytes() {
         assert_eq!(size_of::<Cold>(), 40);
-        assert!(crate::model::signal::EVERY_MS_MAX < 1 << 24, "a promise fits three bytes");
+        const { assert!(crate::model::signal::EVERY_MS_MAX < 1 << 24, "a promise fits three bytes") }
     }
 
     #[test]
