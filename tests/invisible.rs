@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::kv;
 use presence::nats::Nats;
@@ -25,6 +26,11 @@ struct Watched {
 
 impl Watched {
     async fn says(&mut self, nats: &Nats, name: &str, what: Value) {
+        // Each in a millisecond of its own, so that a time tells what was said by then.
+        if let Some((_, before)) = self.entries.last() {
+            let is_over = || SystemTime::now() > UNIX_EPOCH + Duration::from_millis(before + 1);
+            eventually("the log's millisecond is over", async || is_over().then_some(())).await;
+        }
         let seq = signal(nats, name, "phone", &what).await;
         self.entries.push((seq, log_time(nats, seq).await));
     }
