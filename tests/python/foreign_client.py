@@ -32,11 +32,13 @@ try:
 except ImportError as error:
     sys.exit(f"{error}; run scripts/tools, and this again with PYTHONPATH=.tools/python")
 
-# Profile `demo`: the silence, in milliseconds, at which a session enters a state, and why it does.
+# Profile `demo`: the silence, in milliseconds, at which a session enters a state or another band, and why it does.
 LADDER = [
     ("offline", "active", "joined", 0),
     ("active", "idle", "quiet", 3_000),
     ("idle", "away", "quiet", 6_000),
+    # Two seconds of grace, and below a half after four more.
+    ("away", "away", "fading", 6_001),
     ("away", "stale", "silent", 9_000),
     ("stale", "offline", "silent", 12_000),
 ]
@@ -255,7 +257,7 @@ class ForeignClient(unittest.IsolatedAsyncioTestCase):
             LADDER, [(e["from"], e["to"], e["cause"], e["at_ms"] - e["last_seen_ms"]) for e in events],
             "each state is entered at the very millisecond of its deadline",
         )
-        self.assertEqual([1, 2, 3, 4, 5], [event["ordinal"] for event in events])
+        self.assertEqual([1, 2, 3, 4, 5, 6], [event["ordinal"] for event in events])
         self.assertEqual(1, len({event["incarnation"] for event in events}))
         self.assertEqual(len(events), len({event["id"] for event in events}))
         for event in events:
@@ -272,7 +274,7 @@ class ForeignClient(unittest.IsolatedAsyncioTestCase):
         """With one session, a user is what that session is, at the same time."""
         steps = [[(event["from"], event["to"], event["at_ms"]) for event in events] for events in (sessions, users)]
         self.assertEqual(*steps)
-        self.assertEqual([1, 2, 3, 4, 5], [event["ordinal"] for event in users])
+        self.assertEqual([1, 2, 3, 4, 5, 6], [event["ordinal"] for event in users])
         self.assertEqual({"active": 1, "idle": 0, "away": 0, "stale": 0}, users[0]["sessions"])
         self.assertEqual({"active": 0, "idle": 0, "away": 0, "stale": 0}, users[-1]["sessions"])
 
