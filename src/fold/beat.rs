@@ -141,10 +141,7 @@ impl Partition {
     /// Whether a signal may change a fact whose change is told.
     pub(crate) fn may_show(&self, at: u32, signal: &Signal) -> bool {
         let is_known = self.people.hot[at].visibility() == Visibility::Visible
-            && self
-                .people
-                .facts_of(at)
-                .is_none_or(|facts| facts.closed.is_none() && facts.leaving.is_none() && facts.told.is_none());
+            && self.people.facts_of(at).is_none_or(|facts| !facts.is_closed() && facts.told.is_none());
         let says = signal.visibility.is_some_and(|visibility| visibility != Visibility::Visible)
             || signal.state == Some(Claim::Away)
             || signal.can.is_some()

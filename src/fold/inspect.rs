@@ -115,7 +115,7 @@ impl Partition {
         // Ages are those of the session's own time, which stands still while it is excused.
         let (own, excused) = (self.own(at, self.time.w), self.excused(at, self.time.w));
         let age = |instant: Millis| own.saturating_sub(instant);
-        let closed = facts.closed.is_some() || facts.leaving.is_some();
+        let closed = facts.is_closed();
         InspectedSession {
             session: self.people.session_name(at).into(),
             state: hot.state(),

@@ -88,8 +88,7 @@ impl Partition {
             && counts_as_input
             && is_certain
             && self.people.facts_of(at).is_none_or(|facts| {
-                let is_open = facts.closed.is_none() && facts.leaving.is_none();
-                is_open && facts.told.is_none() && facts.excuse.is_none() && facts.level == 0
+                !facts.is_closed() && facts.told.is_none() && facts.excuse.is_none() && facts.level == 0
             })
     }
 

@@ -346,7 +346,7 @@ impl Population {
     pub(crate) fn shown(&self, at: u32) -> Shown {
         let facts = self.facts_of(at).cloned().unwrap_or_default();
         Shown {
-            closed: facts.closed.is_some() || facts.leaving.is_some(),
+            closed: facts.is_closed(),
             visibility: self.hot[at].visibility(),
             can: facts.can,
             rooms: facts.rooms,

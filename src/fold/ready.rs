@@ -26,8 +26,7 @@ impl Partition {
     fn is_ready_by(&self, at: u32, own: Millis) -> bool {
         let Some(facts) = self.people.facts_of(at).filter(|facts| !facts.can.is_empty()) else { return false };
         self.people.hot[at].state() != State::Offline
-            && facts.closed.is_none()
-            && facts.leaving.is_none()
+            && !facts.is_closed()
             && self.policy.ready.states.contains(&self.deadlines_of(at).state_at(own).0)
             && self.is_sure_by(at, own)
     }

@@ -253,6 +253,13 @@ pub(crate) struct Facts {
     pub(crate) excuse: Option<Excuse>,
 }
 
+impl Facts {
+    /// Whether the transport is closed: by a disconnect, or by a leave, a lingering one too.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_some() || self.leaving.is_some()
+    }
+}
+
 /// The facts of a session whose change is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shown {

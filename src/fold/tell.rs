@@ -25,7 +25,7 @@ impl Partition {
     fn session_event(&self, at: u32, from: State, cause: Cause, instant: Millis) -> SessionEvent {
         let (hot, cold) = (&self.people.hot[at], &self.people.cold[at]);
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
-        let closed = facts.closed.is_some() || facts.leaving.is_some();
+        let closed = facts.is_closed();
         let excused = self.excused(at, instant);
         SessionEvent {
             tenant: self.people.tenant_name(cold.user).into(),
