@@ -17,7 +17,7 @@ use super::gateway::{Excuse, Gateway};
 use super::key::{self, IndexKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
-use super::record::{Person, SetBack, Shown, TIME_MAX};
+use super::record::{Person, SetBack, Shown, Stamp, TIME_MAX};
 use crate::model::signal::SEQ_MAX;
 use crate::model::{Address, Intent, State, Token, Visibility};
 
@@ -87,7 +87,9 @@ impl Partition {
         let user = &self.people.users[at];
         out.text(self.people.tenant_name(at));
         out.text(self.people.user_name(at));
-        for number in [u64::from(user.ordinal), user.incarnation, user.told_at, user.told_w, user.state as u64] {
+        for number in
+            [user.ordinal.into(), user.incarnation.get(), user.told_at.get(), user.told_w.get(), user.state as u64]
+        {
             out.number(number);
         }
         out.number(user.band.into());
@@ -126,7 +128,9 @@ impl Partition {
         out.maybe_number(hot.seq());
         out.maybe_number(self.people.epoch(at));
         let every_ms = self.people.every_ms(at);
-        for number in [u64::from(cold.ordinal), every_ms.into(), cold.incarnation, cold.told_at, cold.told_w] {
+        for number in
+            [cold.ordinal.into(), every_ms.into(), cold.incarnation.get(), cold.told_at.get(), cold.told_w.get()]
+        {
             out.number(number);
         }
         out.number(cold.band.into());
@@ -235,7 +239,7 @@ impl Partition {
     fn read_user(&mut self, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
         let (tenant, user) = (read_token(input)?, read_token(input)?);
         let (ordinal, incarnation, told_at, told_w) =
-            (input.narrow()?, input.number()?, input.number()?, input.number()?);
+            (input.narrow()?, read_stamp(input)?, read_stamp(input)?, read_stamp(input)?);
         let (state, band) = (read_state(input)?, input.narrow()?);
         let counts = [input.narrow()?, input.narrow()?, input.narrow()?, input.narrow()?];
         let person = read_person(input)?;
@@ -296,7 +300,7 @@ impl Partition {
         self.people.set_epoch(at, epoch);
         let cold = &mut self.people.cold[at];
         cold.ordinal = ordinal;
-        (cold.incarnation, cold.told_at, cold.told_w) = (input.number()?, input.number()?, input.number()?);
+        (cold.incarnation, cold.told_at, cold.told_w) = (read_stamp(input)?, read_stamp(input)?, read_stamp(input)?);
         cold.band = input.narrow()?;
         self.read_facts(at, input)
     }
@@ -356,6 +360,11 @@ fn read_person(input: &mut Reader<'_>) -> Result<Person, CheckpointError> {
 
 fn read_token<'a>(input: &mut Reader<'a>) -> Result<Token<'a>, CheckpointError> {
     Token::parse(input.text()?).map_err(|_| CheckpointError::Impossible)
+}
+
+fn read_stamp(input: &mut Reader<'_>) -> Result<Stamp, CheckpointError> {
+    let number = input.number()?;
+    if number > Stamp::MAX { Err(CheckpointError::Impossible) } else { Ok(number.into()) }
 }
 
 fn read_state(input: &mut Reader<'_>) -> Result<State, CheckpointError> {

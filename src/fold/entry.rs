@@ -16,7 +16,9 @@ pub struct Entry<'a> {
 }
 
 /// What an entry says.
+// With a discriminant of a whole word a signal is moved by words, as it was written, and not waited for.
 #[derive(Debug, Clone)]
+#[repr(u64)]
 pub enum Body<'a> {
     /// A signal of one session.
     Signal(Address<'a>, &'a Signal),

@@ -33,11 +33,13 @@ impl Line {
     const EMPTY: Self = Self { tags: [0; WIDTH], passed: 0, places: [NONE; WIDTH] };
 
     /// The slots with this tag, as bits.
+    #[inline]
     fn tagged(&self, tag: u16) -> u32 {
         self.tags.iter().enumerate().fold(0, |slots, (slot, other)| slots | u32::from(*other == tag) << slot)
     }
 }
 
+#[inline]
 fn tag_of(hash: u64) -> u16 {
     ((hash >> 48) as u16).max(1)
 }
@@ -64,6 +66,7 @@ impl Index {
     }
 
     /// The place of this hash that `is_it`.
+    #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         for at in self.path(hash) {
             let line = &self.lines[at];

@@ -98,7 +98,7 @@ impl Partition {
         let (intent, until) = self.people.intent(at);
         Some(Inspection {
             state: of.state,
-            incarnation: of.incarnation,
+            incarnation: of.incarnation.get(),
             ordinal: of.ordinal,
             intent,
             intent_until_ms: until.map(|until| self.time.expected(until)),
@@ -119,7 +119,7 @@ impl Partition {
         InspectedSession {
             session: self.people.session_name(at).into(),
             state: hot.state(),
-            incarnation: cold.incarnation,
+            incarnation: cold.incarnation.get(),
             ordinal: cold.ordinal,
             last_seen_ms: self.time.told(hot.seen() + excused),
             silence_ms: age(hot.seen()),

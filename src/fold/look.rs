@@ -142,7 +142,7 @@ impl Partition {
         let facts = self.people.facts_of(at).filter(|_| self.people.hot[at].state() != State::Offline)?;
         let told = facts.told.as_ref()?;
         let differs = facts.leaving.is_none() || Shown { closed: told.closed, ..self.people.shown(at) } != **told;
-        differs.then(|| self.people.cold[at].told_w + self.policy.update_every)
+        differs.then(|| self.people.cold[at].told_w.get() + self.policy.update_every)
     }
 
     fn enter(&mut self, at: u32, state: State, instant: Millis) {
@@ -152,7 +152,7 @@ impl Partition {
             self.people.facts_mut(at).left_active = Some(own);
         }
         self.people.hot[at].set_state(state);
-        self.people.cold[at].told_w = instant;
+        self.people.cold[at].told_w = instant.into();
         if state == State::Offline {
             self.excuse_by(at, None, instant);
             if let Some(facts) = self.people.facts_of_mut(at) {
@@ -194,20 +194,20 @@ impl Partition {
             (true, Cause::Intent)
         } else if band != user.band {
             (false, why.crossing(user.band, band))
-        } else if counts != user.counts && when.instant >= user.told_w + self.policy.update_every {
+        } else if counts != user.counts && when.instant >= user.told_w.get() + self.policy.update_every {
             (false, Cause::Updated)
         } else {
             return None;
         };
         let user = &mut self.people.users[at];
         if from == State::Offline {
-            user.incarnation = when.at.max(user.incarnation + 1);
+            user.incarnation = when.at.max(user.incarnation.get() + 1).into();
             user.ordinal = 0;
         }
         user.ordinal += 1;
         (user.state, user.band, user.counts) = (to, band, counts);
-        user.told_w = when.instant;
-        user.told_at = user.told_at.max(when.at);
+        user.told_w = when.instant.into();
+        user.told_at = user.told_at.get().max(when.at).into();
         let told = if to == State::Offline { (Intent::Open, None) } else { intent };
         if self.people.users[at].person != NONE || told != (Intent::Open, None) {
             let person = self.people.person_mut(at);
@@ -234,7 +234,7 @@ impl Partition {
     pub(crate) fn counts_due(&self, at: u32) -> Option<Millis> {
         let user = &self.people.users[at];
         let differs = user.state != State::Offline && self.counts(at) != user.counts;
-        differs.then(|| user.told_w + self.policy.update_every)
+        differs.then(|| user.told_w.get() + self.policy.update_every)
     }
 
     /// Lets an intent end that has come to its end, and notes until when it was kept.

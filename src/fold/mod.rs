@@ -12,6 +12,7 @@ mod bytes;
 mod checkpoint;
 mod entry;
 mod gateway;
+mod hot;
 mod index;
 mod inspect;
 mod intent;

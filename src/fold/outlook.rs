@@ -1,20 +1,30 @@
 //! What is to be expected if nothing more is heard: how sure it is that somebody is still there, and what comes next.
 
 use super::partition::Partition;
-use crate::model::session::{Deadlines, NEVER};
+use super::record::{NONE, TIME_MAX};
+use crate::model::session::{Deadlines, Life, NEVER};
 use crate::model::{Certainty, Curve, Millis, NextState, Policy, Profile, State};
 
 /// The silences after which the confidence of a profile's sessions falls below each edge of its bands, and below what is
 /// enough to be ready: computed once a policy, since the wheel asks for them with every session that it finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Crossings(Vec<Millis>);
+pub(crate) struct Crossings {
+    silences: Vec<Millis>,
+    /// How long a plain session that promised nothing has from its last input, and from its last sign of life.
+    plain: [Millis; 2],
+}
 
 impl Crossings {
     /// Those of every profile of a policy.
     pub(crate) fn of(policy: &Policy) -> Vec<Self> {
         let of_profile = |(_, profile): &(Box<str>, Profile)| {
             let edges = profile.confidence.bands.iter().chain([&policy.ready.min_confidence]);
-            Self(edges.map(|edge| profile.confidence.below_at(*edge, profile.confidence.grace)).collect())
+            let below = |edge: &u16| profile.confidence.below_at(*edge, profile.confidence.grace);
+            let silences: Vec<Millis> = edges.map(below).collect();
+            let falls =
+                |seen, input| Life { seen, input, ..Life::default() }.deadlines(profile).next_below(State::Active);
+            let fades = if profile.confidence.bands.is_empty() { NEVER } else { silences[0] };
+            Self { plain: [falls(TIME_MAX, 0), falls(0, TIME_MAX).min(fades)], silences }
         };
         policy.profiles.iter().map(of_profile).collect()
     }
@@ -24,8 +34,8 @@ impl Crossings {
         let (confidence, grace) = (&profile.confidence, profile.confidence_grace(every_ms));
         match confidence.model {
             // A longer grace only puts the same curve off.
-            Curve::HalfLife => self.0[place] + (grace - confidence.grace),
-            Curve::Hazard { .. } if grace == confidence.grace => self.0[place],
+            Curve::HalfLife => self.silences[place] + (grace - confidence.grace),
+            Curve::Hazard { .. } if grace == confidence.grace => self.silences[place],
             Curve::Hazard { .. } => {
                 let edge = confidence.bands.get(place).copied().unwrap_or(policy.ready.min_confidence);
                 confidence.below_at(edge, grace)
@@ -37,6 +47,15 @@ impl Crossings {
 impl Partition {
     pub(crate) fn profile_of(&self, at: u32) -> &Profile {
         &self.policy.profiles[self.people.hot[at].profile()].1
+    }
+
+    /// As [`Partition::soonest`] of one that is plain, has no rare facts and promised nothing: nearly all that the wheel finds.
+    pub(crate) fn soonest_of_plain(&self, at: u32) -> Option<Millis> {
+        let hot = &self.people.hot[at];
+        (hot.plain() && !hot.promised() && hot.facts == NONE).then(|| {
+            let [quiet, silent] = self.crossings[hot.profile()].plain;
+            hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent))
+        })
     }
 
     /// A session's deadlines, in its own time.
@@ -78,10 +97,16 @@ impl Partition {
         self.permille_by(at, own) >= self.policy.ready.min_confidence
     }
 
+    /// The band of a session's confidence that was told.
+    fn band_told(&self, at: u32) -> u8 {
+        // Whoever is plain is in the top one: the wheel need not fetch the cold part of nearly all that it asks for.
+        if self.people.hot[at].plain() { 0 } else { self.people.cold[at].band }
+    }
+
     /// The instants of its own time at which a session's confidence falls into another band than the one that was told, and
     /// below what is enough to be ready. [`NEVER`] where it doesn't.
     pub(crate) fn crossings(&self, at: u32) -> [Millis; 2] {
-        let (hot, band) = (&self.people.hot[at], usize::from(self.people.cold[at].band));
+        let (hot, band) = (&self.people.hot[at], usize::from(self.band_told(at)));
         let (profile, every_ms) = (self.profile_of(at), self.people.every_ms(at));
         let crossings = &self.crossings[hot.profile()];
         let after = |place: usize| hot.seen() + crossings.silence(place, profile, every_ms, &self.policy);

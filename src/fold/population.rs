@@ -1,9 +1,10 @@
 //! Who is there: the records of sessions, users and tenants, and how they are found.
 
+use super::hot::Hot;
 use super::index::Index;
 use super::key::{IndexKey, NameHash};
 use super::names::{Name, Names};
-use super::record::{Cold, Facts, Hot, NO_EPOCH, NONE, Person, Shown, Tenant, UNARMED, User};
+use super::record::{Cold, Facts, NO_EPOCH, NONE, Person, Shown, Tenant, UNARMED, User};
 use super::sequence::Sequence;
 use super::slab::Slab;
 use super::sought::{Sought, names_of};
@@ -183,7 +184,7 @@ impl Population {
         self.names.remove(hot.name);
         self.users[user].sessions -= 1;
         let forgotten = if is_last && !is_willed { self.remove_user(user, user_hash) } else { 0 };
-        forgotten.max(cold.incarnation)
+        forgotten.max(cold.incarnation.get())
     }
 
     /// Removes a user without sessions, whose intent has gone; returns its incarnation.
@@ -220,7 +221,7 @@ impl Population {
         if self.tenants[user.tenant].users == 0 {
             self.remove_tenant(user.tenant);
         }
-        user.incarnation
+        user.incarnation.get()
     }
 
     /// The places of a user's sessions, in no order that means anything.
@@ -286,6 +287,7 @@ impl Population {
     }
 
     /// The client's epoch of a session.
+    #[inline]
     pub(crate) fn epoch(&self, at: u32) -> Option<u64> {
         Some(self.names.epoch(self.hot[at].name)).filter(|epoch| *epoch != NO_EPOCH)
     }

@@ -61,7 +61,7 @@ impl Partition {
         if before.len() == ready.len() && before.iter().all(|(name, _)| ready.contains(name)) {
             return;
         }
-        let told_at = self.people.users[at].told_at.max(when.at);
+        let told_at = self.people.users[at].told_at.get().max(when.at);
         let since = |name: &str| before.iter().find(|(other, _)| **other == *name).map_or(told_at, |(_, since)| *since);
         let to: Vec<_> = ready.into_iter().map(|name| (name.clone(), since(&name))).collect();
         let from = before.iter().map(|(name, _)| name.clone()).collect();
@@ -78,14 +78,14 @@ impl Partition {
             }
         };
         let until = if to.is_empty() { None } else { self.loss(at, &to, when.instant) };
-        self.people.users[at].told_at = told_at;
+        self.people.users[at].told_at = told_at.into();
         let person = self.people.person_mut(at);
         person.ready.clone_from(&to);
         person.ready_ordinal += 1;
         let event = ReadyEvent {
             tenant: self.people.tenant_name(at).into(),
             user: self.people.user_name(at).into(),
-            incarnation: self.people.users[at].incarnation,
+            incarnation: self.people.users[at].incarnation.get(),
             ordinal: self.people.person(at).map_or(0, |person| person.ready_ordinal),
             cause,
             from,

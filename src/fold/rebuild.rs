@@ -134,7 +134,7 @@ impl Partition {
         self.people.set_every_ms(at, told.every_ms);
         self.people.set_epoch(at, told.epoch);
         let cold = &mut self.people.cold[at];
-        (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation, at_ms);
+        (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation.into(), at_ms.into());
         let hidden = told.visibility != Visibility::Visible;
         let hidden_since = if told.to == State::Away { age(profile.hidden_after) } else { now };
         let facts = self.people.facts_mut(at);
@@ -146,7 +146,7 @@ impl Partition {
         facts.rooms.clone_from(&told.rooms);
         facts.meta.clone_from(&told.meta);
         let (band, sure) = (self.band(at, now), self.is_sure(at, now));
-        (self.people.cold[at].band, self.people.cold[at].told_w) = (band, now);
+        (self.people.cold[at].band, self.people.cold[at].told_w) = (band, now.into());
         self.people.hot[at].set_sure(sure);
         self.arm(at);
     }
@@ -161,7 +161,8 @@ impl Partition {
         };
         let now = self.time.w;
         let user = &mut self.people.users[at];
-        (user.ordinal, user.incarnation, user.told_at, user.told_w) = (told.ordinal, told.incarnation, at_ms, now);
+        user.ordinal = told.ordinal;
+        (user.incarnation, user.told_at, user.told_w) = (told.incarnation.into(), at_ms.into(), now.into());
         user.state = told.to;
         user.counts = told.sessions.map(|count| u8::try_from(count).unwrap_or(u8::MAX));
         if told.to != State::Offline {
@@ -182,8 +183,8 @@ impl Partition {
         };
         let Some(at) = self.people.find_user(tenant, name) else { return };
         let user = &mut self.people.users[at];
-        if user.incarnation == told.incarnation {
-            user.told_at = user.told_at.max(at_ms);
+        if user.incarnation.get() == told.incarnation {
+            user.told_at = user.told_at.get().max(at_ms).into();
             let person = self.people.person_mut(at);
             person.ready = told.to.to_vec();
             person.ready_ordinal = told.ordinal;

@@ -1,9 +1,11 @@
 //! Deadlines: the wheel hints, the records decide, users fall instant by instant.
 
+use std::ops::Range;
+
 use super::look::{When, Why};
 use super::partition::{GRID_MS, Partition};
 use super::record::{NONE, UNARMED};
-use super::wheel::TimingWheel;
+use super::wheel::{Owner, TimingWheel};
 use crate::model::session::NEVER;
 use crate::model::{Event, Intent, Millis, State};
 
@@ -58,17 +60,7 @@ impl Partition {
     fn pop(&mut self, target: u64) -> Option<u32> {
         // The wheel asks for the deadlines of those that it finds, which the whole partition knows.
         let mut wheel = std::mem::replace(&mut self.wheel, TimingWheel::hollow());
-        let entry = wheel.pop(target, |entry, span| {
-            if entry & USER != 0 {
-                return Some(self.people.person_wake(entry & !USER)).filter(|wake| span.contains(wake));
-            }
-            if !span.contains(&self.people.hot[entry].wake()) {
-                return None;
-            }
-            let step = self.step_of(self.soonest(entry)).max(span.start);
-            self.people.hot[entry].set_wake(step);
-            Some(step)
-        });
+        let entry = wheel.pop(target, self);
         self.wheel = wheel;
         entry
     }
@@ -120,6 +112,10 @@ impl Partition {
 
     /// A bound below which nothing happens to a session by itself, whatever its gateway does.
     fn soonest(&self, at: u32) -> Millis {
+        if let Some(soonest) = self.soonest_of_plain(at) {
+            debug_assert_eq!(soonest, self.due(at, |own| own), "both ways say the same");
+            return soonest;
+        }
         let excused = self.excused(at, self.time.w);
         self.due(at, |own| own.saturating_add(excused))
     }
@@ -129,7 +125,7 @@ impl Partition {
         let hot = &self.people.hot[at];
         if hot.state() == State::Offline {
             let kept = if hot.is_voice() { self.policy.intent_keep } else { self.profile_of(at).tombstone };
-            return self.people.cold[at].told_w + kept;
+            return self.people.cold[at].told_w.get() + kept;
         }
         let [fades, unsure] = self.crossings(at);
         let own = self.deadlines_of(at).next_below(hot.state()).min(fades).min(unsure);
@@ -230,6 +226,26 @@ impl Partition {
     /// The wheel has to be asked an instant of the grid before a deadline is due.
     fn note_deadline(&mut self, deadline: Millis) {
         self.quiet_until = self.quiet_until.min(deadline.next_multiple_of(GRID_MS) - GRID_MS);
+    }
+}
+
+impl Owner for Partition {
+    fn place(&mut self, entry: u32, span: Range<u64>) -> Option<u64> {
+        if entry & USER != 0 {
+            return Some(self.people.person_wake(entry & !USER)).filter(|wake| span.contains(wake));
+        }
+        if !span.contains(&self.people.hot[entry].wake()) {
+            return None;
+        }
+        let step = self.step_of(self.soonest(entry)).max(span.start);
+        self.people.hot[entry].set_wake(step);
+        Some(step)
+    }
+
+    fn fetch(&self, entry: u32) {
+        if entry & USER == 0 {
+            self.people.hot.fetch(entry);
+        }
     }
 }
 

@@ -14,9 +14,9 @@ impl Partition {
     pub(crate) fn tell_session(&mut self, at: u32, from: State, cause: Cause, when: When, out: &mut Vec<Event>) {
         let cold = &mut self.people.cold[at];
         cold.ordinal += 1;
-        cold.told_at = cold.told_at.max(when.at);
+        cold.told_at = cold.told_at.get().max(when.at).into();
         if self.policy.session_events {
-            let told_at = cold.told_at;
+            let told_at = cold.told_at.get();
             let event = self.session_event(at, from, cause, when.instant);
             self.tell(told_at, EventBody::Session(Box::new(event)), out);
         }
@@ -31,7 +31,7 @@ impl Partition {
             tenant: self.people.tenant_name(cold.user).into(),
             user: self.people.user_name(cold.user).into(),
             session: self.people.session_name(at).into(),
-            incarnation: cold.incarnation,
+            incarnation: cold.incarnation.get(),
             ordinal: cold.ordinal,
             cause,
             from,
@@ -83,7 +83,7 @@ impl Partition {
         let event = UserEvent {
             tenant: self.people.tenant_name(at).into(),
             user: self.people.user_name(at).into(),
-            incarnation: user.incarnation,
+            incarnation: user.incarnation.get(),
             ordinal: user.ordinal,
             cause,
             from,
@@ -97,7 +97,7 @@ impl Partition {
             confidence: self.user_certainty(at, when.instant),
             next: if is_here { self.next_of_user(at, when.instant) } else { None },
         };
-        self.tell(user.told_at, EventBody::User(Box::new(event)), out);
+        self.tell(user.told_at.get(), EventBody::User(Box::new(event)), out);
     }
 
     pub(crate) fn tell_engine(&self, what: EngineWhat, from_ms: Millis, to_ms: Millis, out: &mut Vec<Event>) {

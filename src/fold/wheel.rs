@@ -18,6 +18,24 @@ const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
+/// Whose entries a wheel holds. A closure is one that fetches nothing.
+pub trait Owner {
+    /// Where an entry belongs, if it is one that belongs into these steps, and not before they begin; `None` if it is dead.
+    fn place(&mut self, entry: u32, span: Range<u64>) -> Option<u64>;
+
+    /// Fetches what [`Owner::place`] will be asked of an entry soon.
+    fn fetch(&self, _entry: u32) {}
+}
+
+impl<F: FnMut(u32, Range<u64>) -> Option<u64>> Owner for F {
+    fn place(&mut self, entry: u32, span: Range<u64>) -> Option<u64> {
+        self(entry, span)
+    }
+}
+
+/// So many entries of a slot that is opened are fetched ahead.
+const AHEAD: usize = 8;
+
 /// The wheel. Steps are what its owner makes of them.
 #[derive(Debug)]
 pub struct TimingWheel {
@@ -97,15 +115,14 @@ impl TimingWheel {
 
     /// Takes one live entry at a step up to `target`, turning the wheel as far as needed; at `target` when it answers `None`.
     ///
-    /// `place` is asked about each entry of a slot that is opened: where the entry belongs, if it is one that belongs into
-    /// these steps, and not before they begin; `None` if it is dead.
-    pub fn pop(&mut self, target: u64, mut place: impl FnMut(u32, Range<u64>) -> Option<u64>) -> Option<u32> {
+    /// The owner is asked about each entry of a slot that is opened.
+    pub fn pop(&mut self, target: u64, owner: &mut impl Owner) -> Option<u32> {
         loop {
             if self.now > target {
                 return None;
             }
             while let Some(entry) = self.pending.pop() {
-                match place(entry, self.now..self.now + 1) {
+                match owner.place(entry, self.now..self.now + 1) {
                     Some(step) if step == self.now => return Some(entry),
                     Some(step) => drop(self.push(step, entry)),
                     None => {}
@@ -114,7 +131,7 @@ impl TimingWheel {
             match self.next_slot() {
                 Some((level, slot, start)) if start <= target => {
                     self.now = start;
-                    self.open(level, slot, &mut place);
+                    self.open(level, slot, owner);
                 }
                 Some(_) | None => {
                     self.now = target;
@@ -139,7 +156,7 @@ impl TimingWheel {
         Some((level, slot, turn + ((slot as u64) << shift)))
     }
 
-    fn open(&mut self, level: usize, slot: usize, mut place: impl FnMut(u32, Range<u64>) -> Option<u64>) {
+    fn open(&mut self, level: usize, slot: usize, owner: &mut impl Owner) {
         self.levels[level].occupied &= !(1 << slot);
         if level == 0 {
             // What was pending is empty by now; its memory serves the slot's next turn.
@@ -148,11 +165,15 @@ impl TimingWheel {
         }
         let mut entries = std::mem::take(&mut self.levels[level].slots[slot]);
         let span = self.now..self.now + (1 << (SLOT_BITS * level as u32));
-        for entry in entries.drain(..) {
-            if let Some(step) = place(entry, span.clone()) {
-                self.push(step, entry);
+        for (at, entry) in entries.iter().enumerate() {
+            if let Some(ahead) = entries.get(at + AHEAD) {
+                owner.fetch(*ahead);
+            }
+            if let Some(step) = owner.place(*entry, span.clone()) {
+                self.push(step, *entry);
             }
         }
+        entries.clear();
         if self.spare.capacity() < entries.capacity() {
             self.spare = entries;
         }
@@ -207,8 +228,8 @@ mod tests {
     /// Turns the wheel to `target` and returns (step, entry) as they came.
     fn drain(wheel: &mut TimingWheel, target: u64, wakes: &[u64]) -> Vec<(u64, u32)> {
         let mut fired = Vec::new();
-        let place = |entry: u32, span: Range<u64>| Some(wakes[entry as usize]).filter(|wake| span.contains(wake));
-        while let Some(entry) = wheel.pop(target, place) {
+        let mut place = |entry: u32, span: Range<u64>| Some(wakes[entry as usize]).filter(|wake| span.contains(wake));
+        while let Some(entry) = wheel.pop(target, &mut place) {
             fired.push((wheel.now(), entry));
         }
         fired

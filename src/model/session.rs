@@ -30,6 +30,24 @@ pub struct Life {
     pub stretched: (u8, Millis),
 }
 
+impl Default for Life {
+    /// One that is in sight, was seen at 0, and of which nothing else is known.
+    fn default() -> Self {
+        Self {
+            seen: 0,
+            input: 0,
+            visibility: Visibility::Visible,
+            out_of_sight: None,
+            frozen: 0,
+            closed: None,
+            leaving: None,
+            every_ms: 0,
+            reported: false,
+            stretched: (0, 0),
+        }
+    }
+}
+
 /// When a session falls to each state if nothing more comes, with the cause. [`NEVER`] where it doesn't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -131,18 +149,7 @@ mod tests {
     use super::*;
 
     fn life() -> Life {
-        Life {
-            seen: 1_000_000,
-            input: 1_000_000,
-            visibility: Visibility::Visible,
-            out_of_sight: None,
-            frozen: 0,
-            closed: None,
-            leaving: None,
-            every_ms: 0,
-            reported: false,
-            stretched: (0, 0),
-        }
+        Life { seen: 1_000_000, input: 1_000_000, ..Life::default() }
     }
 
     fn profile(name: &str) -> Profile {
