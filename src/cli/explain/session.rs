@@ -143,18 +143,7 @@ impl Session {
 impl Thresholds {
     /// Those of a visible session that promised what this one did, found by asking when it would fall.
     fn of(profile: &Profile, session: &InspectedSession) -> Self {
-        let life = Life {
-            seen: 0,
-            input: 0,
-            visibility: Visibility::Visible,
-            out_of_sight: None,
-            frozen: 0,
-            closed: None,
-            leaving: None,
-            every_ms: session.every_ms,
-            reported: session.reported,
-            stretched: (0, 0),
-        };
+        let life = Life { every_ms: session.every_ms, reported: session.reported, ..Life::default() };
         // Far apart, each of the two ways down shows by itself.
         const APART: Millis = 1 << 40;
         let quiet = Life { seen: APART, ..life.clone() }.deadlines(profile);
