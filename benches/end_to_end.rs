@@ -25,14 +25,11 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let data = tempfile::tempdir()?;
-    let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/nats-server");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let options = ServerOptions { binary: Some(binary), data_dir: data.path().into(), port };
-    let server = EmbeddedServer::start(options).await?;
-    let bench = Bench { url: server.url().to_owned() };
-    topology::setup(&bench.connect().await?, &topology::Parameters::default()).await?;
+    // A server each: the sessions of one measurement would expire in the midst of the other.
+    let (server, bench, _data) = Bench::start().await?;
     bench.throughput().await?;
+    server.stop().await;
+    let (server, bench, _data) = Bench::start().await?;
     bench.lateness().await?;
     server.stop().await;
     Ok(())
@@ -55,6 +52,17 @@ impl Engine {
 }
 
 impl Bench {
+    async fn start() -> Result<(EmbeddedServer, Self, tempfile::TempDir)> {
+        let data = tempfile::tempdir()?;
+        let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/nats-server");
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let options = ServerOptions { binary: Some(binary), data_dir: data.path().into(), port };
+        let server = EmbeddedServer::start(options).await?;
+        let bench = Self { url: server.url().to_owned() };
+        topology::setup(&bench.connect().await?, &topology::Parameters::default()).await?;
+        Ok((server, bench, data))
+    }
+
     async fn connect(&self) -> Result<Nats> {
         Ok(Nats::connect(&ConnectOptions { url: Some(self.url.clone()), ..ConnectOptions::default() }).await?)
     }

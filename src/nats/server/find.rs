@@ -79,16 +79,16 @@ mod tests {
     fn path_comes_first_then_the_current_directory_then_those_above_the_executable() {
         let found = candidates(
             Some(OsStr::new("/bin:/usr/bin")),
-            Some(Path::new("/work")),
-            Some(Path::new("/work/target/release/presence")),
+            Some(Path::new("/srv")),
+            Some(Path::new("/srv/build/release/presence")),
         );
         let expected = [
             "/bin/nats-server",
             "/usr/bin/nats-server",
-            "/work/.tools/bin/nats-server",
-            "/work/target/release/.tools/bin/nats-server",
-            "/work/target/.tools/bin/nats-server",
-            "/work/.tools/bin/nats-server",
+            "/srv/.tools/bin/nats-server",
+            "/srv/build/release/.tools/bin/nats-server",
+            "/srv/target/.tools/bin/nats-server",
+            "/srv/.tools/bin/nats-server",
             "/.tools/bin/nats-server",
         ];
         assert_eq!(found, expected.map(PathBuf::from));
