@@ -57,7 +57,7 @@ pub struct EngineConfig {
     pub log_retention: Duration,
     /// How long events are kept for replay and history.
     pub event_retention: Duration,
-    /// An engine that is silent for so long is taken for dead; 1 s to 1 min.
+    /// An engine that is silent for so long is taken for dead; 100 ms to 1 min.
     pub lease_ttl: Duration,
 }
 

@@ -19,6 +19,7 @@ pub mod connect;
 pub mod info;
 pub mod latest;
 pub mod log;
+pub mod membership;
 pub mod names;
 mod pull;
 pub mod server;
@@ -27,7 +28,8 @@ pub mod topology;
 pub mod version;
 
 pub use checkpoint::{CheckpointError, Checkpoints};
-pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position};
+pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position, TakenOver};
 pub use connect::{ConnectError, ConnectOptions, Nats};
 pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+pub use membership::{Lessee, Membership, MembershipError, View};
 pub use tick::Ticker;

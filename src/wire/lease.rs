@@ -24,6 +24,9 @@ pub struct Member {
     pub pid: u32,
     /// When it was written first, in milliseconds by that machine's clock: for people, nothing is judged by it.
     pub since_ms: u64,
+    /// It hands over what it has and takes nothing more.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// Who holds a partition, under its number in `presence_leases`.
@@ -73,8 +76,15 @@ mod tests {
 
     #[test]
     fn values_survive_and_newer_fields_are_passed_over() {
-        let member =
-            Member { v: 1, engine: "a".into(), version: "0.1.0".into(), host: "h".into(), pid: 7, since_ms: 1 };
+        let member = Member {
+            v: 1,
+            engine: "a".into(),
+            version: "0.1.0".into(),
+            host: "h".into(),
+            pid: 7,
+            since_ms: 1,
+            leaving: true,
+        };
         assert_eq!(Member::from_json(&member.to_json()).unwrap(), member);
         for engine in [Some("a".to_owned()), None] {
             let lease = Lease { v: 1, engine };

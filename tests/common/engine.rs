@@ -18,6 +18,7 @@ pub const STILL: &str = r#"
 [engine]
 partitions = 8
 checkpoint_every = "1s"
+lease_ttl = "200ms"
 [profile.default]
 idle_after = "1h"
 away_after = "2h"
@@ -110,6 +111,16 @@ impl Engine {
     pub fn kill(&mut self) {
         self.process.child.kill().expect("the engine runs");
         self.process.child.wait().expect("the engine ends");
+    }
+
+    /// Stops it where it is, as a machine that is suspended does.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.process.child), Signal::STOP).expect("the engine runs");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.process.child), Signal::CONT).expect("the engine runs");
     }
 
     /// Asks it to end by SIGTERM and waits until it has.

@@ -16,7 +16,7 @@ policy
   offline_after = "60s"
   confidence = { bands = [] }
 
-live no, because mercy is earned in seconds, on whatever scale
+live without engine scale 1
 
 +0s       alice/laptop
   @+0s      session alice/laptop offline → active (joined)

@@ -80,13 +80,13 @@ mod tests {
         let found = candidates(
             Some(OsStr::new("/bin:/usr/bin")),
             Some(Path::new("/srv")),
-            Some(Path::new("/srv/build/release/presence")),
+            Some(Path::new("/srv/target/release/presence")),
         );
         let expected = [
             "/bin/nats-server",
             "/usr/bin/nats-server",
             "/srv/.tools/bin/nats-server",
-            "/srv/build/release/.tools/bin/nats-server",
+            "/srv/target/release/.tools/bin/nats-server",
             "/srv/target/.tools/bin/nats-server",
             "/srv/.tools/bin/nats-server",
             "/.tools/bin/nats-server",
