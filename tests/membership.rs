@@ -131,7 +131,7 @@ async fn a_newcomer_finds_the_leases_of_the_dead_free() {
     drop(a);
     let b = join(&server.connect().await, "b").await;
     assert_eq!(b.view().borrow().lessee(7), Lessee::Other("a"), "its entry is there, its age is unknown");
-    sees(&"who has no entry holds nothing", &b, |view| view.is_settled() && view.lessee(9) == Lessee::Free).await;
+    sees("who has no entry holds nothing", &b, |view| view.is_settled() && view.lessee(9) == Lessee::Free).await;
     sees_lessee(&b, 7, Lessee::Free).await;
     acquired(&b, 7).await;
     acquired(&b, 9).await;

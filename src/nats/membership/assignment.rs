@@ -5,8 +5,10 @@
 //! lightest, and each is taken where the partition is still without owner and the member has room.
 //!
 //! A partition is *displaced* if its heaviest member had no room. If a member leaves, a partition that was not its own moves
-//! only if it is displaced before or after: otherwise its heaviest member is the same. Of 64 partitions up to 9 in 100 are
-//! displaced on average, of 512 up to 4; see the tests for what moves.
+//! only if it is displaced before or after: otherwise its heaviest member is the same. A newcomer takes its share in the same
+//! way. Measured over 100 sets of names, beside the own partitions of who leaves or joins: of 64 partitions 1.2 move
+//! among 3 members and 8.1 among 16, at most 4 and 14; of 512 it is 3.7 and 19, at most 14 and 31; between one member and two
+//! none.
 //!
 //! The weight is part of the contract among engines of all versions: FNV-1a (64 bits, offset 0xcbf29ce484222325, prime
 //! 0x100000001b3) over the member's name and the partition's number (two bytes, the higher first), finished by the mixer of
@@ -121,7 +123,6 @@ mod tests {
                 (own, beside, most) = (own + own_now, beside + beside_now, most.max(beside_now));
             }
             let share = usize::from(partitions).div_ceil(members);
-            println!("{partitions} {members}: own {own}, share {share}, beside {beside}, most {most}");
             assert!(own <= share * ROUNDS && own * 10 >= share * ROUNDS * 6, "{own} of {ROUNDS} × {share}");
             assert!(beside <= beside_mean * ROUNDS, "{partitions} over {members}: {beside} in {ROUNDS} rounds");
             assert!(most <= beside_most, "{partitions} over {members}: {most}");
@@ -130,14 +131,8 @@ mod tests {
 
     const ROUNDS: usize = 100;
     /// Partitions, members before, and how many move beside the leaver's own: on average and at most.
-    const MEASURED: [(u16, usize, usize, usize); 6] = [
-        (64, 2, 99, 999),
-        (64, 3, 99, 999),
-        (64, 5, 99, 999),
-        (64, 16, 99, 999),
-        (512, 3, 99, 999),
-        (512, 16, 99, 999),
-    ];
+    const MEASURED: [(u16, usize, usize, usize); 6] =
+        [(64, 2, 0, 0), (64, 3, 2, 4), (64, 5, 3, 7), (64, 16, 9, 14), (512, 3, 4, 14), (512, 16, 19, 31)];
 
     #[test]
     fn weights_are_what_every_version_computes() {
