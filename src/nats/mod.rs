@@ -5,6 +5,7 @@
 //! - [`log`]: the log's identity, and its reader: one consumer, no gap, no duplicate.
 //! - [`tick`]: the acknowledged ticks that move the log's time where nothing else does.
 //! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
+//! - [`membership`]: which engines take part, and who holds which partition.
 //! - [`latest`]: the last stored message of each subject.
 //! - [`checkpoint`]: checkpoints in the Object Store.
 //! - [`info`]: the micro service `presence`.

@@ -240,6 +240,8 @@ struct WireState {
     deaf: u64,
     /// Those below are cut.
     cut: u64,
+    /// Nothing gets through at all.
+    down: bool,
 }
 
 impl Wire {
@@ -268,6 +270,16 @@ impl Wire {
         self.state.send_modify(|state| state.deaf = state.made);
     }
 
+    /// Cuts every connection, and new ones too until [`Wire::mend`].
+    pub fn take_down(&self) {
+        self.state.send_modify(|state| (state.cut, state.down) = (state.made, true));
+    }
+
+    /// New connections are whole again.
+    pub fn mend(&self) {
+        self.state.send_modify(|state| (state.cut, state.down) = (state.made, false));
+    }
+
     /// Cuts every connection; new ones are whole.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cut = state.made);
@@ -294,6 +306,6 @@ async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Re
     tokio::select! {
         _ = up => {}
         () = down => {}
-        _ = state.wait_for(|state| number < state.cut) => {}
+        _ = state.wait_for(|state| number < state.cut || state.down) => {}
     }
 }
