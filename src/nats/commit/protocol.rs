@@ -32,7 +32,7 @@
 //! the server was mistaken or busy, and we try again.
 
 /// What the protocol has to know of one partition in the batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
     /// The partition.
     pub partition: u16,
@@ -44,7 +44,7 @@ pub struct Part {
 
 /// A partition's progress as it was left: identified twice, since a stream that was deleted and made anew counts its
 /// sequences from 1 again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Known {
     /// Its sequence in the stream.
     pub seq: u64,
@@ -53,7 +53,7 @@ pub struct Known {
 }
 
 /// A partition's progress as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Found {
     /// Its sequence in the stream.
     pub seq: u64,
@@ -66,7 +66,7 @@ pub struct Found {
 }
 
 /// What became of the last step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Of [`Step::Publish`]: it was acknowledged.
     Acked {
@@ -93,7 +93,7 @@ pub enum Outcome {
 }
 
 /// What is to be done next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Publish the whole batch under this batch id.
     Publish {
@@ -124,7 +124,7 @@ pub enum Step {
 }
 
 /// How a partition was lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Somebody else took the fence, or still had it while we took it.
     TakenOver {
@@ -152,7 +152,7 @@ pub enum Loss {
 }
 
 /// One commit on its way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommitProtocol {
     owner: Box<str>,
     commit: Box<str>,
@@ -164,7 +164,7 @@ pub struct CommitProtocol {
     state: State,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum State {
     /// An attempt is out.
     Publishing,
@@ -177,7 +177,7 @@ enum State {
 }
 
 /// Why we are reading.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Doubt {
     /// Nobody knows whether it landed: one partition tells.
     Landed,
