@@ -60,10 +60,13 @@ async fn load(nats: &Nats, round: u64) {
     }
 }
 
-/// Everything that was published is told, exactly once and as one fold tells it.
-async fn is_whole(server: &TestServer, nats: &Nats) -> Value {
+/// Ends the engines; everything that was published is told then, exactly once and as one fold tells it.
+async fn is_whole<'e>(server: &TestServer, nats: &Nats, engines: impl IntoIterator<Item = &'e mut Engine>) -> Value {
     let last = LogIdentity::read(nats).await.unwrap().last_seq;
     streams::told_up_to(nats, last).await;
+    for engine in engines {
+        assert_eq!(engine.terminate().await.status.code(), Some(0));
+    }
     let counts = audit(&server.url());
     oracle::check(nats).await;
     counts
@@ -86,10 +89,7 @@ async fn engines_that_come_and_go_share_the_partitions() {
     assert_eq!(second.terminate().await.status.code(), Some(0));
     shared_by(&nats, 2).await;
     load(&nats, 3).await;
-    for engine in [&mut first, &mut third] {
-        engine.must_run();
-    }
-    let counts = is_whole(&server, &nats).await;
+    let counts = is_whole(&server, &nats, [&mut first, &mut third]).await;
     assert!(counts["session_events"].as_u64().unwrap() > 80, "{counts}");
     // Handing over is no gap: time went on for all, and nobody was excused.
     let blind = |stored: &&streams::Stored| {
@@ -97,8 +97,6 @@ async fn engines_that_come_and_go_share_the_partitions() {
     };
     let events = streams::read(&nats, names::EVENTS).await;
     assert!(!events.iter().any(|stored| blind(&stored)), "somebody was excused");
-    assert_eq!(first.terminate().await.status.code(), Some(0));
-    assert_eq!(third.terminate().await.status.code(), Some(0));
     // All leases are given back.
     let leases = streams::bucket(&nats, names::LEASES_BUCKET).await;
     assert!(leases.len() == 16 && leases.values().all(|lease| lease["engine"].is_null()), "{leases:?}");
@@ -124,8 +122,7 @@ async fn what_a_killed_engine_owned_is_taken_over() {
     }
     heart.more(5).await;
     heart.stop().await;
-    second.must_run();
-    is_whole(&server, &nats).await;
+    is_whole(&server, &nats, [&mut first, &mut second]).await;
     let told = streams::events(&nats).await;
     let steady: Vec<_> = told.iter().filter(|stored| stored.subject == "presence.v1.user.main.steady").collect();
     let lost = steady.iter().map(|stored| stored.json()).filter(|event| event["to"] == "offline").count();
@@ -136,7 +133,7 @@ async fn what_a_killed_engine_owned_is_taken_over() {
 async fn an_engine_that_was_stopped_finds_out_and_goes_on() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
-    let first = Engine::start(&server.url(), SHARED).await;
+    let mut first = Engine::start(&server.url(), SHARED).await;
     let mut second = Engine::start(&server.url(), SHARED).await;
     let both = shared_by(&nats, 2).await;
     for round in 0..2 {
@@ -148,8 +145,7 @@ async fn an_engine_that_was_stopped_finds_out_and_goes_on() {
         first.resume();
         assert_eq!(shared_by(&nats, 2).await, both, "under its name of before");
     }
-    second.must_run();
-    is_whole(&server, &nats).await;
+    is_whole(&server, &nats, [&mut first, &mut second]).await;
 }
 
 #[tokio::test]
@@ -169,6 +165,6 @@ async fn all_engines_are_restarted_one_after_the_other() {
         shared_by(&nats, 3).await;
     }
     assert!(shared_by(&nats, 3).await.is_disjoint(&before));
-    let counts = is_whole(&server, &nats).await;
+    let counts = is_whole(&server, &nats, &mut engines).await;
     assert!(counts["session_events"].as_u64().unwrap() > 80, "{counts}");
 }

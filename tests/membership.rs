@@ -21,7 +21,15 @@ const TTL: Duration = Duration::from_secs(3);
 const RENEWAL: Duration = Duration::from_millis(550);
 
 fn member(name: &str) -> Member {
-    Member { v: 1, engine: name.into(), version: "0.1.0".into(), host: "here".into(), pid: 1, since_ms: 0, leaving: false }
+    Member {
+        v: 1,
+        engine: name.into(),
+        version: "0.1.0".into(),
+        host: "here".into(),
+        pid: 1,
+        since_ms: 0,
+        leaving: false,
+    }
 }
 
 async fn join(nats: &Nats, name: &str) -> Membership {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::acquisition::Acquisition;
 use super::error::RuntimeError;
 use super::keeper::Kept;
 use super::live::Live;
@@ -85,6 +86,10 @@ impl Live {
     fn release(&mut self, partition: u16) {
         self.leaving.remove(&partition);
         self.outbox.end(partition);
+        self.give_back(partition);
+    }
+
+    fn give_back(&mut self, partition: u16) {
         let membership = Arc::clone(&self.ground.membership);
         self.releases.spawn(async move {
             if let Err(error) = membership.release(partition).await {
@@ -120,7 +125,6 @@ impl Live {
         let (position, is_caught_up) = (self.followers.position(), self.followers.is_caught_up());
         let membership = Arc::clone(&self.ground.membership);
         membership.retire();
-        self.acquisition = super::acquisition::Acquisition::Idle;
         for partition in self.followers.partitions() {
             self.hand_over(partition);
         }
@@ -148,6 +152,18 @@ impl Live {
     /// Commits, stores and gives back until nothing is left; returns how many checkpoints could not be stored.
     async fn finish(&mut self) -> Result<usize, RuntimeError> {
         let mut failed = 0;
+        // What is being acquired goes back; leases that were asked for may be ours by now.
+        if let Acquisition::Leasing(_) = self.acquisition {
+            self.acquisition.step().await?;
+        }
+        self.acquisition = Acquisition::Idle;
+        let view = self.view.borrow().clone();
+        let is_idle =
+            |partition: &u16| self.followers.of(*partition).is_none() && !self.leaving.contains_key(partition);
+        let unused = (0..self.ground.partitions).filter(|partition| view.lessee(*partition) == Lessee::Own);
+        for partition in unused.filter(is_idle).collect::<Vec<_>>() {
+            self.give_back(partition);
+        }
         self.hand_over_what_is_told();
         while !self.leaving.is_empty() || !self.outbox.is_empty() || !self.releases.is_empty() {
             self.start_commit();

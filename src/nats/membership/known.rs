@@ -34,7 +34,14 @@ impl Known {
     pub(super) fn new(own: &str, lease_ttl: Duration) -> Self {
         let views = watch::Sender::new(Arc::new(View::of(own, [], []).unsettled()));
         let roster = Roster::new(own, lease_ttl);
-        Self { own: own.into(), began: Instant::now(), roster, leases: BTreeMap::new(), leaving: BTreeSet::new(), views }
+        Self {
+            own: own.into(),
+            began: Instant::now(),
+            roster,
+            leases: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            views,
+        }
     }
 
     pub(super) fn views(&self) -> watch::Receiver<Arc<View>> {
