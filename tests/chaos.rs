@@ -27,20 +27,23 @@ mod verdict;
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use futures::future::join_all;
 use presence::nats::topology::Parameters;
 use tokio::time::{Instant, sleep};
 
 use cluster::Cluster;
 use common::connect;
+use common::streams::Stored;
 use common::told::Subscriber;
 use fleet::Fleet;
-use futures::future::join_all;
 use load::Load;
 use nemesis::Nemeses;
 use proxy::Replies;
 use random::Random;
 use story::Story;
-use verdict::{Terms, all_is_told, judge};
+use verdict::{Terms, all_is_told, judge, nobody_fell_who_beat};
 
 /// Thresholds of some seconds. The log is kept for longer than a clock is ever wrong.
 const CONFIG: &str = r#"
@@ -81,7 +84,7 @@ async fn every_change_is_told_once_and_nobody_falls_who_beats_while_everything_f
     let nats = cluster.set_up(&parameters).await;
     let mut fleet = Fleet::start(engines, &cluster, CONFIG, &mut random, &story).await;
     let load = Load::start(&cluster.servers.url(), &mut random).await;
-    all_is_told(&nats, TERMS).await;
+    all_is_told(&nats, TERMS, &mut fleet, &story).await;
     let subscribers = join_all(cluster.servers.nodes.iter().map(async |node| {
         // By a connection that goes elsewhere when this server fails.
         Subscriber::to_all(&connect(&format!("{},{}", node.url(), cluster.servers.url())).await).await
@@ -95,14 +98,13 @@ async fn every_change_is_told_once_and_nobody_falls_who_beats_while_everything_f
         let round = nemeses.next();
         round.strike(&mut fleet, &mut cluster, &nats, &story).await;
         let over = Instant::now();
-        all_is_told(&nats, TERMS).await;
+        all_is_told(&nats, TERMS, &mut fleet, &story).await;
         story.say(format!("all is told {:.2?} later, {} signals so far", over.elapsed(), load.acknowledged()));
         sleep(round.calm).await;
     }
 
-    fleet.tend(&story);
     let taken = load.stop().await;
-    all_is_told(&nats, TERMS).await;
+    all_is_told(&nats, TERMS, &mut fleet, &story).await;
     fleet.end().await;
     let heard: Vec<_> = subscribers.iter().map(Subscriber::heard).collect();
     drop(subscribers);
@@ -113,6 +115,32 @@ async fn every_change_is_told_once_and_nobody_falls_who_beats_while_everything_f
 fn told_by(name: &str, otherwise: u64) -> u64 {
     let Ok(told) = std::env::var(name) else { return otherwise };
     told.parse().unwrap_or_else(|error| panic!("{name}={told} is no number ({error}): give one, or none"))
+}
+
+#[test]
+fn who_is_told_offline_is_excused_by_watched_silence_alone() {
+    let entry = |seq: u64, ts_ms: u64, subject: &str| Stored {
+        seq,
+        ts_ms,
+        subject: subject.into(),
+        headers: HeaderMap::new(),
+        payload: Bytes::new(),
+    };
+    let beat = |seq, ts_ms| entry(seq, ts_ms, "presence.v1.log.5.signal.main.u0.steady0");
+    let tick = |seq, ts_ms| entry(seq, ts_ms, "presence.v1.log.all.tick");
+    let offline = |seq: u64| Stored {
+        payload: format!(r#"{{"to":"offline","partition":5,"seq":{seq}}}"#).into(),
+        ..entry(seq, 0, "presence.v1.session.main.u0.steady0")
+    };
+    let judge = |log: &[Stored], by: u64| nobody_fell_who_beat(log, &[offline(by)], TERMS);
+    let silent = [beat(1, 0), tick(2, 2_500), tick(3, 5_000), tick(4, 7_500), tick(5, 8_000)];
+    assert_eq!(judge(&silent, 5), Ok(1));
+    assert!(judge(&silent, 4).is_err_and(|breach| breach.contains("after 7500 ms")), "too early");
+    assert!(judge(&silent, 6).is_err(), "by no entry");
+    let unwatched = [beat(1, 0), tick(2, 2_500), tick(3, 60_000), tick(4, 61_000)];
+    assert!(judge(&unwatched, 4).is_err_and(|breach| breach.contains("after 3500 ms")), "a gap is no silence");
+    let beating = [beat(1, 0), tick(2, 3_000), beat(3, 6_000), tick(4, 9_000)];
+    assert!(judge(&beating, 4).is_err(), "she beats");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::proxy::{Door, Passage};
 use super::random::Random;
 use super::story::Story;
 use crate::common::clock::Clock;
-use crate::common::{TestCluster, TestServer, connect, eventually, free_ports};
+use crate::common::{TestCluster, TestServer, connect, eventually, free_ports, if_to_be_had};
 
 pub(crate) const SERVERS: usize = 3;
 /// The server whose disk is small.
@@ -27,11 +27,11 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the servers, and tells what this machine does not allow. Their clocks differ from the beginning.
+    /// Starts the servers. Their clocks differ from the beginning.
     pub(crate) async fn start(random: &mut Random, story: &Story) -> Self {
-        let clocks = story.unless_missing("clocks that can be set", (0..SERVERS).map(|_| Clock::new()).collect());
+        let clocks = if_to_be_had("clocks that can be set", (0..SERVERS).map(|_| Clock::new()).collect());
         let clocks: Vec<Clock> = clocks.unwrap_or_default();
-        let disk = story.unless_missing("a small disk", SmallDisk::mount());
+        let disk = if_to_be_had("a small disk", SmallDisk::mount());
         let ports = free_ports(SERVERS);
         let seed = random.next();
         let routes = join_all(ports.iter().map(|port| Door::to(*port, seed))).await;

@@ -56,14 +56,16 @@ impl Fleet {
         assert!(matches!(end.status.code(), Some(0 | 1)), "engine {engine} ended with {}", end.status);
     }
 
-    /// An engine that nobody ended runs, but one that found no server as it started is started again.
+    /// Engines that nobody ended run. One that says that NATS is not there is started again, as whoever runs engines does; to
+    /// end since another engine took something over is no way for an engine to end, nor is a panic.
     pub(crate) fn tend(&mut self, story: &Story) {
         for (number, post) in self.posts.iter_mut().enumerate() {
-            if !post.engine.has_ended() {
-                continue;
-            }
+            let Some(status) = post.engine.has_ended_with() else { continue };
             let said = post.engine.stderr();
-            story.say(format!("engine {number} ended by itself and is started again: {}", last_words(&said)));
+            let last = last_words(&said);
+            story.say(format!("engine {number} ended by itself with {status}: {last}"));
+            assert!(matches!(status.code(), Some(1 | 3)), "engine {number} ended by itself with {status}: {last}");
+            assert!(!last.contains("was taken over by"), "engine {number} did not go on beside the others: {last}");
             post.engine.respawn();
         }
     }

@@ -60,6 +60,7 @@ pub(crate) struct Nemeses {
     engines: usize,
     with_clocks: bool,
     with_disk: bool,
+    kinds: Vec<u64>,
     engine_deck: Vec<u64>,
     server_deck: Vec<u64>,
 }
@@ -67,6 +68,8 @@ pub(crate) struct Nemeses {
 /// How long the nemeses last that are not over at once, in milliseconds. A lease holds for 3 s.
 const LASTS_MS: (u64, u64) = (2_000, 7_000);
 const PAUSE_MS: (u64, u64) = (4_500, 8_000);
+/// Twice one of an engine, twice one of a server, and once both.
+const KINDS: u64 = 5;
 const ENGINE_FAULTS: u64 = 5;
 const SERVER_FAULTS: u64 = 8;
 const HOUR_S: i64 = 3_600;
@@ -74,12 +77,13 @@ const HOUR_S: i64 = 3_600;
 impl Nemeses {
     pub(crate) fn new(random: Random, engines: usize, cluster: &Cluster) -> Self {
         let (with_clocks, with_disk) = (!cluster.clocks.is_empty(), cluster.disk.is_some());
-        Self { random, engines, with_clocks, with_disk, engine_deck: Vec::new(), server_deck: Vec::new() }
+        let (kinds, engine_deck, server_deck) = (Vec::new(), Vec::new(), Vec::new());
+        Self { random, engines, with_clocks, with_disk, kinds, engine_deck, server_deck }
     }
 
     /// The next round: one fault, and now and then one of an engine and one of a server together.
     pub(crate) fn next(&mut self) -> Round {
-        let of = self.random.below(5);
+        let of = draw(&mut self.kinds, KINDS, &mut self.random);
         let engine = (of <= 2).then(|| (self.random.index(self.engines), self.engine_fault()));
         let server = (of >= 2).then(|| self.server_fault()).flatten();
         let (from, to) = match engine {

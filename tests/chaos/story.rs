@@ -33,18 +33,6 @@ impl Story {
         eprintln!("{line}");
         self.lines.lock().expect("nobody panics here").push(line);
     }
-
-    /// What this machine may not allow. It is passed over where it does not, but not in CI, where it has to.
-    pub(crate) fn unless_missing<T>(&self, what: &str, tried: Result<T, String>) -> Option<T> {
-        match tried {
-            Ok(value) => Some(value),
-            Err(why) => {
-                assert!(std::env::var_os("CI").is_none(), "{what} can't be had here, and CI has to have it: {why}");
-                self.say(format!("skipped, since {what} can't be had here: {why}"));
-                None
-            }
-        }
-    }
 }
 
 impl Drop for Story {

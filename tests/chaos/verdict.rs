@@ -6,6 +6,7 @@ use presence::nats::commit::read_progress;
 use presence::nats::{LogIdentity, Nats, names};
 use presence::wire::{LogMessage, Route};
 
+use super::fleet::Fleet;
 use super::load::{Acknowledged, is_steady};
 use super::story::Story;
 use crate::common::engine::audit;
@@ -21,11 +22,12 @@ pub(crate) struct Terms {
     pub(crate) offline_after: u64,
 }
 
-/// Waits until everything that the log holds now is told.
-pub(crate) async fn all_is_told(nats: &Nats, terms: Terms) {
+/// Waits until everything that the log holds now is told. Meanwhile the engines are tended.
+pub(crate) async fn all_is_told(nats: &Nats, terms: Terms, fleet: &mut Fleet, story: &Story) {
     let last = eventually("the log answers", async || LogIdentity::read(nats).await.ok()).await.last_seq;
     for partition in 0..terms.partitions {
         eventually(&format!("partition {partition} is told up to log entry {last}"), async || {
+            fleet.tend(story);
             let found = read_progress(nats, partition).await.ok()??;
             (found.progress.input_seq >= last).then_some(())
         })
@@ -51,7 +53,7 @@ pub(crate) async fn judge(
     let events = streams::events(nats).await;
     story.say("one undisturbed fold of the whole log tells the same events");
     epochs_never_go_back(&events);
-    let excused = nobody_fell_who_beat(&log, &events, terms);
+    let excused = nobody_fell_who_beat(&log, &events, terms).unwrap_or_else(|breach| panic!("{breach}"));
     story.say(format!(
         "nobody was told offline who beat all along; {excused} were, since they had not been heard in time"
     ));
@@ -96,8 +98,8 @@ fn epochs_never_go_back(events: &[Stored]) {
 
 /// The promise by the log's own timestamps, and without the fold: of a session that beats all along, whoever is told offline
 /// was silent for its threshold of time that the log was watched. Returns how many were, since NATS took no beat of theirs for
-/// so long, while it took ticks.
-fn nobody_fell_who_beat(log: &[Stored], events: &[Stored], terms: Terms) -> usize {
+/// so long, while it took ticks; or the first who was not.
+pub(crate) fn nobody_fell_who_beat(log: &[Stored], events: &[Stored], terms: Terms) -> Result<usize, String> {
     let mut watched = vec![Watched::default(); usize::from(terms.partitions)];
     // What was watched until a session was heard last, and how long its silence had been when it was told offline.
     let mut heard = HashMap::new();
@@ -131,12 +133,10 @@ fn nobody_fell_who_beat(log: &[Stored], events: &[Stored], terms: Terms) -> usiz
         for event in fell.remove(&entry.seq).unwrap_or_default() {
             let partition = event.json()["partition"].as_u64().expect("its partition") as usize;
             let silence = watched[partition].ms - heard.get(key(&event.subject)).copied().unwrap_or(0);
-            assert!(
-                silence >= terms.offline_after,
-                "told offline after {silence} ms of silence, and {} ms are allowed: {}",
-                terms.offline_after,
-                event.json()
-            );
+            if silence < terms.offline_after {
+                let allowed = terms.offline_after;
+                return Err(format!("told offline after {silence} ms of silence, not {allowed} ms: {}", event.json()));
+            }
             excused.insert(key(&event.subject));
         }
         if is_steady(&entry.subject) {
@@ -144,10 +144,11 @@ fn nobody_fell_who_beat(log: &[Stored], events: &[Stored], terms: Terms) -> usiz
             heard.insert(key(&entry.subject), watched[usize::from(of.start)].ms);
         }
     }
-    assert!(fell.is_empty(), "told offline by entries that are not in the log: {fell:?}");
-    // After the load has stopped all of them fall, if there was time for it; that is no excuse for any.
-    assert!(!steady.is_empty(), "nobody beat all along, so this says nothing");
-    excused.len()
+    match fell.values().flatten().next() {
+        Some(event) => Err(format!("told offline by an entry that is not in the log: {}", event.json())),
+        None if steady.is_empty() => Err("nobody beat all along, so this says nothing".into()),
+        None => Ok(excused.len()),
+    }
 }
 
 /// The most that can have been observed: the log's steps forward but for gaps. What the engine excuses besides is less.

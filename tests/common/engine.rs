@@ -155,7 +155,12 @@ impl Engine {
     }
 
     pub fn has_ended(&mut self) -> bool {
-        self.process.child.try_wait().expect("the engine can be waited for").is_some()
+        self.has_ended_with().is_some()
+    }
+
+    /// How it has ended, if it has.
+    pub fn has_ended_with(&mut self) -> Option<ExitStatus> {
+        self.process.child.try_wait().expect("the engine can be waited for")
     }
 
     /// Fails with what the engine said if it has ended.

@@ -51,6 +51,18 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     value
 }
 
+/// What not every machine allows. Where it does not, that is told and nothing is tried, but not in CI, which has to.
+pub fn if_to_be_had<T>(what: &str, tried: Result<T, String>) -> Option<T> {
+    match tried {
+        Ok(value) => Some(value),
+        Err(why) => {
+            assert!(std::env::var_os("CI").is_none(), "{what} can't be had here, and CI has to have it: {why}");
+            eprintln!("skipped, since {what} can't be had here: {why}");
+            None
+        }
+    }
+}
+
 /// The binary: `NATS_SERVER`, or what `scripts/tools` has fetched.
 pub fn binary() -> PathBuf {
     let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/bin/nats-server"));
