@@ -19,6 +19,7 @@ use common::{TestServer, eventually, oracle, streams};
 /// it stalls for longer than `blind_after`, nobody watched.
 const QUICK: &str = r#"
 [engine]
+lease_ttl = "200ms"
 partitions = 8
 checkpoint_every = "1s"
 blind_after = "1500ms"

@@ -28,7 +28,7 @@ async fn a_heartbeat_walks_the_ladder_on_nats_in_a_container() {
     let nats = connect(&url).await;
     let mut engine = Engine::start(
         &url,
-        "[engine]\npartitions = 8\ncheckpoint_every = \"1s\"\n[profile.default]\nidle_after = \"150ms\"\naway_after = \"300ms\"\nstale_after = \"450ms\"\noffline_after = \"600ms\"\n",
+        "[engine]\nlease_ttl = \"1s\"\npartitions = 8\ncheckpoint_every = \"1s\"\n[profile.default]\nidle_after = \"150ms\"\naway_after = \"300ms\"\nstale_after = \"450ms\"\noffline_after = \"600ms\"\n",
     )
     .await;
     let subscriber = Subscriber::to_all(&nats).await;

@@ -13,13 +13,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use presence::fold::FOLD_VERSION;
 use presence::model::{State, partition_of};
-use presence::nats::{
-    Batch, Checkpoints, CommitError, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names,
-};
+use presence::nats::{Batch, Checkpoints, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names};
 use serde_json::{Value, json};
 
 use common::client::{beat, signal};
-use common::engine::{Engine, STILL, info};
+use common::engine::{Engine, STILL};
 use common::oracle::{self, Oracle};
 use common::told::Subscriber;
 use common::{TestServer, eventually, soon, streams};
@@ -29,6 +27,7 @@ const FLAPPING: &str = r#"
 [engine]
 partitions = 8
 checkpoint_every = "1s"
+lease_ttl = "200ms"
 [profile.default]
 idle_after = "300ms"
 away_after = "600ms"
@@ -62,8 +61,8 @@ async fn a_plain_subscriber_hears_what_was_committed_and_nothing_else() {
     let subscriber = Subscriber::to_all(&nats).await;
     beat(&nats, "ada", "tab").await;
     let ghost = partition_of("main", "ghost", 8);
-    let error = zombie.commit(batch(ghost, "main.ghost.tab")).await.unwrap_err();
-    assert!(matches!(error, CommitError::FenceLost { epoch: 3, .. }), "{error}");
+    let lost = zombie.commit(batch(ghost, "main.ghost.tab")).await.unwrap();
+    assert_eq!(lost.iter().map(|lost| (lost.partition, lost.epoch)).collect::<Vec<_>>(), [(ghost, 3)]);
     abandon(&nats, "main.abandoned.tab").await;
     signal(&nats, "ada", "tab", &json!({"kind": "leave"})).await;
     subscriber.until_state("presence.v1.user.main.ada", "offline").await;
@@ -363,33 +362,6 @@ async fn a_second_sigterm_ends_an_engine_that_waits_for_its_server() {
     streams::told_up_to(&nats, last).await;
     assert_eq!(engine.terminate().await.status.code(), Some(0));
     engine.audit();
-    oracle::check(&nats).await;
-}
-
-#[tokio::test]
-async fn a_second_engine_takes_over_and_the_first_one_ends_with_a_clear_message() {
-    let server = TestServer::start().await;
-    let nats = server.connect().await;
-    let mut first = Engine::start(&server.url(), STILL).await;
-    beat(&nats, "ada", "tab").await;
-    let mut second = Engine::start(&server.url(), STILL).await;
-    // Until it learns of the other one, the first one answers as well.
-    let end = first.ended().await;
-    let owner = second.live().await["owner"].clone();
-    assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
-    let message = end.stderr.lines().last().unwrap();
-    assert!(message.starts_with("presence: partition ") && message.contains("was taken over by"), "{message}");
-    assert!(message.contains(owner.as_str().unwrap()), "it names the other one: {message}");
-
-    // The second one goes on where the first one was, and nobody comes back.
-    signal(&nats, "ada", "tab", &json!({"kind": "leave"})).await;
-    let last = beat(&nats, "bob", "tab").await;
-    streams::told_up_to(&nats, last).await;
-    assert!(first.has_ended());
-    assert_eq!(info(&nats.client).await.unwrap()["owner"], owner);
-    assert_eq!(second.terminate().await.status.code(), Some(0));
-    assert!(streams::progress(&nats).await.values().all(|progress| progress.epoch == 2 && progress.owner == owner));
-    second.audit();
     oracle::check(&nats).await;
 }
 

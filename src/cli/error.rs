@@ -82,6 +82,7 @@ impl From<RuntimeError> for CliError {
         match error {
             RuntimeError::Nats { .. }
             | RuntimeError::Unanswered { .. }
+            | RuntimeError::Membership(_)
             | RuntimeError::Checkpoint(_)
             | RuntimeError::Log(LogError::Server(_)) => Self::Unreachable(message),
             RuntimeError::Topology(_)

@@ -57,6 +57,8 @@ pub struct EngineConfig {
     pub log_retention: Duration,
     /// How long events are kept for replay and history.
     pub event_retention: Duration,
+    /// An engine that is silent for so long is taken for dead; 100 ms to 1 min.
+    pub lease_ttl: Duration,
 }
 
 /// Where streams are kept.
@@ -98,6 +100,7 @@ impl Default for EngineConfig {
             checkpoint_every: Duration::from_secs(30),
             log_retention: Duration::from_secs(15 * 60),
             event_retention: Duration::from_secs(7 * 24 * 3_600),
+            lease_ttl: Duration::from_secs(3),
         }
     }
 }

@@ -84,6 +84,7 @@ fn engine(section: &mut Section<'_, '_>, config: &mut Config) {
     section.duration("checkpoint_every", &mut engine.checkpoint_every, seconds(1)..=seconds(3_600));
     section.duration("log_retention", &mut engine.log_retention, seconds(10)..=longest);
     section.duration("event_retention", &mut engine.event_retention, seconds(60)..=longest);
+    section.duration("lease_ttl", &mut engine.lease_ttl, Duration::from_millis(100)..=seconds(60));
 }
 
 fn limits(section: &mut Section<'_, '_>, config: &mut Config) {

@@ -99,6 +99,18 @@ impl Checkpoints {
         Ok(None)
     }
 
+    /// What is known of some partitions, for [`Checkpoints::learn`] of another view of the same store.
+    #[must_use]
+    pub fn known(&self, partitions: &[u16]) -> BTreeMap<u16, BTreeMap<u64, String>> {
+        let of_them = self.known.iter().filter(|(partition, _)| partitions.contains(partition));
+        of_them.map(|(partition, known)| (*partition, known.clone())).collect()
+    }
+
+    /// Learns what others have left in the store, which is cleared away from now on like what is our own.
+    pub fn learn(&mut self, known: BTreeMap<u16, BTreeMap<u64, String>>) {
+        self.known.extend(known);
+    }
+
     /// The positions of the partition's checkpoints, oldest first.
     pub fn positions(&self, partition: u16) -> impl Iterator<Item = u64> {
         self.known.get(&partition).into_iter().flat_map(|known| known.keys().copied())

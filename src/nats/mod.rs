@@ -5,6 +5,7 @@
 //! - [`log`]: the log's identity, and its reader: one consumer, no gap, no duplicate.
 //! - [`tick`]: the acknowledged ticks that move the log's time where nothing else does.
 //! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
+//! - [`membership`]: which engines take part, and who holds which partition.
 //! - [`latest`]: the last stored message of each subject.
 //! - [`checkpoint`]: checkpoints in the Object Store.
 //! - [`info`]: the micro service `presence`.
@@ -19,6 +20,7 @@ pub mod connect;
 pub mod info;
 pub mod latest;
 pub mod log;
+pub mod membership;
 pub mod names;
 mod pull;
 pub mod server;
@@ -27,7 +29,8 @@ pub mod topology;
 pub mod version;
 
 pub use checkpoint::{CheckpointError, Checkpoints};
-pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position};
+pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position, TakenOver};
 pub use connect::{ConnectError, ConnectOptions, Nats};
 pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+pub use membership::{Lessee, Membership, MembershipError, View};
 pub use tick::Ticker;

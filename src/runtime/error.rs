@@ -1,6 +1,6 @@
 //! Why the engine ended.
 
-use crate::nats::{CheckpointError, CommitError, LogError, topology::TopologyError};
+use crate::nats::{CheckpointError, CommitError, LogError, MembershipError, topology::TopologyError};
 
 /// Why the engine ended other than by being told to. Whatever was acknowledged is in the log and will be told by the next
 /// engine.
@@ -18,6 +18,9 @@ pub enum RuntimeError {
     /// The checkpoints can't be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The others can't be seen, or we not by them.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// Something that NATS has to answer failed.
     #[error("{what} failed: {cause}; check the server, then start the engine again: it resumes where it was")]
     Nats {
@@ -61,4 +64,11 @@ pub enum RuntimeError {
         /// The limit.
         seconds: u64,
     },
+}
+
+impl RuntimeError {
+    /// Whether it may be over with the next try.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Checkpoint(_) | Self::Nats { .. } | Self::Membership(_) | Self::Log(LogError::Server(_)))
+    }
 }

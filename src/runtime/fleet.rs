@@ -1,4 +1,4 @@
-//! All partitions that this engine owns, fed from one log. Pure, and public so that `tests/simulation.rs` drives the very
+//! The partitions that an engine owns, fed from one log. Pure, and public so that `tests/simulation.rs` drives the very
 //! thing.
 
 use std::sync::Arc;
@@ -9,14 +9,11 @@ use crate::model::{Address, Event, Policy};
 use crate::nats::LogMessage;
 use crate::wire::{self, Encoding, LogEntry, Route};
 
-/// The partitions, and where each of them is.
+/// The partitions that are read from one log, and where each of them is.
 #[derive(Debug)]
 pub struct Fleet {
-    partitions: Vec<Partition>,
-    /// Per partition, what it has derived: the position of its latest entry and how many events that told.
-    derived: Vec<Reached>,
-    /// Per partition, the policy whose hash `derived` holds.
-    policies: Vec<Arc<Policy>>,
+    /// By number; `None` where a partition is not of this fleet.
+    slots: Vec<Option<Slot>>,
     encoding: Encoding,
     /// The last entry of the log that was read.
     position: u64,
@@ -27,19 +24,29 @@ pub struct Fleet {
     ignored_fields: u64,
 }
 
+#[derive(Debug)]
+struct Slot {
+    partition: Partition,
+    /// What it has derived: the position of its latest entry and how many events that told.
+    derived: Reached,
+    /// The policy whose hash `derived` holds.
+    policy: Arc<Policy>,
+}
+
 impl Fleet {
-    /// `partitions` in the order of their numbers, from 0, each with where it is.
+    /// Partitions of a log that has `count`, each with where it is.
     #[must_use]
-    pub fn new(partitions: Vec<(Partition, Reached)>, encoding: Encoding) -> Self {
-        let (partitions, mut derived): (Vec<_>, Vec<Reached>) = partitions.into_iter().unzip();
-        for (partition, derived) in partitions.iter().zip(&mut derived) {
+    pub fn new(count: u16, partitions: Vec<(Partition, Reached)>, encoding: Encoding) -> Self {
+        let mut slots: Vec<Option<Slot>> = std::iter::repeat_with(|| None).take(count.into()).collect();
+        // Where nothing comes after what is restored, everything was read.
+        let position = partitions.iter().map(|(partition, _)| partition.position()).min().unwrap_or(0);
+        for (partition, mut derived) in partitions {
             assert_eq!(partition.position(), derived.seq, "a partition is where it is");
             derived.policy_hash = wire::policy::hash(partition.policy()).into();
+            let (at, policy) = (usize::from(partition.number()), Arc::clone(partition.policy()));
+            slots[at] = Some(Slot { partition, derived, policy });
         }
-        // Where nothing comes after what is restored, everything was read.
-        let position = derived.iter().map(|derived| derived.seq).min().unwrap_or(0);
-        let policies = partitions.iter().map(|partition| Arc::clone(partition.policy())).collect();
-        Self { partitions, derived, policies, encoding, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
+        Self { slots, encoding, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
     }
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.
@@ -52,14 +59,16 @@ impl Fleet {
 
     /// Reads a few entries, fetches the memory of their sessions at once, then applies them one after the other.
     fn apply_group(&mut self, group: &[LogMessage], ahead: &mut Ahead, outbox: &mut Outbox) {
-        let count = self.partitions.len() as u16;
-        let reads: Vec<LogEntry<'_>> = group.iter().map(|message| read(message, count)).collect();
+        let count = self.slots.len() as u16;
+        let is_whole = self.slots.iter().all(Option::is_some);
+        // Most of what is for others need not be decoded.
+        let concerns = |message: &&LogMessage| is_whole || self.reaches(route(message, count));
+        let reads: Vec<LogEntry<'_>> = group.iter().filter(concerns).map(|message| read(message, count)).collect();
         let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
         let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
         let nobody = Sought::default();
-        for (message, read) in group.iter().zip(&reads) {
+        for read in &reads {
             self.ignored_fields += u64::from(read.ignored_fields());
-            (self.position, self.log_time) = (message.seq, message.ts_ms);
             let entry = read.entry();
             let sought = match &entry.body {
                 Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
@@ -73,29 +82,37 @@ impl Fleet {
                 Route::Nobody => {}
             }
         }
+        if let Some(last) = group.last() {
+            (self.position, self.log_time) = (last.seq, last.ts_ms);
+        }
+    }
+
+    /// Whether a partition of this fleet has to be told.
+    fn reaches(&self, route: Route) -> bool {
+        match route {
+            Route::Partition(number) => self.slots[usize::from(number)].is_some(),
+            Route::All => true,
+            Route::Nobody => false,
+        }
     }
 
     fn signal<'r>(&self, read: &'r LogEntry<'r>) -> Option<(&Partition, Address<'r>)> {
         match (read.route, read.entry().body) {
-            (Route::Partition(number), Body::Signal(address, _)) => {
-                Some((&self.partitions[usize::from(number)], address))
-            }
+            (Route::Partition(number), Body::Signal(address, _)) => Some((self.partition(number)?, address)),
             (Route::Partition(_) | Route::All | Route::Nobody, _) => None,
         }
     }
 
     fn apply_to(&mut self, number: u16, entry: &Entry<'_>, sought: &Sought, outbox: &mut Outbox) {
-        let at = usize::from(number);
-        let partition = &mut self.partitions[at];
+        let Some(Slot { partition, derived, policy }) = &mut self.slots[usize::from(number)] else { return };
         if entry.seq <= partition.position() {
             return;
         }
         partition.apply_sought(entry, sought, &mut self.events);
-        if !Arc::ptr_eq(partition.policy(), &self.policies[at]) {
-            self.policies[at] = Arc::clone(partition.policy());
-            self.derived[at].policy_hash = wire::policy::hash(partition.policy()).into();
+        if !Arc::ptr_eq(partition.policy(), policy) {
+            *policy = Arc::clone(partition.policy());
+            derived.policy_hash = wire::policy::hash(policy).into();
         }
-        let derived = &mut self.derived[at];
         // Places may be left out, so it is the last one that counts.
         let k = self.events.last().map_or(0, |event| event.k + 1);
         (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, k);
@@ -107,35 +124,68 @@ impl Fleet {
         }
     }
 
-    /// A partition as it is now.
+    /// A partition as it is now, if it is of this fleet.
     #[must_use]
-    pub fn snapshot(&self, number: u16) -> Snapshot {
-        let at = usize::from(number);
-        Snapshot { partition: number, reached: self.derived[at].clone(), bytes: self.partitions[at].checkpoint() }
+    pub fn snapshot(&self, number: u16) -> Option<Snapshot> {
+        let slot = self.slots.get(usize::from(number))?.as_ref()?;
+        Some(Snapshot { partition: number, reached: slot.derived.clone(), bytes: slot.partition.checkpoint() })
+    }
+
+    /// Takes a partition out; whether it was there.
+    pub fn remove(&mut self, number: u16) -> bool {
+        self.slots[usize::from(number)].take().is_some()
+    }
+
+    /// Takes over the partitions of a fleet that has read at least as far: what this one reads again is passed over by them.
+    pub fn absorb(&mut self, other: Self) {
+        for (own, slot) in self.slots.iter_mut().zip(other.slots) {
+            if slot.is_some() {
+                assert!(own.is_none(), "a partition is read once");
+                *own = slot;
+            }
+        }
+        self.ignored_fields += other.ignored_fields;
     }
 
     /// The log time at which an entry would first have something to settle.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        self.partitions.iter().filter_map(Partition::next_due).min()
+        self.partitions().filter_map(Partition::next_due).min()
     }
 
     /// Whether `policy` is in force in every partition.
     #[must_use]
     pub fn is_under(&self, policy: &Policy) -> bool {
-        self.partitions.iter().all(|partition| **partition.policy() == *policy)
+        self.partitions().all(|partition| **partition.policy() == *policy)
     }
 
     /// How many signals were dropped as duplicate, reordered or late, and how many fields as wrong.
     #[must_use]
     pub fn passed_over(&self) -> (u64, u64) {
-        (self.partitions.iter().map(Partition::dropped).sum(), self.ignored_fields)
+        (self.partitions().map(Partition::dropped).sum(), self.ignored_fields)
+    }
+
+    /// How many partitions the log has.
+    #[must_use]
+    pub fn count(&self) -> u16 {
+        self.slots.len() as u16
+    }
+
+    /// A partition, if it is of this fleet.
+    #[must_use]
+    pub fn partition(&self, number: u16) -> Option<&Partition> {
+        self.slots.get(usize::from(number))?.as_ref().map(|slot| &slot.partition)
     }
 
     /// The partitions in the order of their numbers.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.slots.iter().flatten().map(|slot| &slot.partition)
+    }
+
+    /// The entry of the log that has to be read next.
     #[must_use]
-    pub fn partitions(&self) -> &[Partition] {
-        &self.partitions
+    pub fn next_seq(&self) -> u64 {
+        self.partitions().map(|partition| partition.position() + 1).min().unwrap_or(1)
     }
 
     /// The sequence of the last entry that was read, 0 before the first.
@@ -149,6 +199,11 @@ impl Fleet {
     pub fn log_time(&self) -> u64 {
         self.log_time
     }
+}
+
+/// Whom a message of the log concerns.
+fn route(message: &LogMessage, partitions: u16) -> Route {
+    wire::LogSubject::parse(&message.subject, partitions).route()
 }
 
 /// A message of the log, read.

@@ -1,5 +1,7 @@
 //! The keeper stores checkpoints beside the engine's loop, so that a slow store delays no event.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -12,44 +14,84 @@ use crate::nats::{Checkpoints, LogIdentity};
 /// Snapshots that wait for the store at the most; another one is skipped, the next round brings it.
 const WAITING_MAX: usize = 1_024;
 
+#[derive(Debug)]
+enum Work {
+    Store(Snapshot),
+    /// What another engine has left of partitions that are ours from now on.
+    Learn(BTreeMap<u16, BTreeMap<u64, String>>),
+}
+
+/// A snapshot that the keeper is done with.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) partition: u16,
+    pub(crate) seq: u64,
+    /// Whether it is stored.
+    pub(crate) is_stored: bool,
+}
+
 /// Stores snapshots in the order in which they come.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    queue: mpsc::Sender<Snapshot>,
-    task: JoinHandle<usize>,
+    queue: mpsc::Sender<Work>,
+    kept: mpsc::UnboundedReceiver<Kept>,
+    task: JoinHandle<()>,
 }
 
 impl Keeper {
     pub(crate) fn start(mut checkpoints: Checkpoints, log: LogIdentity) -> Self {
-        let (queue, mut waiting) = mpsc::channel::<Snapshot>(WAITING_MAX);
+        let (queue, mut waiting) = mpsc::channel::<Work>(WAITING_MAX);
+        let (tell, kept) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            let mut failed = 0;
-            while let Some(Snapshot { partition, reached, bytes }) = waiting.recv().await {
+            while let Some(work) = waiting.recv().await {
+                let Snapshot { partition, reached, bytes } = match work {
+                    Work::Store(snapshot) => snapshot,
+                    Work::Learn(known) => {
+                        checkpoints.learn(known);
+                        continue;
+                    }
+                };
                 let stored = Stored::new(&log, &reached, bytes).encode();
                 let size = stored.len();
-                match checkpoints.put(partition, reached.seq, Bytes::from(stored)).await {
+                let put = checkpoints.put(partition, reached.seq, Bytes::from(stored)).await;
+                match &put {
                     Ok(()) => debug!(partition, seq = reached.seq, size, "checkpoint stored"),
                     Err(error) => {
-                        failed += 1;
                         warn!(partition, seq = reached.seq, %error, "checkpoint not stored, the one before stays");
                     }
                 }
+                if tell.send(Kept { partition, seq: reached.seq, is_stored: put.is_ok() }).is_err() {
+                    return;
+                }
             }
-            failed
         });
-        Self { queue, task }
+        Self { queue, kept, task }
     }
 
-    /// Hands over a snapshot whose position is committed.
-    pub(crate) fn store(&self, snapshot: Snapshot) {
-        if let Err(error) = self.queue.try_send(snapshot) {
+    /// Takes over a snapshot whose position is committed; whether there was room.
+    pub(crate) fn store(&self, snapshot: Snapshot) -> bool {
+        let stored = self.queue.try_send(Work::Store(snapshot));
+        if let Err(error) = &stored {
             warn!(%error, "checkpoint skipped: the store is behind");
+        }
+        stored.is_ok()
+    }
+
+    /// Tells what is in the store of partitions that are ours from now on.
+    pub(crate) fn learn(&self, known: BTreeMap<u16, BTreeMap<u64, String>>) {
+        if let Err(error) = self.queue.try_send(Work::Learn(known)) {
+            warn!(%error, "the store is behind: checkpoints of the owner before are cleared away later");
         }
     }
 
-    /// Waits until everything handed over is stored; returns how many could not be.
-    pub(crate) async fn finish(self) -> usize {
-        drop(self.queue);
-        self.task.await.unwrap_or(1)
+    /// The next snapshot that it is done with. Cancel-safe.
+    pub(crate) async fn kept(&mut self) -> Kept {
+        self.kept.recv().await.expect("the keeper ends with the engine")
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

@@ -1,24 +1,31 @@
-//! The engine's loop: read the log, fold it, commit what it tells.
+//! The engine's loop: follow the log, fold it, commit what it tells; acquire partitions and hand them over.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
+use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
 use super::error::RuntimeError;
-use super::fleet::Fleet;
-use super::keeper::Keeper;
+use super::follower::{Follower, Followers};
+use super::keeper::{Keeper, Kept};
+use super::lane::{Lane, Outcome};
 use super::outbox::Outbox;
-use crate::nats::{Batch, CommitError, CommitLane, LogMessage, LogReader};
-
-/// How long a shutdown waits for NATS.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(20);
+use super::restored::Restored;
+use super::standing::stand_up;
+use crate::nats::{LogMessage, LogReader, Partitions, View};
+use crate::wire::Encoding;
 
 /// The next deadline is looked for at most so often: under load entries come by the thousand, and each look wakes the
 /// ticker.
 const GUESS_EVERY: Duration = Duration::from_millis(10);
+/// Who should own what is looked at again so often where nothing changes: what failed is tried again.
+const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 
 /// When the next deadline is looked for.
 struct Guess {
@@ -32,51 +39,23 @@ struct Guess {
 
 /// The loop's parts.
 pub(crate) struct Live {
-    pub(crate) fleet: Fleet,
+    pub(crate) ground: Ground,
+    pub(crate) view: watch::Receiver<Arc<View>>,
+    pub(crate) followers: Followers,
     pub(crate) outbox: Outbox,
-    pub(crate) reader: LogReader,
     pub(crate) lane: Lane,
     pub(crate) keeper: Keeper,
+    pub(crate) acquisition: Acquisition,
+    /// Partitions that are being handed over: the position of their last snapshot, or `None` where there is none to store.
+    pub(crate) leaving: BTreeMap<u16, Option<u64>>,
+    /// Leases on their way back.
+    pub(crate) releases: JoinSet<()>,
     /// When the next tick is worth something.
     pub(crate) due: watch::Sender<Option<Instant>>,
-    /// The last entry that was in the log when the engine started.
-    pub(crate) catch_up_to: u64,
+    pub(crate) encoding: Encoding,
     /// Most items that wait for their commit; above it the log is read no further.
     pub(crate) pending_max: usize,
     pub(crate) checkpoint_every: Duration,
-}
-
-/// The commit lane in a task of its own, so that folding goes on while a commit is under way.
-#[derive(Debug)]
-pub(crate) struct Lane {
-    batches: mpsc::Sender<Batch>,
-    outcomes: mpsc::Receiver<Result<(), CommitError>>,
-}
-
-impl Lane {
-    pub(crate) fn start(mut lane: CommitLane) -> Self {
-        let (batches, mut waiting) = mpsc::channel(1);
-        let (tell, outcomes) = mpsc::channel(1);
-        tokio::spawn(async move {
-            while let Some(batch) = waiting.recv().await {
-                let outcome = lane.commit(batch).await;
-                let lost = outcome.is_err();
-                if tell.send(outcome).await.is_err() || lost {
-                    return;
-                }
-            }
-        });
-        Self { batches, outcomes }
-    }
-
-    /// Starts a commit; the one before has to be confirmed.
-    fn start_commit(&self, batch: Batch) {
-        self.batches.try_send(batch).expect("one commit at a time, and the lane ends only with its outcome");
-    }
-
-    async fn outcome(&mut self) -> Result<(), CommitError> {
-        self.outcomes.recv().await.expect("the lane answers each commit")
-    }
 }
 
 impl Live {
@@ -86,99 +65,142 @@ impl Live {
         shutdown: &mut (impl Future<Output = ()> + Unpin),
         around: &mut Around<impl FnOnce()>,
     ) -> Result<(), RuntimeError> {
-        let partitions = self.fleet.partitions().len() as u16;
-        let mut snapshots = interval(self.checkpoint_every / u32::from(partitions));
-        snapshots.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let count = self.ground.partitions;
+        let mut snapshots = every(self.checkpoint_every / u32::from(count));
+        let mut looks = every(RECONCILE_EVERY);
         let mut next_snapshot = 0;
         let (mut is_live, mut asked) = (false, false);
         let mut due = Guess { is_stale: false, heard: Instant::now(), next: Instant::now() };
         loop {
-            if !is_live && self.fleet.position() >= self.catch_up_to {
-                if self.fleet.is_under(&around.policy) {
+            if !is_live && self.is_caught_up() {
+                if self.followers.fleets().all(|fleet| fleet.is_under(&around.policy)) {
                     is_live = true;
-                    info!(position = self.fleet.position(), "live");
+                    info!(position = self.followers.position(), "live");
                     around.live();
                 } else if !asked {
                     asked = true;
                     around.policy_differs();
                 }
             }
-            if let Some(batch) = self.outbox.next_batch() {
-                self.lane.start_commit(batch);
-            }
+            self.acquisition.move_on(&mut self.lane);
+            self.start_commit();
             tokio::select! {
                 biased;
                 () = &mut *shutdown => return self.drain().await,
-                outcome = self.lane.outcome(), if !self.outbox.is_idle() => {
-                    outcome?;
-                    self.confirm();
+                outcome = self.lane.outcome(), if self.lane.is_busy() => self.lane_is_done(outcome?),
+                changed = self.view.changed() => {
+                    if changed.is_ok() {
+                        self.reconcile();
+                    }
                 }
-                Some(leftover) = around.leftovers.recv(), if is_live => leftover.settle(&self.fleet, &mut self.outbox),
+                _ = looks.tick() => self.reconcile(),
+                acquired = self.acquisition.step() => self.acquired(acquired, is_live)?,
+                kept = self.keeper.kept() => self.kept(&kept),
+                Some(_) = self.releases.join_next() => {}
+                Some(leftover) = around.leftovers.recv(), if is_live => {
+                    leftover.settle(count, &self.followers, &mut self.outbox);
+                }
                 _ = snapshots.tick(), if is_live => {
                     if self.outbox.len() < self.pending_max {
-                        self.outbox.keep(self.fleet.snapshot(next_snapshot));
-                        next_snapshot = (next_snapshot + 1) % partitions;
+                        self.snapshot(next_snapshot);
+                        next_snapshot = (next_snapshot + 1) % count;
                     }
                 }
                 () = sleep_until(due.next), if due.is_stale => self.guess_due(&mut due),
-                messages = self.reader.next(), if self.outbox.len() < self.pending_max => self.fold(&messages?, &mut due),
+                (at, messages) = self.followers.read(), if self.outbox.len() < self.pending_max => {
+                    self.fold(at, &messages?, &mut due);
+                }
             }
         }
     }
 
-    fn fold(&mut self, messages: &[LogMessage], due: &mut Guess) {
-        self.fleet.apply(messages, &mut self.outbox);
+    /// Whether everything that should be ours is, and has read what was in the log when it became ours.
+    fn is_caught_up(&self) -> bool {
+        let view = self.view.borrow();
+        let is_followed = |partition: u16| self.followers.of(partition).is_some();
+        view.is_settled()
+            && self.acquisition.is_idle()
+            && view.share(self.ground.partitions).into_iter().all(is_followed)
+            && self.followers.is_caught_up()
+    }
+
+    pub(super) fn start_commit(&mut self) {
+        if !self.lane.is_busy()
+            && let Some(batch) = self.outbox.next_batch()
+        {
+            self.lane.commit(batch);
+        }
+    }
+
+    pub(super) fn lane_is_done(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Committed(lost) => {
+                for lost in lost {
+                    warn!(%lost, "one engine owns a partition: giving it up");
+                    self.give_up(lost.partition);
+                }
+                // The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
+                for snapshot in self.outbox.confirm() {
+                    let (partition, seq) = (snapshot.partition, snapshot.reached.seq);
+                    if !self.keeper.store(snapshot) {
+                        self.kept(&Kept { partition, seq, is_stored: false });
+                    }
+                }
+                self.hand_over_what_is_told();
+            }
+            Outcome::Fenced(fences) => self.acquisition.fenced(&self.ground, fences),
+        }
+    }
+
+    /// Puts to work what was acquired.
+    fn acquired(
+        &mut self,
+        acquired: Result<Option<Acquired>, RuntimeError>,
+        is_live: bool,
+    ) -> Result<(), RuntimeError> {
+        let Acquired { fences, restored, log, checkpoints } = match acquired {
+            Ok(None) => return Ok(()),
+            Ok(Some(acquired)) => acquired,
+            Err(error) if is_live && error.may_pass() => {
+                warn!(%error, "partitions can't be acquired, trying again");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let numbers: Vec<u16> = fences.iter().map(|fence| fence.partition).collect();
+        self.keeper.learn(checkpoints.known(&numbers));
+        let known = Restored::latest(&restored);
+        let fleet = stand_up(restored, &fences, self.ground.partitions, self.encoding, &mut self.outbox);
+        let (nats, next_seq) = (&self.ground.nats, fleet.next_seq().max(log.first_seq));
+        let reader = LogReader::start_knowing(nats, &log.created, Partitions::All, next_seq, known);
+        self.followers.add(Follower::new(fleet, reader, log.last_seq));
+        self.reconcile();
+        Ok(())
+    }
+
+    fn snapshot(&mut self, partition: u16) {
+        if let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) {
+            self.outbox.keep(snapshot);
+        }
+    }
+
+    fn fold(&mut self, at: usize, messages: &[LogMessage], due: &mut Guess) {
+        self.followers.fold(at, messages, &mut self.outbox);
         (due.is_stale, due.heard) = (true, Instant::now());
     }
 
     /// Says when the next tick is worth something. The local clock decides only that, never what the tick means.
     fn guess_due(&self, due: &mut Guess) {
-        let log_time = self.fleet.log_time();
         // A millisecond more, since log times are truncated.
-        let after = |due: u64| Duration::from_millis(due.saturating_sub(log_time) + 1);
-        self.due.send_replace(self.fleet.next_due().map(|next| due.heard + after(next)));
+        let after = |due: u64, log_time: u64| Duration::from_millis(due.saturating_sub(log_time) + 1);
+        let next = self.followers.fleets().filter_map(|fleet| Some(after(fleet.next_due()?, fleet.log_time()))).min();
+        self.due.send_replace(next.map(|after| due.heard + after));
         (due.is_stale, due.next) = (false, Instant::now() + GUESS_EVERY);
     }
+}
 
-    /// The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
-    fn confirm(&mut self) {
-        for snapshot in self.outbox.confirm() {
-            self.keeper.store(snapshot);
-        }
-    }
-
-    /// Commits what was derived, then leaves a checkpoint of every partition exactly at its progress.
-    async fn drain(mut self) -> Result<(), RuntimeError> {
-        let (dropped, ignored_fields) = self.fleet.passed_over();
-        info!(pending = self.outbox.len(), dropped, ignored_fields, "draining");
-        for number in 0..self.fleet.partitions().len() as u16 {
-            self.outbox.keep(self.fleet.snapshot(number));
-        }
-        let drained = timeout(SHUTDOWN_PATIENCE, async {
-            while !self.outbox.is_empty() {
-                if let Some(batch) = self.outbox.next_batch() {
-                    self.lane.start_commit(batch);
-                }
-                self.lane.outcome().await?;
-                self.confirm();
-            }
-            Ok::<(), CommitError>(())
-        });
-        let Ok(drained) = drained.await else {
-            return Err(RuntimeError::Shutdown { pending: self.outbox.len(), seconds: SHUTDOWN_PATIENCE.as_secs() });
-        };
-        drained?;
-        match timeout(SHUTDOWN_PATIENCE, self.keeper.finish()).await {
-            Ok(0) if self.fleet.position() < self.catch_up_to => {
-                info!(
-                    position = self.fleet.position(),
-                    "stopped in the midst of a replay: the next start goes on from here"
-                );
-            }
-            Ok(0) => info!(position = self.fleet.position(), "drained"),
-            Ok(failed) => warn!(failed, "drained, but some checkpoints were not stored: the next start replays more"),
-            Err(_) => warn!("drained, but checkpoints were not stored in time: the next start replays more"),
-        }
-        Ok(())
-    }
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

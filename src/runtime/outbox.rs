@@ -75,20 +75,23 @@ enum Item {
     Aside { partition: u16, messages: Vec<OutMessage> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
+    /// Of a partition that is ours no more: it is only counted among those of the commit under way.
+    Nothing,
 }
 
 impl Item {
-    fn partition(&self) -> u16 {
+    fn partition(&self) -> Option<u16> {
         match self {
-            Self::Told { partition, .. } | Self::Aside { partition, .. } => *partition,
-            Self::Snapshot(snapshot) => snapshot.partition,
+            Self::Told { partition, .. } | Self::Aside { partition, .. } => Some(*partition),
+            Self::Snapshot(snapshot) => Some(snapshot.partition),
+            Self::Nothing => None,
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Told { messages, .. } | Self::Aside { messages, .. } => messages.len(),
-            Self::Snapshot(_) => 0,
+            Self::Snapshot(_) | Self::Nothing => 0,
         }
     }
 
@@ -96,14 +99,14 @@ impl Item {
     fn take_messages(&mut self) -> Vec<OutMessage> {
         match self {
             Self::Told { messages, .. } | Self::Aside { messages, .. } => std::mem::take(messages),
-            Self::Snapshot(_) => Vec::new(),
+            Self::Snapshot(_) | Self::Nothing => Vec::new(),
         }
     }
 
     fn reached(&self) -> Option<&Reached> {
         match self {
             Self::Told { reached, .. } => Some(reached),
-            Self::Aside { .. } => None,
+            Self::Aside { .. } | Self::Nothing => None,
             Self::Snapshot(snapshot) => Some(&snapshot.reached),
         }
     }
@@ -116,16 +119,44 @@ pub struct Outbox {
     items: VecDeque<Item>,
     /// How many items at the front are in the commit that is under way.
     in_flight: usize,
-    /// Per partition, what the last confirmed commit said.
-    confirmed: Vec<Reached>,
+    /// Per partition that is ours, what the last confirmed commit said.
+    confirmed: Vec<Option<Reached>>,
     messages_max: usize,
 }
 
 impl Outbox {
-    /// An empty outbox behind what each partition has told already.
+    /// An empty outbox of no partition; a batch holds so many messages at most.
     #[must_use]
-    pub fn new(confirmed: Vec<Reached>, messages_max: usize) -> Self {
-        Self { items: VecDeque::new(), in_flight: 0, confirmed, messages_max }
+    pub fn new(messages_max: usize) -> Self {
+        Self { items: VecDeque::new(), in_flight: 0, confirmed: Vec::new(), messages_max }
+    }
+
+    /// A partition is ours from now on, and has told so much already.
+    pub fn begin(&mut self, partition: u16, told: Reached) {
+        let at = usize::from(partition);
+        if self.confirmed.len() <= at {
+            self.confirmed.resize(at + 1, None);
+        }
+        self.confirmed[at] = Some(told);
+    }
+
+    /// A partition is ours no more: what of it was not committed is the next owner's to tell.
+    pub fn end(&mut self, partition: u16) {
+        self.confirmed[usize::from(partition)] = None;
+        let of_it = |item: &Item| item.partition() == Some(partition);
+        self.items.iter_mut().take(self.in_flight).filter(|item| of_it(item)).for_each(|item| *item = Item::Nothing);
+        self.items.retain(|item| !of_it(item));
+    }
+
+    /// Whether nothing of a partition waits for its commit.
+    #[must_use]
+    pub fn is_empty_of(&self, partition: u16) -> bool {
+        self.items.iter().all(|item| item.partition() != Some(partition))
+    }
+
+    fn confirmed(&self, partition: u16) -> &Reached {
+        let of_it = self.confirmed.get(usize::from(partition)).and_then(Option::as_ref);
+        of_it.expect("only what is ours is told")
     }
 
     /// How many items wait, those of the commit under way included.
@@ -149,15 +180,8 @@ impl Outbox {
     /// Whether a partition has told this event already, before the process began.
     #[must_use]
     pub fn was_told(&self, partition: u16, seq: u64, k: u32) -> bool {
-        let confirmed = &self.confirmed[usize::from(partition)];
+        let confirmed = self.confirmed(partition);
         (seq, k) < (confirmed.seq, confirmed.k)
-    }
-
-    /// The latest log entry of which something was told, with its timestamp.
-    #[must_use]
-    pub fn latest(&self) -> Option<(u64, u64)> {
-        let known = self.confirmed.iter().filter(|reached| reached.ts > 0);
-        known.map(|reached| (reached.seq, reached.ts)).max()
     }
 
     /// Takes the messages of one event; `reached` is the position behind it.
@@ -172,10 +196,13 @@ impl Outbox {
 
     /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
     /// in the midst of a replay, is passed over: its commit would take the progress back, and events would be told again.
-    pub fn keep(&mut self, snapshot: Snapshot) {
-        if snapshot.reached.place() >= self.confirmed[usize::from(snapshot.partition)].place() {
+    /// Whether it was taken.
+    pub fn keep(&mut self, snapshot: Snapshot) -> bool {
+        let is_kept = snapshot.reached.place() >= self.confirmed(snapshot.partition).place();
+        if is_kept {
             self.items.push_back(Item::Snapshot(snapshot));
         }
+        is_kept
     }
 
     /// The next commit: as much from the front as one batch holds. `None` if there is nothing, or one is under way.
@@ -186,7 +213,10 @@ impl Outbox {
         let mut batch = Batch::default();
         let mut progress: Vec<(u16, &Reached)> = Vec::new();
         for item in &mut self.items {
-            let partition = item.partition();
+            let Some(partition) = item.partition() else {
+                self.in_flight += 1;
+                continue;
+            };
             let known = progress.iter().position(|(other, _)| *other == partition);
             let size = batch.messages.len() + item.len() + progress.len() + usize::from(known.is_none());
             if size > self.messages_max && self.in_flight > 0 {
@@ -197,7 +227,10 @@ impl Outbox {
             let reached = item.reached();
             match known {
                 Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),
-                None => progress.push((partition, reached.unwrap_or(&self.confirmed[usize::from(partition)]))),
+                None => {
+                    let confirmed = self.confirmed[usize::from(partition)].as_ref();
+                    progress.push((partition, reached.or(confirmed).expect("only what is ours is told")));
+                }
             }
         }
         batch.progress = progress.into_iter().map(|(partition, reached)| (partition, reached.position())).collect();
@@ -208,8 +241,8 @@ impl Outbox {
     pub fn confirm(&mut self) -> Vec<Snapshot> {
         let mut snapshots = Vec::new();
         for item in self.items.drain(..std::mem::take(&mut self.in_flight)) {
-            if let Some(reached) = item.reached() {
-                self.confirmed[usize::from(item.partition())] = reached.clone();
+            if let Some((partition, reached)) = item.partition().zip(item.reached()) {
+                self.confirmed[usize::from(partition)] = Some(reached.clone());
             }
             if let Item::Snapshot(snapshot) = item {
                 snapshots.push(snapshot);
@@ -227,13 +260,21 @@ mod tests {
         Reached { seq, ts: seq, k, generation: 0, policy_hash: "p".into() }
     }
 
+    fn outbox(told: &[Reached], messages_max: usize) -> Outbox {
+        let mut outbox = Outbox::new(messages_max);
+        for (partition, told) in told.iter().enumerate() {
+            outbox.begin(partition as u16, told.clone());
+        }
+        outbox
+    }
+
     fn message(partition: u16) -> OutMessage {
         OutMessage { partition, subject: "presence.v1.x".into(), headers: Vec::new(), payload: bytes::Bytes::new() }
     }
 
     #[test]
     fn a_batch_holds_what_fits_with_one_progress_a_partition() {
-        let mut outbox = Outbox::new(vec![reached(0, 0), reached(0, 0)], 5);
+        let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 5);
         outbox.tell(0, reached(1, 1), vec![message(0)]);
         outbox.tell(0, reached(1, 2), vec![message(0), message(0)]);
         outbox.tell(1, reached(2, 1), vec![message(1)]);
@@ -248,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_no_entry_caused_moves_no_position() {
-        let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
+        let mut outbox = outbox(&[reached(7, 3)], 900);
         outbox.tell_aside(0, vec![message(0)]);
         assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
         outbox.confirm();
@@ -257,23 +298,39 @@ mod tests {
 
     #[test]
     fn a_snapshot_in_the_midst_of_a_replay_takes_no_progress_back() {
-        let mut outbox = Outbox::new(vec![reached(7, 3)], 900);
+        let mut outbox = outbox(&[reached(7, 3)], 900);
         for behind in [reached(3, 9), reached(7, 2)] {
-            outbox.keep(Snapshot { partition: 0, reached: behind, bytes: vec![1] });
+            assert!(!outbox.keep(Snapshot { partition: 0, reached: behind, bytes: vec![1] }));
             assert!(outbox.next_batch().is_none());
         }
-        outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), bytes: vec![1] });
+        assert!(outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), bytes: vec![1] }));
         assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
     }
 
     #[test]
     fn a_snapshot_is_stored_only_behind_its_commit() {
-        let mut outbox = Outbox::new(vec![reached(0, 0)], 2);
+        let mut outbox = outbox(&[reached(0, 0)], 2);
         outbox.tell(0, reached(1, 1), vec![message(0)]);
-        outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] });
+        assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] }));
         outbox.tell(0, reached(2, 1), vec![message(0)]);
         assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
         assert_eq!(outbox.confirm().len(), 1);
         assert_eq!(outbox.next_batch().unwrap().progress[0].1.input_seq, 2);
+    }
+
+    #[test]
+    fn a_partition_that_is_lost_takes_nothing_of_the_others_with_it() {
+        let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 900);
+        outbox.tell(0, reached(1, 1), vec![message(0)]);
+        outbox.tell(1, reached(2, 1), vec![message(1)]);
+        assert_eq!(outbox.next_batch().unwrap().progress.len(), 2);
+        outbox.tell(0, reached(3, 1), vec![message(0)]);
+        outbox.tell(1, reached(4, 1), vec![message(1)]);
+        outbox.end(0);
+        assert!(outbox.is_empty_of(0) && !outbox.is_empty_of(1));
+        outbox.begin(0, reached(1, 1));
+        outbox.confirm();
+        assert!(outbox.was_told(1, 2, 0) && !outbox.was_told(1, 4, 0) && outbox.was_told(0, 1, 0));
+        assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(4, 1).position())]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use tracing::warn;
 
 use super::error::RuntimeError;
@@ -12,6 +13,9 @@ use crate::model::Policy;
 use crate::nats::log::entry_ts_ms;
 use crate::nats::{Checkpoints, Fence, LogIdentity, Nats};
 use crate::wire::Progress;
+
+/// So many partitions are asked for at a time.
+const AT_ONCE: usize = 16;
 
 /// Restores every fenced partition: from the newest checkpoint that lies in this log, from the log's beginning, or, where
 /// the log is another one or was cut, from the state that was told.
@@ -29,26 +33,26 @@ impl Restore<'_> {
     pub(crate) async fn all(&self, fences: &[Fence]) -> Result<Vec<Restored>, RuntimeError> {
         let mut restored = Vec::with_capacity(fences.len());
         let mut lost = Vec::new();
-        for fence in fences {
-            let number = fence.partition;
-            let fresh = Restored::fresh(number, self.key);
-            let Some(progress) = &fence.found else {
-                restored.push(fresh);
-                continue;
-            };
-            let evidence = self.evidence(progress).await?;
-            match self.one(number, &evidence).await? {
-                Some(found) => restored.push(found),
-                None => {
+        for some in fences.chunks(AT_ONCE) {
+            let found = try_join_all(some.iter().map(|fence| self.found(fence))).await?;
+            for (fence, (evidence, found)) in some.iter().zip(found) {
+                if let (None, Some(evidence)) = (&found, evidence) {
                     lost.push((restored.len(), evidence));
-                    restored.push(fresh);
                 }
+                restored.push(found.unwrap_or_else(|| Restored::fresh(fence.partition, self.key)));
             }
         }
         if !lost.is_empty() {
             self.rebuild(&lost, &mut restored).await?;
         }
         Ok(restored)
+    }
+
+    /// What a fence found is judged by, and the partition if that is enough to restore it; neither where it is new.
+    async fn found<'b>(&'b self, fence: &'b Fence) -> Result<(Option<Evidence<'b>>, Option<Restored>), RuntimeError> {
+        let Some(progress) = &fence.found else { return Ok((None, None)) };
+        let evidence = self.evidence(progress).await?;
+        Ok((Some(evidence), self.one(fence.partition, &evidence).await?))
     }
 
     async fn evidence<'b>(&'b self, progress: &'b Progress) -> Result<Evidence<'b>, RuntimeError> {

@@ -49,6 +49,13 @@ impl Restored {
         let partition = Partition::new(number, key);
         Self { partition, position, reached, lost_since: None, amends: Vec::new() }
     }
+
+    /// The latest log entry of which something was told, with its timestamp.
+    #[must_use]
+    pub fn latest(restored: &[Self]) -> Option<(u64, u64)> {
+        let known = restored.iter().map(|found| &found.reached).filter(|reached| reached.ts > 0);
+        known.map(|reached| (reached.seq, reached.ts)).max()
+    }
 }
 
 impl Evidence<'_> {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::error::RuntimeError;
-use super::fleet::Fleet;
+use super::follower::Followers;
 use super::outbox::Outbox;
 use crate::model::{Address, Event, State, Token, partition_of};
 use crate::nats::latest::{LatestError, Stored, bucket_values, latest_events};
@@ -115,11 +115,10 @@ impl Leftover {
         Some(Self { tenant: token(tenant)?, user: token(user)?, session })
     }
 
-    /// Deletes the key again, if its subject is still offline.
-    pub(crate) fn settle(&self, fleet: &Fleet, outbox: &mut Outbox) {
-        let partitions = fleet.partitions();
-        let number = partition_of(&self.tenant, &self.user, partitions.len() as u16);
-        let partition = &partitions[usize::from(number)];
+    /// Deletes the key again, if its partition is ours and its subject still offline. The log has `count` partitions.
+    pub(crate) fn settle(&self, count: u16, followers: &Followers, outbox: &mut Outbox) {
+        let number = partition_of(&self.tenant, &self.user, count);
+        let Some(partition) = followers.of(number).and_then(|fleet| fleet.partition(number)) else { return };
         let (Ok(tenant), Ok(user)) = (Token::parse(&self.tenant), Token::parse(&self.user)) else {
             return;
         };

@@ -9,7 +9,7 @@ use super::asyncapi::asyncapi;
 use super::batch::BatchText;
 use super::policy::PolicyText;
 use super::signal::SignalText;
-use super::{CONTRACT_VERSION, Named, Progress, Tick, told};
+use super::{CONTRACT_VERSION, Lease, Member, Named, Progress, Tick, told};
 use crate::model::Cause;
 use crate::model::signal::{EVERY_MS_MAX, EVERY_MS_MIN};
 
@@ -27,6 +27,8 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("batch.schema.json", of::<BatchText<'_>>(Deserialize)),
         ("engine.schema.json", of::<told::Engine<'_>>(Serialize)),
         ("policy.schema.json", of::<PolicyText>(Serialize)),
+        ("lease.schema.json", of::<Lease>(Serialize)),
+        ("member.schema.json", of::<Member>(Serialize)),
         ("progress.schema.json", of::<Progress>(Serialize)),
         ("ready.schema.json", of::<told::Ready<'_>>(Serialize)),
         ("rejected.schema.json", of::<told::Rejected<'_>>(Serialize)),

@@ -143,6 +143,21 @@ pub fn commit(told: &str) -> String {
     format!("{COMMIT_PREFIX}{rest}")
 }
 
+impl LogSubject<'_> {
+    /// Whom an entry under this subject concerns.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        match self {
+            Self::Signal(partition, _) | Self::Batch(partition, ..) | Self::Refused(partition, _) => {
+                Route::Partition(*partition)
+            }
+            // One that can't be read is told by the first partition.
+            Self::Tick | Self::Policy => Route::All,
+            Self::Other(route) => *route,
+        }
+    }
+}
+
 /// Who has to be told of a log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Route {

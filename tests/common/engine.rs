@@ -18,6 +18,7 @@ pub const STILL: &str = r#"
 [engine]
 partitions = 8
 checkpoint_every = "1s"
+lease_ttl = "200ms"
 [profile.default]
 idle_after = "1h"
 away_after = "2h"
@@ -36,6 +37,8 @@ pub struct Engine {
     process: Process,
     /// How often it was started.
     lives: u32,
+    /// Whether what it said outlives the test, so that it need not be shown with it.
+    is_kept: bool,
 }
 
 struct Process {
@@ -60,11 +63,21 @@ impl Engine {
 
     /// Starts one.
     pub async fn spawn(url: &str, config: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::spawn_by(tempfile::tempdir().expect("a temporary directory"), false, url, config).await
+    }
+
+    /// Starts one whose configuration and logs stay where they are, in `folder`.
+    pub async fn spawn_in(folder: &Path, url: &str, config: &str) -> Self {
+        let mut dir = tempfile::Builder::new();
+        let dir = dir.prefix("engine-").disable_cleanup(true).tempdir_in(folder).expect("a directory in the folder");
+        Self::spawn_by(dir, true, url, config).await
+    }
+
+    async fn spawn_by(dir: TempDir, is_kept: bool, url: &str, config: &str) -> Self {
         std::fs::write(dir.path().join("presence.toml"), config).expect("the configuration can be written");
         let nats = connect(url).await;
         let process = Process::spawn(dir.path(), url, 1);
-        Self { dir, url: url.into(), nats, process, lives: 1 }
+        Self { dir, url: url.into(), nats, process, lives: 1, is_kept }
     }
 
     /// Starts it again, with the same configuration, and waits until it is live.
@@ -112,6 +125,16 @@ impl Engine {
         self.process.child.wait().expect("the engine ends");
     }
 
+    /// Stops it where it is, as a machine that is suspended does.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.process.child), Signal::STOP).expect("the engine runs");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.process.child), Signal::CONT).expect("the engine runs");
+    }
+
     /// Asks it to end by SIGTERM and waits until it has.
     pub async fn terminate(&mut self) -> End {
         self.signal_to_end();
@@ -134,7 +157,12 @@ impl Engine {
     }
 
     pub fn has_ended(&mut self) -> bool {
-        self.process.child.try_wait().expect("the engine can be waited for").is_some()
+        self.has_ended_with().is_some()
+    }
+
+    /// How it has ended, if it has.
+    pub fn has_ended_with(&mut self) -> Option<ExitStatus> {
+        self.process.child.try_wait().expect("the engine can be waited for")
     }
 
     /// Fails with what the engine said if it has ended.
@@ -187,7 +215,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.process.child.kill().ok();
         self.process.child.wait().ok();
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.is_kept {
             for life in 1..=self.lives {
                 let said = std::fs::read_to_string(self.dir.path().join(format!("stderr-{life}")));
                 eprintln!("the engine's life {life}:\n{}", said.unwrap_or_default());

@@ -8,17 +8,20 @@
 )]
 
 pub mod client;
+pub mod clock;
 pub mod engine;
 pub mod oracle;
 pub mod streams;
 pub mod told;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clock::Clock;
 use presence::nats::topology::{self, Parameters};
 use presence::nats::{ConnectOptions, Nats};
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,6 +51,18 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     value
 }
 
+/// What not every machine allows. Where it does not, that is told and nothing is tried, but not in CI, which has to.
+pub fn if_to_be_had<T>(what: &str, tried: Result<T, String>) -> Option<T> {
+    match tried {
+        Ok(value) => Some(value),
+        Err(why) => {
+            assert!(std::env::var_os("CI").is_none(), "{what} can't be had here, and CI has to have it: {why}");
+            eprintln!("skipped, since {what} can't be had here: {why}");
+            None
+        }
+    }
+}
+
 /// The binary: `NATS_SERVER`, or what `scripts/tools` has fetched.
 pub fn binary() -> PathBuf {
     let fetched = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/bin/nats-server"));
@@ -60,9 +75,15 @@ pub fn binary() -> PathBuf {
 pub struct TestServer {
     dir: TempDir,
     port: u16,
-    /// What it is started with, beside its port.
-    options: Vec<String>,
+    making: Making,
     child: Child,
+}
+
+/// How a server is started, beside its port.
+struct Making {
+    options: Vec<String>,
+    /// The program and arguments that go before those of the server.
+    launcher: Vec<OsString>,
 }
 
 impl TestServer {
@@ -73,16 +94,24 @@ impl TestServer {
 
     /// Starts one with options of the command line and waits until it answers.
     pub async fn start_with(options: &[&str]) -> Self {
+        Self::start_under(None, options).await
+    }
+
+    /// Starts one by a clock that can be set and waits until it answers.
+    pub async fn start_under(clock: Option<&Clock>, options: &[&str]) -> Self {
         log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = Self::spawn(&dir, "-1", &options);
+        let making = Making {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            launcher: clock.map(Clock::launcher).unwrap_or_default(),
+        };
+        let child = Self::spawn(&dir, "-1", &making);
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
         let port = eventually("the server tells its port", || async {
             std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
         })
         .await;
-        let server = Self { dir, port, options, child };
+        let server = Self { dir, port, making, child };
         server.answers().await;
         server
     }
@@ -95,14 +124,16 @@ impl TestServer {
         (server, nats)
     }
 
-    fn spawn(dir: &TempDir, port: &str, options: &[String]) -> Child {
+    fn spawn(dir: &TempDir, port: &str, making: &Making) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(dir.path().join("log")).expect("a log file");
-        Command::new(binary())
+        let mut words = making.launcher.iter().cloned().chain([binary().into()]);
+        Command::new(words.next().expect("the server at least"))
+            .args(words)
             .args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"])
             .arg(dir.path())
             .arg("--ports_file_dir")
             .arg(dir.path())
-            .args(options)
+            .args(&making.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -141,7 +172,7 @@ impl TestServer {
 
     /// Starts it again with the same store on the same port.
     pub async fn restart(&mut self) {
-        self.child = Self::spawn(&self.dir, &self.port.to_string(), &self.options);
+        self.child = Self::spawn(&self.dir, &self.port.to_string(), &self.making);
         self.answers().await;
     }
 
@@ -188,6 +219,14 @@ pub async fn connect(url: &str) -> Nats {
     Nats::connect(&options).await.expect("the server lets us in")
 }
 
+/// So many ports that nobody listens on.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    // All at once, so that each is another one.
+    let listeners: Vec<_> =
+        (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("a bound port").port()).collect()
+}
+
 /// Three servers that are one cluster.
 pub struct TestCluster {
     pub nodes: Vec<TestServer>,
@@ -195,12 +234,7 @@ pub struct TestCluster {
 
 impl TestCluster {
     pub async fn start() -> Self {
-        // All at once, so that each gets another one.
-        let listeners: Vec<_> =
-            (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let routes: Vec<_> =
-            listeners.iter().map(|l| format!("nats://{}", l.local_addr().expect("a bound port"))).collect();
-        drop(listeners);
+        let routes: Vec<_> = free_ports(3).into_iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let all = routes.join(",");
         let nodes = routes.iter().enumerate().map(|(i, route)| {
             let (all, name) = (all.clone(), format!("n{i}"));
@@ -240,6 +274,8 @@ struct WireState {
     deaf: u64,
     /// Those below are cut.
     cut: u64,
+    /// Nothing gets through at all.
+    down: bool,
 }
 
 impl Wire {
@@ -268,6 +304,16 @@ impl Wire {
         self.state.send_modify(|state| state.deaf = state.made);
     }
 
+    /// Cuts every connection, and new ones too until [`Wire::mend`].
+    pub fn take_down(&self) {
+        self.state.send_modify(|state| (state.cut, state.down) = (state.made, true));
+    }
+
+    /// New connections are whole again.
+    pub fn mend(&self) {
+        self.state.send_modify(|state| (state.cut, state.down) = (state.made, false));
+    }
+
     /// Cuts every connection; new ones are whole.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cut = state.made);
@@ -294,6 +340,6 @@ async fn carry(client: TcpStream, target: u16, number: u64, mut state: watch::Re
     tokio::select! {
         _ = up => {}
         () = down => {}
-        _ = state.wait_for(|state| number < state.cut) => {}
+        _ = state.wait_for(|state| number < state.cut || state.down) => {}
     }
 }

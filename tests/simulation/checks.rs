@@ -26,7 +26,7 @@ pub(crate) fn told_exactly(nats: &Nats, owner: &Owner, truth: &[Truth]) {
             truth.told.get(same)
         );
         if let Some((seq, state)) = truth.states.last_key_value() {
-            let partition = &live.fleet.partitions()[usize::from(number)];
+            let partition = live.fleet.partition(number).expect("it owns all of them");
             assert_eq!(partition.position(), *seq, "the position of partition {number}");
             assert!(
                 partition.checkpoint() == *state,

@@ -255,7 +255,9 @@ impl Events {
     pub(crate) fn told(&self, partition: u16) -> Vec<&Published> {
         assert!(partition < PARTITIONS);
         let of_the_log = |message: &&Published| {
-            message.partition == partition && !message.is_progress() && !message.subject.contains(ASIDE)
+            let by_an_entry = message.header("ce-id").is_none_or(|id| !id.contains("-e"));
+            let is_aside = message.subject.contains(ASIDE) || !by_an_entry;
+            message.partition == partition && !message.is_progress() && !is_aside
         };
         self.stored.iter().filter(of_the_log).collect()
     }

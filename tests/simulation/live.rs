@@ -37,10 +37,16 @@ pub(crate) enum Duty {
 
 impl Live {
     /// The loop behind what was restored of `log`.
-    pub(crate) fn new(log: LogIdentity, fleet: Fleet, outbox: Outbox, keeper: Keeper) -> Self {
-        let next_seq = fleet.partitions().iter().map(|partition| partition.position() + 1).min().unwrap_or(1);
+    pub(crate) fn new(
+        log: LogIdentity,
+        fleet: Fleet,
+        outbox: Outbox,
+        keeper: Keeper,
+        known: Option<(u64, u64)>,
+    ) -> Self {
+        let next_seq = fleet.next_seq();
         Self {
-            known: outbox.latest(),
+            known,
             fleet,
             outbox,
             keeper,
@@ -59,7 +65,7 @@ impl Live {
 
     /// Whether nothing is left to replay.
     pub(crate) fn caught_up(&self, nats: &Nats) -> bool {
-        self.fleet.partitions().iter().all(|partition| {
+        self.fleet.partitions().all(|partition| {
             let progress = nats.events.progress(partition.number()).map(|found| &found.progress);
             progress.is_some_and(|progress| partition.position() >= progress.input_seq)
         })
@@ -67,7 +73,7 @@ impl Live {
 
     pub(crate) fn keep_all(&mut self) {
         for number in 0..PARTITIONS {
-            self.outbox.keep(self.fleet.snapshot(number));
+            self.outbox.keep(self.fleet.snapshot(number).expect("it owns all of them"));
         }
     }
 
@@ -103,7 +109,7 @@ impl Live {
                 let message = OutMessage { partition: number, subject, headers: Vec::new(), payload: Bytes::new() };
                 self.outbox.tell_aside(number, vec![message]);
             } else {
-                self.outbox.keep(self.fleet.snapshot(number));
+                self.outbox.keep(self.fleet.snapshot(number).expect("it owns all of them"));
             }
             return true;
         }

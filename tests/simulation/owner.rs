@@ -9,6 +9,7 @@ use presence::model::{Event, Policy};
 use presence::nats::commit::StoredProgress;
 use presence::nats::commit::protocol::Loss;
 use presence::nats::{Fence, LogIdentity};
+use presence::runtime::outbox::Outbox;
 use presence::runtime::restored::{Evidence, Restored};
 use presence::runtime::stand_up;
 use presence::wire::{Encoding, ToldEvent};
@@ -201,8 +202,9 @@ impl Owner {
         nats: &Nats,
     ) -> Phase {
         let Some(fence) = fences.get(restored.len()) else {
-            let (outbox, fleet) = stand_up(restored, &fences, Encoding::Json, self.settings.batch_messages);
-            return Phase::Live(Box::new(Live::new(log, fleet, outbox, keeper)));
+            let (known, mut outbox) = (Restored::latest(&restored), Outbox::new(self.settings.batch_messages));
+            let fleet = stand_up(restored, &fences, PARTITIONS, Encoding::Json, &mut outbox);
+            return Phase::Live(Box::new(Live::new(log, fleet, outbox, keeper, known)));
         };
         let number = fence.partition;
         restored.push(match &fence.found {

@@ -18,30 +18,46 @@ const ACK_MAX: Duration = Duration::from_secs(2);
 /// A stream without a leader does not answer; the next one may.
 const READ_MAX: Duration = Duration::from_secs(2);
 
-/// A batch, ready to be published any number of times.
+/// A batch, ready to be published any number of times once it is closed.
 #[derive(Debug)]
 pub(super) struct Outbound<'a> {
     nats: &'a Nats,
+    /// Events first, then the progress of each part.
     messages: Vec<Message>,
+    events: usize,
 }
 
 #[derive(Debug)]
 struct Message {
+    partition: u16,
+    epoch: u64,
     subject: Subject,
     headers: Vec<(&'static str, String)>,
     payload: Bytes,
 }
 
 impl<'a> Outbound<'a> {
-    /// Events first, then the progress of each part.
-    pub(super) fn new(nats: &'a Nats, events: Vec<OutMessage>, parts: &[Part], progress: &[Progress]) -> Self {
+    /// The events of a batch.
+    pub(super) fn new(nats: &'a Nats, events: Vec<OutMessage>) -> Self {
+        let messages: Vec<_> = events.into_iter().map(event_message).collect();
+        Self { nats, events: messages.len(), messages }
+    }
+
+    /// Closes the batch with the progress of its parts, in place of any before.
+    pub(super) fn close(&mut self, parts: &[Part], progress: &[Progress]) {
+        self.messages.truncate(self.events);
         let epochs: HashMap<_, _> = parts.iter().map(|part| (part.partition, part.epoch)).collect();
-        let events = events.into_iter().map(|event| {
-            let epoch = epochs.get(&event.partition).expect("every partition of a batch has its progress in it");
-            event_message(event, *epoch)
-        });
-        let progress = parts.iter().zip(progress).map(|(part, progress)| progress_message(part, progress));
-        Self { nats, messages: events.chain(progress).collect() }
+        for event in &mut self.messages {
+            event.epoch = *epochs.get(&event.partition).expect("every partition of a batch has its progress in it");
+        }
+        self.messages.extend(parts.iter().zip(progress).map(|(part, progress)| progress_message(part, progress)));
+    }
+
+    /// Leaves out the events of some partitions. It is open then.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(u16) -> bool) {
+        self.messages.truncate(self.events);
+        self.messages.retain(|event| is_kept(event.partition));
+        self.events = self.messages.len();
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -86,33 +102,34 @@ impl Message {
         for (name, value) in &self.headers {
             headers.insert(*name, value.as_str());
         }
+        headers.insert("Presence-Epoch", self.epoch.to_string());
         headers.insert("Nats-Batch-Id", batch_id);
         headers.insert("Nats-Batch-Sequence", sequence.to_string());
         headers
     }
 }
 
-fn event_message(event: OutMessage, epoch: u64) -> Message {
-    let OutMessage { partition: _, subject, mut headers, payload } = event;
+fn event_message(event: OutMessage) -> Message {
+    let OutMessage { partition, subject, mut headers, payload } = event;
     for (_, value) in &mut headers {
         // A header ends at a line break; what would come after it is not worth a crash.
         if value.contains(['\r', '\n']) {
             *value = value.replace(['\r', '\n'], " ");
         }
     }
-    headers.push(("Presence-Epoch", epoch.to_string()));
-    Message { subject: subject::commit(&subject).into(), headers, payload }
+    Message { partition, epoch: 0, subject: subject::commit(&subject).into(), headers, payload }
 }
 
 fn progress_message(part: &Part, progress: &Progress) -> Message {
     let expected = part.expected.as_ref().map_or(0, |known| known.seq);
     let headers = vec![
-        ("Presence-Epoch", part.epoch.to_string()),
         ("Nats-Rollup", "sub".to_owned()),
         // Of the subject as it is stored, after the stream's transform.
         ("Nats-Expected-Last-Subject-Sequence", expected.to_string()),
     ];
     Message {
+        partition: part.partition,
+        epoch: part.epoch,
         subject: subject::commit(&subject::progress(part.partition)).into(),
         headers,
         payload: progress.to_json().into(),

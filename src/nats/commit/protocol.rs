@@ -20,8 +20,8 @@
 //! **Why one partition's progress tells about all.** A batch lands whole or not at all. If the progress of one partition
 //! carries our commit, all of them were written with it. If it is still what we left there, none was. If it is neither,
 //! somebody else wrote it after us, and for that partition we are a zombie, whether the batch landed before that or
-//! not; for the others the batch is open then, and the lane gives them up too: whoever takes their fences next finds in
-//! their progress which it was.
+//! not. Then each of the others tells which it was ([`Part::left`]): it carries our commit, or it never will, since the batch
+//! expects what will never be there again. So what is left of it may be sent again as another commit.
 //!
 //! **Why a missing or an older progress is asked for again.** Answers come from the stream's leader, but one that was
 //! stopped and goes on believes for a moment that it still leads, and tells what was. A higher epoch is never old, nor is a
@@ -32,7 +32,7 @@
 //! the server was mistaken or busy, and we try again.
 
 /// What the protocol has to know of one partition in the batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
     /// The partition.
     pub partition: u16,
@@ -44,7 +44,7 @@ pub struct Part {
 
 /// A partition's progress as it was left: identified twice, since a stream that was deleted and made anew counts its
 /// sequences from 1 again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Known {
     /// Its sequence in the stream.
     pub seq: u64,
@@ -53,7 +53,7 @@ pub struct Known {
 }
 
 /// A partition's progress as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Found {
     /// Its sequence in the stream.
     pub seq: u64,
@@ -66,7 +66,7 @@ pub struct Found {
 }
 
 /// What became of the last step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Of [`Step::Publish`]: it was acknowledged.
     Acked {
@@ -93,7 +93,7 @@ pub enum Outcome {
 }
 
 /// What is to be done next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Publish the whole batch under this batch id.
     Publish {
@@ -124,7 +124,7 @@ pub enum Step {
 }
 
 /// How a partition was lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Somebody else took the fence, or still had it while we took it.
     TakenOver {
@@ -152,7 +152,7 @@ pub enum Loss {
 }
 
 /// One commit on its way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommitProtocol {
     owner: Box<str>,
     commit: Box<str>,
@@ -164,7 +164,7 @@ pub struct CommitProtocol {
     state: State,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum State {
     /// An attempt is out.
     Publishing,
@@ -177,7 +177,7 @@ enum State {
 }
 
 /// Why we are reading.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Doubt {
     /// Nobody knows whether it landed: one partition tells.
     Landed,
@@ -210,9 +210,9 @@ const FATAL: [u64; 12] = [
 pub const WAIT_MS_MAX: u64 = 1_000;
 
 /// So many answers in a row have to say that our progress is gone.
-const SUSPICIONS_MAX: u32 = 3;
+pub(super) const SUSPICIONS_MAX: u32 = 3;
 /// The pause between them.
-const SUSPICION_MS: u64 = 500;
+pub(super) const SUSPICION_MS: u64 = 500;
 
 impl CommitProtocol {
     /// Starts a commit of `count` messages, of which the last ones are the progress of `parts`, in this order. `commit`
@@ -341,7 +341,29 @@ impl CommitProtocol {
     }
 }
 
+/// What a partition's progress says of a commit that has lost another partition of its batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// The batch had landed whole; what is left here is this progress.
+    Landed(Known),
+    /// The batch has not landed, and never will: of the other partition it expects what will never be there again.
+    Open,
+    /// The partition is lost too.
+    Lost(Loss),
+}
+
 impl Part {
+    /// What this partition's progress, read after `commit` of `owner` had lost another partition, says of that commit. Where an
+    /// old answer is taken for [`Left::Open`], what is sent again is refused, and the partition is given up.
+    #[must_use]
+    pub fn left(&self, owner: &str, commit: &str, found: Option<Found>) -> Left {
+        match found {
+            Some(Found { seq, commit: by, .. }) if *by == *commit => Left::Landed(Known { seq, commit: by }),
+            found if self.is_unchanged(found.as_ref()) => Left::Open,
+            found => Left::Lost(self.loss(owner, found)),
+        }
+    }
+
     fn is_unchanged(&self, found: Option<&Found>) -> bool {
         match (&self.expected, found) {
             (None, None) => true,

@@ -1,5 +1,7 @@
 //! What each stream has to be.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::{Parameters, Storage};
@@ -8,6 +10,9 @@ use crate::wire::subject;
 
 /// Largest entry of the log, headers included: what a server takes by default anyway.
 const ENTRY_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Whoever has not written for so long has been dead for long: this only clears away, nothing is judged by it.
+const MEMBER_AGE: Duration = Duration::from_secs(60);
 
 /// One stream as it is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +74,8 @@ pub(super) fn specs(parameters: &Parameters) -> Vec<Spec> {
             "latest event of each session; sourced, nobody writes it",
         ),
         bucket(parameters, names::USERS_BUCKET, "user", 2, "latest event of each user; sourced, nobody writes it"),
+        membership(parameters, names::MEMBERS_BUCKET, MEMBER_AGE, "engines that live, each by its own name"),
+        membership(parameters, names::LEASES_BUCKET, Duration::ZERO, "who holds which partition"),
         checkpoints(parameters),
     ]
 }
@@ -94,7 +101,7 @@ fn field(name: &'static str, wanted: impl Into<Value>, rule: Rule) -> Field {
     Field { name, wanted: wanted.into(), rule }
 }
 
-fn nanos(duration: std::time::Duration) -> Value {
+fn nanos(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
 }
 
@@ -191,6 +198,24 @@ fn bucket(parameters: &Parameters, name: &str, kind: &str, tokens: usize, descri
         field("max_bytes", -1, Rule::Update),
         field("max_msgs_per_subject", 1, Rule::Update),
         field("allow_msg_ttl", true, Rule::Update),
+        field("allow_rollup_hdrs", true, Rule::Update),
+        field("allow_direct", true, Rule::Update),
+        field("deny_delete", true, Rule::Update),
+        field("subject_transform", Value::Null, Rule::Update),
+        field("republish", Value::Null, Rule::Update),
+    ]);
+    Spec { name: names::bucket_stream(name), description, fields }
+}
+
+/// A bucket that engines write themselves.
+fn membership(parameters: &Parameters, name: &str, age: Duration, description: &'static str) -> Spec {
+    let mut fields = common(parameters, "new");
+    fields.extend([
+        field("subjects", json!([format!("$KV.{name}.>")]), Rule::Update),
+        field("sources", Value::Null, Rule::Update),
+        field("max_age", nanos(age), Rule::Update),
+        field("max_bytes", -1, Rule::Update),
+        field("max_msgs_per_subject", 1, Rule::Update),
         field("allow_rollup_hdrs", true, Rule::Update),
         field("allow_direct", true, Rule::Update),
         field("deny_delete", true, Rule::Update),

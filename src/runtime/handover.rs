@@ -1,0 +1,181 @@
+//! Who owns what, from this engine's side: what is given back, given up, or to be acquired.
+//!
+//! Handing over is cooperative: a partition is read no further, what it told is committed, its checkpoint is stored exactly at
+//! its progress, and only then its lease is given back; the next owner goes on from there. A partition that somebody else took
+//! is given up at once: its fence is lost, so nothing of it can be told any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::acquisition::Acquisition;
+use super::error::RuntimeError;
+use super::keeper::Kept;
+use super::live::Live;
+use crate::nats::Lessee;
+
+/// How long a shutdown waits for NATS.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(20);
+
+impl Live {
+    /// Compares what is ours with what should be.
+    pub(super) fn reconcile(&mut self) {
+        let view = Arc::clone(&self.view.borrow_and_update());
+        if !view.is_settled() {
+            return;
+        }
+        let share = view.share(self.ground.partitions);
+        let followed = self.followers.partitions();
+        for partition in followed.iter().chain(self.leaving.clone().keys()).copied() {
+            match view.lessee(partition) {
+                Lessee::Other(engine) => {
+                    warn!(partition, engine, "the lease is somebody else's: giving the partition up");
+                    self.give_up(partition);
+                }
+                Lessee::Own | Lessee::Free if !share.contains(&partition) => self.hand_over(partition),
+                Lessee::Free if !self.leaving.contains_key(&partition) => self.lease_again(partition),
+                Lessee::Own | Lessee::Free => {}
+            }
+        }
+        let is_wanted = |partition: &u16| {
+            let is_at_hand = followed.contains(partition) || self.leaving.contains_key(partition);
+            !is_at_hand && !matches!(view.lessee(*partition), Lessee::Other(_))
+        };
+        let wanted: BTreeSet<u16> = share.into_iter().filter(is_wanted).collect();
+        if self.acquisition.is_idle() && !wanted.is_empty() {
+            info!(partitions = wanted.len(), "acquiring");
+            self.acquisition.begin(&self.ground, wanted);
+        }
+    }
+
+    /// Stops reading a partition, and gives it back once what it told is committed and its checkpoint stored.
+    fn hand_over(&mut self, partition: u16) {
+        let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) else { return };
+        self.followers.remove(partition);
+        let seq = snapshot.reached.seq;
+        debug!(partition, seq, "handing over");
+        let is_kept = self.outbox.keep(snapshot);
+        self.leaving.insert(partition, is_kept.then_some(seq));
+    }
+
+    /// Those that leave without a checkpoint, since they were in the midst of a replay, go when nothing of them waits any more.
+    pub(super) fn hand_over_what_is_told(&mut self) {
+        let is_done = |(partition, seq): (&u16, &Option<u64>)| {
+            (seq.is_none() && self.outbox.is_empty_of(*partition)).then_some(*partition)
+        };
+        let done: Vec<u16> = self.leaving.iter().filter_map(is_done).collect();
+        for partition in done {
+            self.release(partition);
+        }
+    }
+
+    /// The keeper is done with a snapshot.
+    pub(super) fn kept(&mut self, kept: &Kept) {
+        let Kept { partition, seq, is_stored } = *kept;
+        if self.leaving.get(&partition).is_some_and(|last| last.is_some_and(|last| seq >= last)) {
+            if !is_stored {
+                warn!(partition, "handed over without a checkpoint: the next owner replays more");
+            }
+            self.release(partition);
+        }
+    }
+
+    fn release(&mut self, partition: u16) {
+        self.leaving.remove(&partition);
+        self.outbox.end(partition);
+        self.give_back(partition);
+    }
+
+    fn give_back(&mut self, partition: u16) {
+        let membership = Arc::clone(&self.ground.membership);
+        self.releases.spawn(async move {
+            if let Err(error) = membership.release(partition).await {
+                warn!(partition, %error, "the lease was not given back: the next owner has to wait until it runs out");
+            }
+        });
+    }
+
+    /// Of a partition whose fence is ours the lease has gone: the bucket was emptied, or it is not seen yet.
+    fn lease_again(&mut self, partition: u16) {
+        let membership = Arc::clone(&self.ground.membership);
+        self.releases.spawn(async move {
+            if let Err(error) = membership.acquire(partition).await {
+                warn!(partition, %error, "the lease can't be taken again, trying later");
+            }
+        });
+    }
+
+    /// Forgets a partition that is ours no more.
+    pub(super) fn give_up(&mut self, partition: u16) {
+        if self.followers.of(partition).is_some() || self.leaving.contains_key(&partition) {
+            self.followers.remove(partition);
+            self.leaving.remove(&partition);
+            self.outbox.end(partition);
+        }
+    }
+
+    /// Hands over everything: what was derived is committed, and a checkpoint of every partition lies exactly at its progress.
+    pub(super) async fn drain(mut self) -> Result<(), RuntimeError> {
+        let passed = self.followers.fleets().map(super::fleet::Fleet::passed_over);
+        let (dropped, ignored_fields) = passed.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        info!(pending = self.outbox.len(), dropped, ignored_fields, "draining");
+        let (position, is_caught_up) = (self.followers.position(), self.followers.is_caught_up());
+        let membership = Arc::clone(&self.ground.membership);
+        membership.retire();
+        for partition in self.followers.partitions() {
+            self.hand_over(partition);
+        }
+        let drained = timeout(SHUTDOWN_PATIENCE, self.finish());
+        match drained.await {
+            Ok(Ok(0)) if !is_caught_up => {
+                info!(position, "stopped in the midst of a replay: the next start goes on from here");
+            }
+            Ok(Ok(0)) => info!(position, "drained"),
+            Ok(Ok(failed)) => {
+                warn!(failed, "drained, but some checkpoints were not stored: the next start replays more");
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) if self.outbox.is_empty() => {
+                warn!("drained, but checkpoints were not stored in time: the next start replays more");
+            }
+            Err(_) => {
+                let (pending, seconds) = (self.outbox.len(), SHUTDOWN_PATIENCE.as_secs());
+                return Err(RuntimeError::Shutdown { pending, seconds });
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits, stores and gives back until nothing is left; returns how many checkpoints could not be stored.
+    async fn finish(&mut self) -> Result<usize, RuntimeError> {
+        let mut failed = 0;
+        // What is being acquired goes back; leases that were asked for may be ours by now.
+        if let Acquisition::Leasing(_) = self.acquisition {
+            self.acquisition.step().await?;
+        }
+        self.acquisition = Acquisition::Idle;
+        let view = self.view.borrow().clone();
+        let is_idle =
+            |partition: &u16| self.followers.of(*partition).is_none() && !self.leaving.contains_key(partition);
+        let unused = (0..self.ground.partitions).filter(|partition| view.lessee(*partition) == Lessee::Own);
+        for partition in unused.filter(is_idle).collect::<Vec<_>>() {
+            self.give_back(partition);
+        }
+        self.hand_over_what_is_told();
+        while !self.leaving.is_empty() || !self.outbox.is_empty() || !self.releases.is_empty() {
+            self.start_commit();
+            tokio::select! {
+                outcome = self.lane.outcome(), if self.lane.is_busy() => self.lane_is_done(outcome?),
+                kept = self.keeper.kept() => {
+                    failed += usize::from(!kept.is_stored);
+                    self.kept(&kept);
+                }
+                Some(_) = self.releases.join_next() => {}
+            }
+        }
+        Ok(failed)
+    }
+}
