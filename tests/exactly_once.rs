@@ -334,7 +334,8 @@ async fn after_a_sigterm_nothing_is_replayed_and_nothing_is_told_twice() {
     let (before, now) = (ids(&stored), ids(&now));
     assert_eq!(now[..before.len()], before[..], "what was told stays as it was");
     let first_new = progress.values().map(|progress| progress.input_seq).min().unwrap();
-    for id in &now[before.len()..] {
+    // The next owner says that it owns; that is the runtime's word, no entry caused it.
+    for id in now[before.len()..].iter().filter(|id| !id.contains("-e")) {
         let seq: u64 = id.split('-').nth(2).unwrap().parse().unwrap();
         assert!(seq > first_new, "{id} was told again");
     }
