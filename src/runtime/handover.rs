@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::acquisition::Acquisition;
@@ -44,11 +44,32 @@ impl Live {
             let is_at_hand = followed.contains(partition) || self.leaving.contains_key(partition);
             !is_at_hand && !matches!(view.lessee(*partition), Lessee::Other(_))
         };
-        let wanted: BTreeSet<u16> = share.into_iter().filter(is_wanted).collect();
-        if self.acquisition.is_idle() && !wanted.is_empty() {
+        let wanted: BTreeSet<u16> = share.iter().copied().filter(is_wanted).collect();
+        if !self.acquisition.is_idle() {
+            return;
+        }
+        // What was leased and could not be restored may be somebody else's by now.
+        if self.releases.is_empty() {
+            for partition in self.unused_leases().filter(|partition| !share.contains(partition)).collect::<Vec<_>>() {
+                debug!(partition, "giving back a lease without a use");
+                self.give_back(partition);
+            }
+        }
+        if !wanted.is_empty() {
             info!(partitions = wanted.len(), "acquiring");
             self.acquisition.begin(&self.ground, wanted);
         }
+    }
+
+    /// Partitions whose leases are ours, and which are neither followed nor handed over.
+    fn unused_leases(&self) -> impl Iterator<Item = u16> {
+        let view = self.view.borrow().clone();
+        let is_unused = move |partition: &u16| {
+            view.lessee(*partition) == Lessee::Own
+                && self.followers.of(*partition).is_none()
+                && !self.leaving.contains_key(partition)
+        };
+        (0..self.ground.partitions).filter(is_unused)
     }
 
     /// Stops reading a partition, and gives it back once what it told is committed and its checkpoint stored.
@@ -74,7 +95,8 @@ impl Live {
 
     /// The keeper is done with a snapshot.
     pub(super) fn kept(&mut self, kept: &Kept) {
-        let Kept { partition, seq, is_stored } = *kept;
+        let Kept { partition, seq, log_time, is_stored } = *kept;
+        self.freshness.kept(partition, log_time, is_stored, Instant::now());
         if self.leaving.get(&partition).is_some_and(|last| last.is_some_and(|last| seq >= last)) {
             if !is_stored {
                 warn!(partition, "handed over without a checkpoint: the next owner replays more");
@@ -86,6 +108,7 @@ impl Live {
     fn release(&mut self, partition: u16) {
         self.leaving.remove(&partition);
         self.outbox.end(partition);
+        self.freshness.end(partition);
         self.give_back(partition);
     }
 
@@ -114,6 +137,7 @@ impl Live {
             self.followers.remove(partition);
             self.leaving.remove(&partition);
             self.outbox.end(partition);
+            self.freshness.end(partition);
         }
     }
 
@@ -157,11 +181,7 @@ impl Live {
             self.acquisition.step().await?;
         }
         self.acquisition = Acquisition::Idle;
-        let view = self.view.borrow().clone();
-        let is_idle =
-            |partition: &u16| self.followers.of(*partition).is_none() && !self.leaving.contains_key(partition);
-        let unused = (0..self.ground.partitions).filter(|partition| view.lessee(*partition) == Lessee::Own);
-        for partition in unused.filter(is_idle).collect::<Vec<_>>() {
+        for partition in self.unused_leases().collect::<Vec<_>>() {
             self.give_back(partition);
         }
         self.hand_over_what_is_told();
