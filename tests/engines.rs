@@ -168,36 +168,3 @@ async fn all_engines_are_restarted_one_after_the_other() {
     let counts = is_whole(&server, &nats, &mut engines).await;
     assert!(counts["session_events"].as_u64().unwrap() > 80, "{counts}");
 }
-
-#[tokio::test]
-async fn a_lease_whose_partition_could_not_be_restored_goes_to_whom_it_belongs() {
-    let server = TestServer::start().await;
-    let nats = server.connect().await;
-    let mut first = Engine::start(&server.url(), SHARED).await;
-    load(&nats, 0).await;
-    let joined = async |engine: &Engine| {
-        eventually("it joins", async || engine.stderr().contains("joined").then_some(())).await;
-    };
-    let mut second = Engine::spawn(&server.url(), SHARED).await;
-    joined(&second).await;
-    // There is no store now, so that it restores nothing of what it has leased.
-    let own = nats.clone();
-    let saboteur = tokio::spawn(async move {
-        loop {
-            own.jetstream.delete_stream(names::store_stream(names::CHECKPOINTS)).await.ok();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    });
-    let mut third = Engine::spawn(&server.url(), SHARED).await;
-    joined(&third).await;
-    load(&nats, 1).await;
-    saboteur.abort();
-    let setup = third.presence(&["setup", "--config", third.config().to_str().unwrap()]);
-    assert!(setup.status.success(), "{}", String::from_utf8_lossy(&setup.stderr));
-    shared_by(&nats, 3).await;
-    for engine in [&mut first, &mut second, &mut third] {
-        engine.live().await;
-    }
-    load(&nats, 2).await;
-    is_whole(&server, &nats, [&mut first, &mut second, &mut third]).await;
-}

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::acquisition::Acquisition;
+use super::duty::{Duty, Standing};
 use super::error::RuntimeError;
 use super::keeper::Kept;
 use super::live::Live;
@@ -28,31 +29,23 @@ impl Live {
             return;
         }
         let share = view.share(self.ground.partitions);
-        let followed = self.followers.partitions();
-        for partition in followed.iter().chain(self.leaving.clone().keys()).copied() {
-            match view.lessee(partition) {
-                Lessee::Other(engine) => {
+        // While leases are on their way back, the view shows them as they were.
+        let is_calm = self.releases.is_empty();
+        let mut wanted = BTreeSet::new();
+        for partition in 0..self.ground.partitions {
+            match Duty::of(&view, partition, self.standing(partition), share.contains(&partition)) {
+                Duty::Nothing => {}
+                Duty::Acquire => {
+                    wanted.insert(partition);
+                }
+                Duty::HandOver => self.hand_over(partition),
+                Duty::GiveUp(engine) => {
                     warn!(partition, engine, "the lease is somebody else's: giving the partition up");
                     self.give_up(partition);
                 }
-                Lessee::Own | Lessee::Free if !share.contains(&partition) => self.hand_over(partition),
-                Lessee::Free if !self.leaving.contains_key(&partition) => self.lease_again(partition),
-                Lessee::Own | Lessee::Free => {}
-            }
-        }
-        let is_wanted = |partition: &u16| {
-            let is_at_hand = followed.contains(partition) || self.leaving.contains_key(partition);
-            !is_at_hand && !matches!(view.lessee(*partition), Lessee::Other(_))
-        };
-        let wanted: BTreeSet<u16> = share.iter().copied().filter(is_wanted).collect();
-        if !self.acquisition.is_idle() {
-            return;
-        }
-        // What was leased and could not be restored may be somebody else's by now.
-        if self.releases.is_empty() {
-            for partition in self.unused_leases().filter(|partition| !share.contains(partition)).collect::<Vec<_>>() {
-                debug!(partition, "giving back a lease without a use");
-                self.give_back(partition);
+                Duty::LeaseAgain => self.lease_again(partition),
+                Duty::GiveBack if is_calm => self.give_back(partition),
+                Duty::GiveBack => {}
             }
         }
         if !wanted.is_empty() {
@@ -61,15 +54,17 @@ impl Live {
         }
     }
 
-    /// Partitions whose leases are ours, and which are neither followed nor handed over.
-    fn unused_leases(&self) -> impl Iterator<Item = u16> {
-        let view = self.view.borrow().clone();
-        let is_unused = move |partition: &u16| {
-            view.lessee(*partition) == Lessee::Own
-                && self.followers.of(*partition).is_none()
-                && !self.leaving.contains_key(partition)
-        };
-        (0..self.ground.partitions).filter(is_unused)
+    /// Where a partition stands here. One lot is acquired at a time, and others wait for its end.
+    fn standing(&self, partition: u16) -> Standing {
+        if self.leaving.contains_key(&partition) {
+            Standing::Leaving
+        } else if self.followers.of(partition).is_some() {
+            Standing::Followed
+        } else if self.acquisition.is_idle() {
+            Standing::Absent
+        } else {
+            Standing::Acquiring
+        }
     }
 
     /// Stops reading a partition, and gives it back once what it told is committed and its checkpoint stored.
@@ -181,8 +176,11 @@ impl Live {
             self.acquisition.step().await?;
         }
         self.acquisition = Acquisition::Idle;
-        for partition in self.unused_leases().collect::<Vec<_>>() {
-            self.give_back(partition);
+        let view = self.view.borrow().clone();
+        for partition in 0..self.ground.partitions {
+            if self.standing(partition) == Standing::Absent && view.lessee(partition) == Lessee::Own {
+                self.give_back(partition);
+            }
         }
         self.hand_over_what_is_told();
         while !self.leaving.is_empty() || !self.outbox.is_empty() || !self.releases.is_empty() {

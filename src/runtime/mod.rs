@@ -9,6 +9,7 @@
 mod acquisition;
 mod around;
 pub mod backtest;
+mod duty;
 mod error;
 pub mod fleet;
 mod follower;
