@@ -201,7 +201,7 @@ fn the_help_names_every_verb() {
         verbs,
         [
             "up", "run", "setup", "check", "signal", "watch", "get", "explain", "replay", "backtest", "policy",
-            "audit", "schema"
+            "audit", "status", "schema"
         ]
     );
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::AckPolicy;
 use async_nats::jetstream::{consumer, kv};
-use async_nats::{HeaderMap, Subscriber};
+use async_nats::{HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use presence::model::PARTITIONS_MAX;
 use presence::nats::commit::{BATCH_MESSAGES_MAX, read_progress};
-use presence::nats::info::{Info, InfoService};
+use presence::nats::info::InfoService;
 use presence::nats::latest::{bucket_values, latest_events};
 use presence::nats::log::entry_ts_ms;
 use presence::nats::server::{EmbeddedServer, ServerError, ServerOptions};
@@ -22,7 +22,7 @@ use presence::nats::{
     Batch, Checkpoints, CommitError, CommitLane, ConnectError, ConnectOptions, LogError, LogIdentity, LogMessage,
     LogReader, Nats, OutMessage, Owner, Partitions, Position, TakenOver, Ticker, names,
 };
-use presence::wire::subject;
+use presence::wire::{Info, subject};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -659,18 +659,32 @@ async fn info_is_503_until_the_engine_is_live() {
     let (live, info) = watch::channel(None);
     let _service = InfoService::start(&nats, "0.1.0", info).await.unwrap();
     let client = server.connect().await.client;
-    let restoring = client.request(subject::INFO, "".into()).await.unwrap();
-    assert_eq!(restoring.headers.unwrap().get("Nats-Service-Error-Code").unwrap().as_str(), "503");
-    live.send_replace(Some(Info {
+    let of_me = |is_live| Info {
         contract: "1.0".into(),
         version: "0.1.0".into(),
         partitions: 64,
         fold_version: 1,
         owner: "me".into(),
         server: "2.15.1".into(),
-    }));
+        live: is_live,
+        members: vec!["me".into()],
+        owned: Vec::new(),
+        log_seq: None,
+    };
+    let code = |answer: &Message| {
+        answer.headers.as_ref().and_then(|headers| Some(headers.get("Nats-Service-Error-Code")?.to_string()))
+    };
+    let ask = async |subject: &str| client.request(subject.to_owned(), "".into()).await.unwrap();
+    for told in [None, Some(of_me(false))] {
+        live.send_replace(told);
+        assert_eq!(code(&ask(subject::INFO).await).as_deref(), Some("503"));
+    }
+    // Who asks for it by its name is answered nevertheless, and nobody is for another.
+    let restoring: Value = serde_json::from_slice(&ask("presence.v1.info.me").await.payload).unwrap();
+    assert_eq!((&restoring["live"], &restoring["owner"]), (&json!(false), &json!("me")));
+    live.send_replace(Some(of_me(true)));
     let answer = client.request(subject::INFO, "".into()).await.unwrap();
-    assert!(answer.headers.is_none_or(|headers| headers.get("Nats-Service-Error-Code").is_none()));
+    assert_eq!(code(&answer), None);
     let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
     assert_eq!((&answer["contract"], &answer["partitions"]), (&json!("1.0"), &json!(64)));
     let ping = client.request("$SRV.PING.presence", "".into()).await.unwrap();

@@ -9,7 +9,8 @@ use presence::model::{
     RejectedEvent, Rejection, SessionEvent, Signal, State, Token, Transport, UserEvent, Visibility,
 };
 use presence::wire::batch::{HeldSignal, Origin};
-use presence::wire::{Encoding, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal};
+use presence::wire::info::{Blind, Gap, Owned, Stored};
+use presence::wire::{Encoding, Info, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal};
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
@@ -243,6 +244,32 @@ fn what_engines_write_for_themselves_fits_its_schema() {
         policy_hash: policy::hash(&Policy::default()),
     };
     fits("progress", &progress.to_json());
+    let owned = |stored, latest| Owned {
+        partition: 5,
+        epoch: 2,
+        position: 9,
+        log_ms: 1,
+        told_seq: 8,
+        checkpoint: stored,
+        blind: Blind { gaps: 1, total_ms: 5_000, latest },
+    };
+    let info = Info {
+        contract: "1.0".to_owned(),
+        version: "0.1.0".to_owned(),
+        partitions: 64,
+        fold_version: 3,
+        owner: "me".to_owned(),
+        server: "2.15.1".to_owned(),
+        live: true,
+        members: vec!["me".to_owned()],
+        owned: vec![
+            owned(None, None),
+            owned(Some(Stored { seq: 7, age_ms: 1 }), Some(Gap { from_ms: 1, to_ms: 5_001 })),
+        ],
+        log_seq: Some(9),
+    };
+    fits("info", &info.to_json());
+    fits("info", &Info { log_seq: None, owned: Vec::new(), ..info }.to_json());
 }
 
 /// Payloads that the contract allows, with whether they fit the schema; those that don't lose fields, or all.

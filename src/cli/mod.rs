@@ -19,6 +19,7 @@ mod scope;
 mod setup;
 mod show;
 mod signal;
+mod status;
 mod up;
 mod watch;
 
@@ -79,6 +80,8 @@ enum Verb {
     Policy(policy::Args),
     /// Prove that the stored transitions are whole: ordinals, chains, epochs, no duplicate
     Audit(audit::Args),
+    /// Show which engines take part, who owns what, how far each is, and what nobody watched
+    Status(status::Args),
     /// Print or write the JSON Schemas of the contract
     Schema(schema::Args),
 }
@@ -115,6 +118,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Backtest(args) => wait("warn", backtest::run(global, args)),
         Verb::Policy(args) => wait("warn", policy::run(global, args)),
         Verb::Audit(args) => wait("warn", audit::run(global, args)),
+        Verb::Status(args) => wait("warn", status::run(global, args)),
         Verb::Schema(args) => schema::run(global, args),
     }
 }

@@ -220,6 +220,25 @@ impl Checkpoints {
     }
 }
 
+/// The newest of each partition: its position, and when it was stored in milliseconds of the server's clock. Nothing is changed.
+///
+/// # Errors
+/// [`CheckpointError`], worth another try.
+pub async fn newest_of_all(nats: &Nats) -> Result<BTreeMap<u16, (u64, u64)>, CheckpointError> {
+    let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("listed", cause);
+    let store = nats.jetstream.get_object_store(names::CHECKPOINTS).await.map_err(|error| failed(&error))?;
+    let mut list = store.list().await.map_err(|error| failed(&error))?;
+    let mut newest = BTreeMap::new();
+    while let Some(info) = tokio::time::timeout(SILENCE_MAX, list.next()).await.map_err(|error| failed(&error))? {
+        let ObjectInfo { name, modified, .. } = info.map_err(|error| failed(&error))?;
+        let Some((partition, seq)) = parse_name(&name) else { continue };
+        let stored = modified.map_or(0, |at| at.unix_timestamp_nanos() / 1_000_000);
+        let stored = (seq, u64::try_from(stored).unwrap_or(0));
+        newest.entry(partition).and_modify(|known: &mut (u64, u64)| *known = stored.max(*known)).or_insert(stored);
+    }
+    Ok(newest)
+}
+
 impl std::fmt::Debug for Checkpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Checkpoints").field("known", &self.known).finish_non_exhaustive()

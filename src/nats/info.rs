@@ -1,34 +1,16 @@
-//! The micro service `presence`, which tells what this engine is.
+//! The micro service `presence`, which tells what this engine is: to whoever asks any, and to whoever asks this one by its name.
 
 use std::time::Duration;
 
 use async_nats::service::error::Error as ServiceError;
 use async_nats::service::{Request, Service, ServiceExt, endpoint::Endpoint};
 use futures::StreamExt;
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use super::Nats;
-use crate::wire::subject;
-
-/// What `presence.v1.info` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Info {
-    /// The contract's version, `1.n`.
-    pub contract: String,
-    /// The engine's version.
-    pub version: String,
-    /// The log's partitions.
-    pub partitions: u16,
-    /// The version of the fold's rules.
-    pub fold_version: u32,
-    /// The engine's name for this life.
-    pub owner: String,
-    /// The version of the NATS server.
-    pub server: String,
-}
+use super::{LogIdentity, Nats};
+use crate::wire::{Info, subject};
 
 /// Why the service can't be announced. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +25,7 @@ pub struct InfoService {
 
 impl InfoService {
     /// Announces the service as the engine's `version`, over a connection of its own, and again whenever that has ended.
-    /// While `info` holds nothing, it answers 503.
+    /// While `info` is not live, it answers 503, but to who asks by the engine's name.
     ///
     /// # Errors
     /// [`InfoError`].
@@ -79,8 +61,9 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
 /// The service as it stands for as long as its connection does.
 struct Announced {
     _service: Service,
-    endpoint: Endpoint,
-    _nats: Nats,
+    any: Endpoint,
+    by_name: Endpoint,
+    nats: Nats,
 }
 
 impl Announced {
@@ -94,32 +77,51 @@ impl Announced {
             .start("presence", version)
             .await
             .map_err(|error| failed(&error))?;
-        let endpoint = service.endpoint_builder().name("info").add(subject::INFO).await;
-        let endpoint = endpoint.map_err(|error| failed(&error))?;
+        let any = service.endpoint_builder().name("info").add(subject::INFO).await;
+        let any = any.map_err(|error| failed(&error))?;
+        // Everybody hears it, in a group of its own, and who is meant answers.
+        let (group, all) = (nats.client.new_inbox(), subject::info_of("*"));
+        let by_name = service.endpoint_builder().name("info-of").queue_group(group).add(all).await;
+        let by_name = by_name.map_err(|error| failed(&error))?;
         // Who asks right after this has to be heard.
         let flushed = tokio::time::timeout(Duration::from_secs(5), nats.client.flush()).await;
         flushed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        Ok(Self { _service: service, endpoint, _nats: nats })
+        Ok(Self { _service: service, any, by_name, nats })
     }
 
     /// Answers until the connection has ended.
     async fn serve(&mut self, info: &watch::Receiver<Option<Info>>) {
-        while let Some(request) = self.endpoint.next().await {
-            let answer = info.borrow().clone();
-            answer_one(&request, answer).await;
+        loop {
+            tokio::select! {
+                request = self.any.next() => {
+                    let Some(request) = request else { return };
+                    let info = info.borrow().clone().filter(|info| info.live);
+                    self.answer(&request, info).await;
+                }
+                request = self.by_name.next() => {
+                    let Some(request) = request else { return };
+                    let info = info.borrow().clone();
+                    if let Some(info) = info.filter(|info| *request.message.subject == *subject::info_of(&info.owner)) {
+                        self.answer(&request, Some(info)).await;
+                    }
+                }
+            }
         }
     }
-}
 
-async fn answer_one(request: &Request, info: Option<Info>) {
-    let answer = match info {
-        Some(info) => Ok(serde_json::to_vec(&info).expect("an info is made of texts and numbers").into()),
-        None => Err(ServiceError {
-            status: "restoring: not every partition of this engine is live yet, ask again".into(),
-            code: 503,
-        }),
-    };
-    if let Err(error) = request.respond(answer).await {
-        debug!(%error, "an answer could not be sent");
+    async fn answer(&self, request: &Request, info: Option<Info>) {
+        let answer = match info {
+            Some(info) => {
+                let log = LogIdentity::read(&self.nats).await;
+                Ok(Info { log_seq: log.ok().map(|log| log.last_seq), ..info }.to_json().into())
+            }
+            None => Err(ServiceError {
+                status: "restoring: not every partition of this engine is live yet, ask again".into(),
+                code: 503,
+            }),
+        };
+        if let Err(error) = request.respond(answer).await {
+            debug!(%error, "an answer could not be sent");
+        }
     }
 }

@@ -10,8 +10,7 @@ use tracing::{info, warn};
 use super::told::Leftover;
 use crate::model::Policy;
 use crate::nats::Nats;
-use crate::nats::info::Info;
-use crate::wire;
+use crate::wire::{self, Info};
 
 /// How long to wait before a policy that was not stored is published again.
 const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
@@ -37,7 +36,6 @@ impl<F: FnOnce()> Around<F> {
 
     /// Every partition is live under the configured policy.
     pub(crate) fn live(&mut self) {
-        self.tell_info.send_replace(Some(self.info.clone()));
         self.leftovers = Leftover::find(&self.nats);
         if let Some(on_live) = self.on_live.take() {
             on_live();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
 use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
-use crate::model::{Address, Event, Policy};
+use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Policy};
 use crate::nats::LogMessage;
+use crate::wire::info::Blind;
 use crate::wire::{self, Encoding, LogEntry, Route};
 
 /// The partitions that are read from one log, and where each of them is.
@@ -31,6 +32,20 @@ struct Slot {
     derived: Reached,
     /// The policy whose hash `derived` holds.
     policy: Arc<Policy>,
+    blind: Blind,
+}
+
+/// How far a partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The partition.
+    pub partition: u16,
+    /// The last entry of the log that was read for it.
+    pub position: u64,
+    /// The log's time there in milliseconds, 0 before the first entry.
+    pub log_ms: u64,
+    /// What nobody watched since it was restored.
+    pub blind: Blind,
 }
 
 impl Fleet {
@@ -44,7 +59,7 @@ impl Fleet {
             assert_eq!(partition.position(), derived.seq, "a partition is where it is");
             derived.policy_hash = wire::policy::hash(partition.policy()).into();
             let (at, policy) = (usize::from(partition.number()), Arc::clone(partition.policy()));
-            slots[at] = Some(Slot { partition, derived, policy });
+            slots[at] = Some(Slot { partition, derived, policy, blind: Blind::default() });
         }
         Self { slots, encoding, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
     }
@@ -104,7 +119,7 @@ impl Fleet {
     }
 
     fn apply_to(&mut self, number: u16, entry: &Entry<'_>, sought: &Sought, outbox: &mut Outbox) {
-        let Some(Slot { partition, derived, policy }) = &mut self.slots[usize::from(number)] else { return };
+        let Some(Slot { partition, derived, policy, blind }) = &mut self.slots[usize::from(number)] else { return };
         if entry.seq <= partition.position() {
             return;
         }
@@ -117,6 +132,9 @@ impl Fleet {
         let k = self.events.last().map_or(0, |event| event.k + 1);
         (derived.seq, derived.ts, derived.k) = (entry.seq, entry.ts, k);
         for event in self.events.drain(..) {
+            if let EventBody::Engine(EngineEvent { what: EngineWhat::Blind, from_ms, to_ms }) = event.body {
+                blind.add(from_ms, to_ms);
+            }
             if !outbox.was_told(number, event.seq, event.k) {
                 let reached = Reached { k: event.k + 1, ..derived.clone() };
                 outbox.tell(number, reached, super::told::messages(&event, self.encoding));
@@ -145,6 +163,16 @@ impl Fleet {
             }
         }
         self.ignored_fields += other.ignored_fields;
+    }
+
+    /// How far each partition is, by number.
+    pub fn standing(&self) -> impl Iterator<Item = Standing> {
+        self.slots.iter().flatten().map(|Slot { partition, blind, .. }| Standing {
+            partition: partition.number(),
+            position: partition.position().max(self.position),
+            log_ms: partition.log_time(),
+            blind: *blind,
+        })
     }
 
     /// The log time at which an entry would first have something to settle.

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::keeper::Kept;
 use crate::model::Millis;
+use crate::wire::info::Stored;
 use crate::wire::{RuntimeEvent, RuntimeWhat};
 
 /// A checkpoint is stale after so many times the period in which one should be stored.
@@ -26,6 +28,8 @@ pub(crate) struct Freshness {
 #[derive(Debug)]
 struct Fresh {
     epoch: u64,
+    /// The position of the last one that was stored.
+    stored: Option<u64>,
     /// When the last one was stored, or the partition acquired.
     since: Instant,
     /// The log's time then; `None` where it had none yet.
@@ -47,6 +51,7 @@ impl Freshness {
     pub(crate) fn begin(&mut self, partition: u16, epoch: u64, log_time: Millis, now: Instant) {
         let fresh = Fresh {
             epoch,
+            stored: None,
             since: now,
             since_ms: known(log_time),
             is_under_way: false,
@@ -73,13 +78,27 @@ impl Freshness {
         }
     }
 
-    /// A snapshot of the log's time `log_time` was stored, or came to nothing.
-    pub(crate) fn kept(&mut self, partition: u16, log_time: Millis, is_stored: bool, now: Instant) {
+    /// A snapshot was stored, or came to nothing.
+    pub(crate) fn kept(&mut self, kept: &Kept, now: Instant) {
+        let Kept { partition, seq, log_time, is_stored } = *kept;
         let Some(fresh) = self.partitions.get_mut(&partition) else { return };
         fresh.is_under_way = false;
         if is_stored {
+            fresh.stored = Some(seq);
             (fresh.since, fresh.since_ms, fresh.is_told) = (now, known(log_time), false);
         }
+    }
+
+    /// The epoch under which a partition is ours.
+    pub(crate) fn epoch(&self, partition: u16) -> Option<u64> {
+        self.partitions.get(&partition).map(|fresh| fresh.epoch)
+    }
+
+    /// The last checkpoint that was stored of a partition since it is ours.
+    pub(crate) fn stored(&self, partition: u16, now: Instant) -> Option<Stored> {
+        let fresh = self.partitions.get(&partition)?;
+        let age = now.duration_since(fresh.since).as_millis();
+        Some(Stored { seq: fresh.stored?, age_ms: u64::try_from(age).unwrap_or(u64::MAX) })
     }
 
     /// Those that have become stale since this was asked last. `log` tells how far a partition is: the last entry that it has
@@ -119,6 +138,11 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(120);
     const MS: Duration = Duration::from_millis(1);
 
+    /// Of partition 3, at a log time.
+    fn kept(log_time: Millis, is_stored: bool) -> Kept {
+        Kept { partition: 3, seq: 50, log_time, is_stored }
+    }
+
     /// What is told at an instant: partition, number, from and to.
     fn told(freshness: &mut Freshness, at: Instant, log_time: Millis) -> Vec<(u16, u32, Millis, Millis)> {
         let stale = freshness.stale(at, |_| Some((77, log_time)));
@@ -131,7 +155,7 @@ mod tests {
         freshness.begin(3, 9, 1_000, start);
         assert_eq!(told(&mut freshness, start + LIMIT - MS, 120_999), []);
         assert_eq!(told(&mut freshness, start + LIMIT, 121_000), [(3, 2, 1_000, 121_000)]);
-        freshness.kept(3, 500, false, start + LIMIT);
+        freshness.kept(&kept(500, false), start + LIMIT);
         assert_eq!(told(&mut freshness, start + LIMIT * 9, 900_000), []);
     }
 
@@ -140,9 +164,10 @@ mod tests {
         let (start, mut freshness) = (Instant::now(), Freshness::new(EVERY));
         freshness.begin(3, 9, 1_000, start);
         assert_eq!(told(&mut freshness, start + LIMIT, 121_000).len(), 1);
-        freshness.kept(3, 125_000, true, start + LIMIT);
+        freshness.kept(&kept(125_000, true), start + LIMIT);
         assert_eq!(told(&mut freshness, start + LIMIT * 2 - MS, 240_000), []);
         assert_eq!(told(&mut freshness, start + LIMIT * 2, 241_000), [(3, 3, 125_000, 241_000)]);
+        assert_eq!(freshness.stored(3, start + LIMIT + MS), Some(Stored { seq: 50, age_ms: 1 }));
     }
 
     #[test]
@@ -157,7 +182,7 @@ mod tests {
         let (start, mut freshness) = (Instant::now(), Freshness::new(EVERY));
         freshness.begin(3, 9, 1_000, start);
         freshness.end(3);
-        freshness.kept(3, 1_000, true, start);
+        freshness.kept(&kept(1_000, true), start);
         assert_eq!(told(&mut freshness, start + LIMIT, 121_000), []);
         assert!(!freshness.may_take(3));
     }
@@ -169,7 +194,7 @@ mod tests {
         assert!(freshness.may_take(3));
         freshness.taken(3);
         assert!(!freshness.may_take(3));
-        freshness.kept(3, 1_000, false, start);
+        freshness.kept(&kept(1_000, false), start);
         assert!(freshness.may_take(3));
     }
 }

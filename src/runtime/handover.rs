@@ -90,8 +90,8 @@ impl Live {
 
     /// The keeper is done with a snapshot.
     pub(super) fn kept(&mut self, kept: &Kept) {
-        let Kept { partition, seq, log_time, is_stored } = *kept;
-        self.freshness.kept(partition, log_time, is_stored, Instant::now());
+        let Kept { partition, seq, is_stored, .. } = *kept;
+        self.freshness.kept(kept, Instant::now());
         if self.leaving.get(&partition).is_some_and(|last| last.is_some_and(|last| seq >= last)) {
             if !is_stored {
                 warn!(partition, "handed over without a checkpoint: the next owner replays more");

@@ -82,6 +82,7 @@ impl Live {
                 if self.followers.fleets().all(|fleet| fleet.is_under(&around.policy)) {
                     is_live = true;
                     info!(position = self.followers.position(), "live");
+                    around.tell_info.send_replace(Some(self.info(&around.info, true)));
                     around.live();
                 } else if !asked {
                     asked = true;
@@ -102,6 +103,7 @@ impl Live {
                 _ = looks.tick() => {
                     self.reconcile();
                     self.tell_stale();
+                    around.tell_info.send_replace(Some(self.info(&around.info, is_live)));
                 }
                 acquired = self.acquisition.step() => self.acquired(acquired, is_live)?,
                 kept = self.keeper.kept() => self.kept(&kept),

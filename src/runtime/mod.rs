@@ -26,6 +26,7 @@ mod restore;
 pub mod restored;
 pub mod snapshot;
 mod standing;
+mod status;
 mod told;
 
 use std::collections::BTreeMap;
@@ -44,9 +45,9 @@ pub use standing::stand_up;
 use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::nats::checkpoint::ORPHAN_AGE;
-use crate::nats::info::{Info, InfoService};
+use crate::nats::info::InfoService;
 use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Nats, Owner, Ticker};
-use crate::wire::{self, Member};
+use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
 use follower::Followers;
@@ -86,6 +87,10 @@ pub async fn run(
             fold_version: FOLD_VERSION,
             owner: String::new(),
             server: nats.client.server_info().version,
+            live: false,
+            members: Vec::new(),
+            owned: Vec::new(),
+            log_seq: None,
         },
         tell_info,
         on_live: Some(on_live),

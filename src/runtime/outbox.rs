@@ -154,9 +154,14 @@ impl Outbox {
         self.items.iter().all(|item| item.partition() != Some(partition))
     }
 
+    /// How far a partition's log is told, if it is ours.
+    #[must_use]
+    pub fn told(&self, partition: u16) -> Option<&Reached> {
+        self.confirmed.get(usize::from(partition))?.as_ref()
+    }
+
     fn confirmed(&self, partition: u16) -> &Reached {
-        let of_it = self.confirmed.get(usize::from(partition)).and_then(Option::as_ref);
-        of_it.expect("only what is ours is told")
+        self.told(partition).expect("only what is ours is told")
     }
 
     /// How many items wait, those of the commit under way included.

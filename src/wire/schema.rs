@@ -9,7 +9,7 @@ use super::asyncapi::asyncapi;
 use super::batch::BatchText;
 use super::policy::PolicyText;
 use super::signal::SignalText;
-use super::{CONTRACT_VERSION, Lease, Member, Named, Progress, Tick, told};
+use super::{CONTRACT_VERSION, Info, Lease, Member, Named, Progress, Tick, told};
 use crate::model::Cause;
 use crate::model::signal::{EVERY_MS_MAX, EVERY_MS_MIN};
 
@@ -26,6 +26,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("asyncapi.json", text(asyncapi())),
         ("batch.schema.json", of::<BatchText<'_>>(Deserialize)),
         ("engine.schema.json", of::<told::Engine<'_>>(Serialize)),
+        ("info.schema.json", of::<Info>(Serialize)),
         ("policy.schema.json", of::<PolicyText>(Serialize)),
         ("lease.schema.json", of::<Lease>(Serialize)),
         ("member.schema.json", of::<Member>(Serialize)),

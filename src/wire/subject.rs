@@ -19,6 +19,13 @@ pub const TICK: &str = "presence.v1.log.all.tick";
 pub const POLICY: &str = "presence.v1.log.all.policy";
 /// What an engine is asked about itself.
 pub const INFO: &str = "presence.v1.info";
+
+/// The subject on which the engine of this name answers what [`INFO`] does.
+#[must_use]
+pub fn info_of(engine: &str) -> String {
+    format!("{INFO}.{engine}")
+}
+
 /// What an event's subject begins with, as it is stored and told.
 pub const TOLD_PREFIX: &str = "presence.v1.";
 /// What it begins with as it is published: here nobody listens but the stream.

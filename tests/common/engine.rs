@@ -119,6 +119,11 @@ impl Engine {
         self.stderr().contains(owner)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Ends it as a power switch does.
     pub fn kill(&mut self) {
         self.process.child.kill().expect("the engine runs");
