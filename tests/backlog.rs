@@ -83,7 +83,7 @@ async fn what_is_derived_faster_than_it_is_committed_waits_in_the_log() {
     let idle = memory_of_an_idle_engine().await;
     let (server, nats) = server().await;
     let meta = "x".repeat(900);
-    let sight = |n: usize| if n / USERS % 2 == 0 { "active" } else { "away" };
+    let sight = |n: usize| if (n / USERS).is_multiple_of(2) { "active" } else { "away" };
     let toggle = |n: usize| json!({"epoch": 1, "seq": n + 1, "state": sight(n), "meta": {"app": meta}}).to_string();
     let last = publish(&nats, 30_000, toggle).await;
     let mut engine = Engine::start(&server.url(), CONFIG).await;

@@ -7,8 +7,8 @@ use super::interrupt::Interrupts;
 use super::setup::parameters;
 use crate::config::Config;
 use crate::nats::Nats;
-use crate::nats::topology::{self, TopologyError};
-use crate::runtime;
+use crate::nats::topology::{self, Difference, Parameters, TopologyError};
+use crate::runtime::{self, Patience};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -34,9 +34,7 @@ pub(super) async fn serve(
 ) -> Result<(), CliError> {
     let parameters = parameters(config);
     tokio::select! {
-        done = runtime::patiently("NATS is not ready", TopologyError::may_pass, async || {
-            topology::setup(&nats, &parameters).await
-        }) => {
+        done = set_up(&nats, &parameters) => {
             for difference in done? {
                 tracing::info!("{difference}");
             }
@@ -57,4 +55,14 @@ pub(super) async fn serve(
         tracing::debug!(%error, "the connection to NATS is closed already");
     }
     ended
+}
+
+async fn set_up(nats: &Nats, parameters: &Parameters) -> Result<Vec<Difference>, TopologyError> {
+    let patience = Patience::begin("NATS is not ready");
+    loop {
+        match topology::setup(nats, parameters).await {
+            Err(error) if patience.bears(&error, error.may_pass()).await => {}
+            done => return done,
+        }
+    }
 }

@@ -39,7 +39,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 pub use error::RuntimeError;
-pub use patience::patiently;
+pub use patience::Patience;
 pub use standing::stand_up;
 
 use crate::config::{self, Config};
@@ -98,9 +98,7 @@ pub async fn run(
     };
     loop {
         let life = tokio::select! {
-            life = patiently("the engine can't begin", RuntimeError::may_pass, async || {
-                Life::begin(nats, config, &mut around).await
-            }) => life?,
+            life = Life::begin_patiently(nats, config, &mut around) => life?,
             () = &mut shutdown => return Ok(()),
         };
         let Life { live, next_due, membership } = life;
@@ -130,6 +128,20 @@ struct Life {
 }
 
 impl Life {
+    async fn begin_patiently(
+        nats: &Nats,
+        config: &Config,
+        around: &mut Around<impl FnOnce()>,
+    ) -> Result<Self, RuntimeError> {
+        let patience = Patience::begin("the engine can't begin");
+        loop {
+            match Self::begin(nats, config, around).await {
+                Err(error) if patience.bears(&error, error.may_pass()).await => {}
+                begun => return begun,
+            }
+        }
+    }
+
     async fn begin(nats: &Nats, config: &Config, around: &mut Around<impl FnOnce()>) -> Result<Self, RuntimeError> {
         let owner = Owner::unique(nats);
         owner.as_str().clone_into(&mut around.info.owner);

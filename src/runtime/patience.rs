@@ -11,34 +11,31 @@ pub(super) const START_PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Attempts something until it succeeds, fails with what doesn't pass, or [`START_PATIENCE`] is over. `what` is told where it has
-/// to be waited for.
-///
-/// # Errors
-/// That of the last attempt.
-pub async fn patiently<T, E: Display>(
-    what: &str,
-    may_pass: impl Fn(&E) -> bool,
-    attempt: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T, E> {
-    within(START_PATIENCE, PAUSE, what, may_pass, attempt).await
+/// Patience with what fails and may succeed later: it ends after a minute.
+#[derive(Debug)]
+pub struct Patience {
+    what: &'static str,
+    start: Instant,
+    limit: Duration,
+    pause: Duration,
 }
 
-async fn within<T, E: Display>(
-    patience: Duration,
-    pause: Duration,
-    what: &str,
-    may_pass: impl Fn(&E) -> bool,
-    mut attempt: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T, E> {
-    let start = Instant::now();
-    loop {
-        let error = match attempt().await {
-            Err(error) if may_pass(&error) && start.elapsed() < patience => error,
-            done => return done,
-        };
-        warn!(%error, "{what}: trying again for {} s at most", patience.saturating_sub(start.elapsed()).as_secs());
-        sleep(pause).await;
+impl Patience {
+    /// It begins now. `what` is told where it is needed, such as "NATS is not ready".
+    #[must_use]
+    pub fn begin(what: &'static str) -> Self {
+        Self { what, start: Instant::now(), limit: START_PATIENCE, pause: PAUSE }
+    }
+
+    /// Whether to try again after `error`: not if it doesn't pass, nor once patience has ended. Waits before it says so.
+    pub async fn bears(&self, error: &impl Display, may_pass: bool) -> bool {
+        let is_borne = may_pass && self.start.elapsed() < self.limit;
+        if is_borne {
+            let left = self.limit.saturating_sub(self.start.elapsed()).as_secs();
+            warn!(%error, "{}: trying again for {left} s at most", self.what);
+            sleep(self.pause).await;
+        }
+        is_borne
     }
 }
 
@@ -46,33 +43,15 @@ async fn within<T, E: Display>(
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq, thiserror::Error)]
-    #[error("{0}")]
-    struct Failure(&'static str);
-
-    /// What comes of attempts of which the first ten fail with `cause`, and how many there are.
-    async fn attempts(patience: Duration, cause: &'static str) -> (Result<(), Failure>, usize) {
-        let mut made = 0;
-        let passes = |failure: &Failure| failure.0 == "passes";
-        let done = within(patience, Duration::ZERO, "it is not ready", passes, async || {
-            made += 1;
-            if made > 10 { Ok(()) } else { Err(Failure(cause)) }
-        });
-        (done.await, made)
+    fn patience(limit: Duration) -> Patience {
+        Patience { limit, pause: Duration::ZERO, ..Patience::begin("it is not ready") }
     }
 
     #[tokio::test]
-    async fn what_passes_is_attempted_until_it_has() {
-        assert_eq!(attempts(Duration::MAX, "passes").await, (Ok(()), 11));
-    }
-
-    #[tokio::test]
-    async fn what_does_not_pass_is_attempted_once() {
-        assert_eq!(attempts(Duration::MAX, "stays").await, (Err(Failure("stays")), 1));
-    }
-
-    #[tokio::test]
-    async fn patience_has_an_end() {
-        assert_eq!(attempts(Duration::ZERO, "passes").await, (Err(Failure("passes")), 1));
+    async fn what_may_pass_is_borne_until_patience_ends_and_what_does_not_never() {
+        let long = patience(Duration::MAX);
+        assert!(long.bears(&"no leader", true).await && long.bears(&"no leader", true).await);
+        assert!(!long.bears(&"no permission", false).await);
+        assert!(!patience(Duration::ZERO).bears(&"no leader", true).await);
     }
 }

@@ -10,7 +10,7 @@ impl Live {
     pub(super) fn info(&self, of: &Info, is_live: bool) -> Info {
         let now = Instant::now();
         let view = self.view.borrow();
-        let mut owned: Vec<_> = self.followers.fleets().flat_map(|fleet| fleet.standing()).collect();
+        let mut owned: Vec<_> = self.followers.fleets().flat_map(super::fleet::Fleet::standing).collect();
         owned.sort_unstable_by_key(|standing| standing.partition);
         let owned = owned.into_iter().map(|standing| Owned {
             partition: standing.partition,

@@ -145,7 +145,7 @@ async fn members(nats: &Nats) -> Result<Vec<Member>, CliError> {
             match Member::from_json(&stored.payload) {
                 Ok(member) => members.push(member),
                 Err(error) => {
-                    tracing::warn!(subject = %stored.subject, %error, "passing over a member that can't be read")
+                    tracing::warn!(subject = %stored.subject, %error, "passing over a member that can't be read");
                 }
             }
         }
@@ -167,7 +167,7 @@ async fn leases(nats: &Nats) -> Result<BTreeMap<u16, String>, CliError> {
                 }
                 (Some(_), Ok(_)) => {}
                 (_, lease) => {
-                    tracing::warn!(subject = %stored.subject, ?lease, "passing over a lease that can't be read")
+                    tracing::warn!(subject = %stored.subject, ?lease, "passing over a lease that can't be read");
                 }
             }
         }

@@ -9,8 +9,8 @@ use crate::cli::output::{printable, time};
 pub(super) fn lines(overview: &Overview, every: bool) -> Vec<String> {
     let (engines, count) = (overview.engines.len(), overview.partitions.len());
     let mut lines = vec![format!(
-        "{} share {count} partitions; the log ends at entry {}",
-        if engines == 1 { "1 engine".to_owned() } else { format!("{engines} engines") },
+        "{} {count} partitions; the log ends at entry {}",
+        if engines == 1 { "1 engine has".to_owned() } else { format!("{engines} engines share") },
         overview.log_seq
     )];
     if !overview.engines.is_empty() {

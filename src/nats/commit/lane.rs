@@ -39,7 +39,7 @@ struct Held {
 }
 
 impl CommitLane {
-    /// A lane that owns nothing yet. `log_created` is [`LogIdentity::created`](super::LogIdentity::created) of the log
+    /// A lane that owns nothing yet. `log_created` is [`LogIdentity::created`](crate::nats::LogIdentity::created) of the log
     /// that the positions are in, `fold_version` the version of the rules that made them.
     #[must_use]
     pub fn new(nats: &Nats, owner: Owner, log_created: &str, fold_version: u32) -> Self {
