@@ -18,6 +18,15 @@ use common::{TestServer, eventually, streams};
 const HIDES: &str = "ivan";
 const LEAVES: &str = "lena";
 
+/// What an engine tells anybody of itself, but for how old its checkpoints are.
+fn timeless(info: Option<Value>) -> Value {
+    let mut info = info.expect("the engine answers");
+    for owned in info["owned"].as_array_mut().expect("it owns partitions") {
+        owned["checkpoint"].take();
+    }
+    info
+}
+
 /// One who is watched: the log entries of what it said, with their times.
 #[derive(Default)]
 struct Watched {
@@ -109,7 +118,7 @@ async fn nobody_can_tell_an_invisible_person_from_one_who_left() {
         watched.says(&nats, name, json!({"epoch": 1, "seq": 1, "can": ["audio", "video"]})).await;
         watched.says(&nats, name, json!({"epoch": 1, "seq": 2, "can": ["audio"], "input_age_ms": 0})).await;
     }
-    let before = info(&nats.client).await.expect("the engine answers");
+    let before = timeless(info(&nats.client).await);
     ivan.says(&nats, HIDES, json!({"epoch": 1, "seq": 3, "intent": "invisible", "meta": {"mood": "quiet"}})).await;
     lena.says(&nats, LEAVES, json!({"kind": "leave", "epoch": 1, "seq": 3})).await;
     subscriber.events_of("presence.v1.gone.user.main.ivan", 1).await;
@@ -138,7 +147,7 @@ async fn nobody_can_tell_an_invisible_person_from_one_who_left() {
     })
     .await;
     assert_eq!(gone.0, gone.1);
-    assert_eq!(info(&nats.client).await, Some(before));
+    assert_eq!(timeless(info(&nats.client).await), before);
 
     ivan.says(&nats, HIDES, json!({"epoch": 1, "seq": 6, "intent": "open", "can": ["audio"], "input_age_ms": 0})).await;
     lena.says(&nats, LEAVES, json!({"epoch": 2, "seq": 1, "can": ["audio"], "input_age_ms": 0})).await;

@@ -247,9 +247,9 @@ fn what_engines_write_for_themselves_fits_its_schema() {
     let owned = |stored, latest| Owned {
         partition: 5,
         epoch: 2,
-        position: 9,
-        log_ms: 1,
-        told_seq: 8,
+        position: Some(9),
+        log_ms: Some(1),
+        told_seq: Some(8),
         checkpoint: stored,
         blind: Blind { gaps: 1, total_ms: 5_000, latest },
     };
@@ -264,11 +264,12 @@ fn what_engines_write_for_themselves_fits_its_schema() {
         members: vec!["me".to_owned()],
         owned: vec![
             owned(None, None),
-            owned(Some(Stored { seq: 7, age_ms: 1 }), Some(Gap { from_ms: 1, to_ms: 5_001 })),
+            owned(Some(Stored { seq: Some(7), age_ms: 1 }), Some(Gap { from_ms: 1, to_ms: 5_001 })),
         ],
         log_seq: Some(9),
     };
     fits("info", &info.to_json());
+    fits("info", &info.clone().public().to_json());
     fits("info", &Info { log_seq: None, owned: Vec::new(), ..info }.to_json());
 }
 

@@ -1,7 +1,5 @@
 //! The log takes ticks and nobody says so: what lies between is excused, since signals may fare no better.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
 mod common;
 
 use std::collections::BTreeSet;

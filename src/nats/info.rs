@@ -96,32 +96,27 @@ impl Announced {
                 request = self.any.next() => {
                     let Some(request) = request else { return };
                     let info = info.borrow().clone().filter(|info| info.live);
-                    self.answer(&request, info).await;
+                    let restoring = || ServiceError {
+                        status: "restoring: not every partition of this engine is live yet, ask again".into(),
+                        code: 503,
+                    };
+                    answer(&request, info.map(Info::public).ok_or_else(restoring)).await;
                 }
                 request = self.by_name.next() => {
                     let Some(request) = request else { return };
                     let info = info.borrow().clone();
                     if let Some(info) = info.filter(|info| *request.message.subject == *subject::info_of(&info.owner)) {
-                        self.answer(&request, Some(info)).await;
+                        let log = LogIdentity::read(&self.nats).await;
+                        answer(&request, Ok(Info { log_seq: log.ok().map(|log| log.last_seq), ..info })).await;
                     }
                 }
             }
         }
     }
+}
 
-    async fn answer(&self, request: &Request, info: Option<Info>) {
-        let answer = match info {
-            Some(info) => {
-                let log = LogIdentity::read(&self.nats).await;
-                Ok(Info { log_seq: log.ok().map(|log| log.last_seq), ..info }.to_json().into())
-            }
-            None => Err(ServiceError {
-                status: "restoring: not every partition of this engine is live yet, ask again".into(),
-                code: 503,
-            }),
-        };
-        if let Err(error) = request.respond(answer).await {
-            debug!(%error, "an answer could not be sent");
-        }
+async fn answer(request: &Request, info: Result<Info, ServiceError>) {
+    if let Err(error) = request.respond(info.map(|info| info.to_json().into())).await {
+        debug!(%error, "an answer could not be sent");
     }
 }

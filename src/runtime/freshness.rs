@@ -98,7 +98,7 @@ impl Freshness {
     pub(crate) fn stored(&self, partition: u16, now: Instant) -> Option<Stored> {
         let fresh = self.partitions.get(&partition)?;
         let age = now.duration_since(fresh.since).as_millis();
-        Some(Stored { seq: fresh.stored?, age_ms: u64::try_from(age).unwrap_or(u64::MAX) })
+        Some(Stored { seq: Some(fresh.stored?), age_ms: u64::try_from(age).unwrap_or(u64::MAX) })
     }
 
     /// Those that have become stale since this was asked last. `log` tells how far a partition is: the last entry that it has
@@ -167,7 +167,7 @@ mod tests {
         freshness.kept(&kept(125_000, true), start + LIMIT);
         assert_eq!(told(&mut freshness, start + LIMIT * 2 - MS, 240_000), []);
         assert_eq!(told(&mut freshness, start + LIMIT * 2, 241_000), [(3, 3, 125_000, 241_000)]);
-        assert_eq!(freshness.stored(3, start + LIMIT + MS), Some(Stored { seq: 50, age_ms: 1 }));
+        assert_eq!(freshness.stored(3, start + LIMIT + MS), Some(Stored { seq: Some(50), age_ms: 1 }));
     }
 
     #[test]

@@ -15,9 +15,9 @@ impl Live {
         let owned = owned.into_iter().map(|standing| Owned {
             partition: standing.partition,
             epoch: self.freshness.epoch(standing.partition).unwrap_or(0),
-            position: standing.position,
-            log_ms: standing.log_ms,
-            told_seq: self.outbox.told(standing.partition).map_or(0, |reached| reached.seq),
+            position: Some(standing.position),
+            log_ms: Some(standing.log_ms),
+            told_seq: self.outbox.told(standing.partition).map(|reached| reached.seq),
             checkpoint: self.freshness.stored(standing.partition, now),
             blind: standing.blind,
         });

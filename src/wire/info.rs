@@ -1,4 +1,7 @@
 //! What an engine tells of itself when it is asked: `presence.v1.info`, and `presence.v1.info.<engine>` of one by its name.
+//!
+//! Anybody may ask the first; the second is for operators. Positions in the log are told by the second only: they move with every
+//! signal, also with those of somebody who is invisible.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +29,7 @@ pub struct Info {
     pub members: Vec<String>,
     /// The partitions that it follows, by number.
     pub owned: Vec<Owned>,
-    /// The last entry of the log when it was asked; `null` where the log's leader did not answer.
+    /// The last entry of the log when it was asked by name; `null` where the log's leader did not answer.
     pub log_seq: Option<u64>,
 }
 
@@ -37,12 +40,12 @@ pub struct Owned {
     pub partition: u16,
     /// The epoch of its fence.
     pub epoch: u64,
-    /// The last log entry that was read for it.
-    pub position: u64,
-    /// The log's time there in milliseconds, 0 before the first entry.
-    pub log_ms: u64,
-    /// The last log entry of which something was told, or that a checkpoint covers.
-    pub told_seq: u64,
+    /// The last log entry that was read for it; `null` unless asked by name.
+    pub position: Option<u64>,
+    /// The log's time there in milliseconds, 0 before the first entry; `null` unless asked by name.
+    pub log_ms: Option<u64>,
+    /// The last log entry of which something was told, or that a checkpoint covers; `null` unless asked by name.
+    pub told_seq: Option<u64>,
     /// The newest checkpoint that this engine has stored of it.
     pub checkpoint: Option<Stored>,
     /// What of its log nobody watched, since this engine restored it.
@@ -52,8 +55,8 @@ pub struct Owned {
 /// A checkpoint that was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stored {
-    /// The log entry that it stands behind.
-    pub seq: u64,
+    /// The log entry that it stands behind; `null` unless asked by name.
+    pub seq: Option<u64>,
     /// How long ago it was stored, in milliseconds.
     pub age_ms: u64,
 }
@@ -88,6 +91,19 @@ impl Blind {
 }
 
 impl Info {
+    /// What of it anybody may know.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.log_seq = None;
+        for owned in &mut self.owned {
+            (owned.position, owned.log_ms, owned.told_seq) = (None, None, None);
+            if let Some(stored) = &mut owned.checkpoint {
+                stored.seq = None;
+            }
+        }
+        self
+    }
+
     /// The answer: JSON, whatever encoding events have.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {

@@ -194,7 +194,7 @@ fn owners(infos: &[Option<Info>]) -> BTreeMap<u16, (String, u64, u64)> {
         for owned in &info.owned {
             let known = owners.get(&owned.partition).map_or(0, |(_, epoch, _)| *epoch);
             if owned.epoch > known {
-                owners.insert(owned.partition, (info.owner.clone(), owned.epoch, owned.position));
+                owners.insert(owned.partition, (info.owner.clone(), owned.epoch, owned.position.unwrap_or(0)));
             }
         }
     }
@@ -209,7 +209,7 @@ fn engine(member: Member, info: Option<&Info>, log_seq: u64) -> Engine {
         Some(_) => "restoring",
     };
     let owned = info.map_or(&[][..], |info| &info.owned);
-    let lag = owned.iter().map(|owned| log_seq.saturating_sub(owned.position)).max();
+    let lag = owned.iter().map(|owned| log_seq.saturating_sub(owned.position.unwrap_or(0))).max();
     Engine { member, state, owned: owned.len(), lag }
 }
 
