@@ -72,7 +72,8 @@ impl From<ConnectError> for CliError {
 
 impl From<TopologyError> for CliError {
     fn from(error: TopologyError) -> Self {
-        Self::No(error.to_string())
+        let message = error.to_string();
+        if error.may_pass() { Self::Unreachable(message) } else { Self::No(message) }
     }
 }
 
@@ -85,8 +86,7 @@ impl From<RuntimeError> for CliError {
             | RuntimeError::Membership(_)
             | RuntimeError::Checkpoint(_)
             | RuntimeError::Log(LogError::Server(_)) => Self::Unreachable(message),
-            RuntimeError::Topology(_)
-            | RuntimeError::Log(LogError::Replaced(_) | LogError::Cut { .. } | LogError::Missing)
+            RuntimeError::Log(LogError::Replaced(_) | LogError::Cut { .. } | LogError::Missing)
             | RuntimeError::Commit(_)
             | RuntimeError::FoldVersion { .. }
             | RuntimeError::Shutdown { .. } => Self::No(message),

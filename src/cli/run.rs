@@ -6,7 +6,8 @@ use super::global::Global;
 use super::interrupt::Interrupts;
 use super::setup::parameters;
 use crate::config::Config;
-use crate::nats::{Nats, topology};
+use crate::nats::Nats;
+use crate::nats::topology::{self, TopologyError};
 use crate::runtime;
 
 #[derive(clap::Args)]
@@ -33,7 +34,9 @@ pub(super) async fn serve(
 ) -> Result<(), CliError> {
     let parameters = parameters(config);
     tokio::select! {
-        done = topology::setup(&nats, &parameters) => {
+        done = runtime::patiently("NATS is not ready", TopologyError::may_pass, async || {
+            topology::setup(&nats, &parameters).await
+        }) => {
             for difference in done? {
                 tracing::info!("{difference}");
             }
@@ -42,7 +45,7 @@ pub(super) async fn serve(
     }
     let ended = tokio::select! {
         ended = runtime::run(&nats, config, interrupts.first(), || announcement.tell()) => {
-            ended.map_err(|error| CliError::No(error.to_string()))
+            ended.map_err(CliError::from)
         }
         () = interrupts.second() => return Err(CliError::No(
             "interrupted twice: ended without a last commit and checkpoint; the next start takes up what they would have held"

@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
         match topology::setup(&nats, &parameters).await {
             Ok(done) => (done, false),
             Err(TopologyError::Refused(differences)) => (differences, true),
-            Err(error @ TopologyError::Server { .. }) => return Err(error.into()),
+            Err(error @ (TopologyError::Server { .. } | TopologyError::NotReady { .. })) => return Err(error.into()),
         }
     };
     for difference in &differences {

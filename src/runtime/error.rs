@@ -1,14 +1,11 @@
 //! Why the engine ended.
 
-use crate::nats::{CheckpointError, CommitError, LogError, MembershipError, topology::TopologyError};
+use crate::nats::{CheckpointError, CommitError, LogError, MembershipError};
 
 /// Why the engine ended other than by being told to. Whatever was acknowledged is in the log and will be told by the next
 /// engine.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The streams and buckets are not as they have to be. Nothing was taken over.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
     /// The log can't be read.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::acquisition::Acquisition;
+use super::duty::{Duty, Standing};
 use super::error::RuntimeError;
 use super::keeper::Kept;
 use super::live::Live;
@@ -28,26 +29,41 @@ impl Live {
             return;
         }
         let share = view.share(self.ground.partitions);
-        let followed = self.followers.partitions();
-        for partition in followed.iter().chain(self.leaving.clone().keys()).copied() {
-            match view.lessee(partition) {
-                Lessee::Other(engine) => {
+        // While leases are on their way back, the view shows them as they were.
+        let is_calm = self.releases.is_empty();
+        let mut wanted = BTreeSet::new();
+        for partition in 0..self.ground.partitions {
+            match Duty::of(&view, partition, self.standing(partition), share.contains(&partition)) {
+                Duty::Nothing => {}
+                Duty::Acquire => {
+                    wanted.insert(partition);
+                }
+                Duty::HandOver => self.hand_over(partition),
+                Duty::GiveUp(engine) => {
                     warn!(partition, engine, "the lease is somebody else's: giving the partition up");
                     self.give_up(partition);
                 }
-                Lessee::Own | Lessee::Free if !share.contains(&partition) => self.hand_over(partition),
-                Lessee::Free if !self.leaving.contains_key(&partition) => self.lease_again(partition),
-                Lessee::Own | Lessee::Free => {}
+                Duty::LeaseAgain => self.lease_again(partition),
+                Duty::GiveBack if is_calm => self.give_back(partition),
+                Duty::GiveBack => {}
             }
         }
-        let is_wanted = |partition: &u16| {
-            let is_at_hand = followed.contains(partition) || self.leaving.contains_key(partition);
-            !is_at_hand && !matches!(view.lessee(*partition), Lessee::Other(_))
-        };
-        let wanted: BTreeSet<u16> = share.into_iter().filter(is_wanted).collect();
-        if self.acquisition.is_idle() && !wanted.is_empty() {
+        if !wanted.is_empty() {
             info!(partitions = wanted.len(), "acquiring");
             self.acquisition.begin(&self.ground, wanted);
+        }
+    }
+
+    /// Where a partition stands here. One lot is acquired at a time, and others wait for its end.
+    fn standing(&self, partition: u16) -> Standing {
+        if self.leaving.contains_key(&partition) {
+            Standing::Leaving
+        } else if self.followers.of(partition).is_some() {
+            Standing::Followed
+        } else if self.acquisition.is_idle() {
+            Standing::Absent
+        } else {
+            Standing::Acquiring
         }
     }
 
@@ -74,7 +90,8 @@ impl Live {
 
     /// The keeper is done with a snapshot.
     pub(super) fn kept(&mut self, kept: &Kept) {
-        let Kept { partition, seq, is_stored } = *kept;
+        let Kept { partition, seq, log_time, is_stored } = *kept;
+        self.freshness.kept(partition, log_time, is_stored, Instant::now());
         if self.leaving.get(&partition).is_some_and(|last| last.is_some_and(|last| seq >= last)) {
             if !is_stored {
                 warn!(partition, "handed over without a checkpoint: the next owner replays more");
@@ -86,6 +103,7 @@ impl Live {
     fn release(&mut self, partition: u16) {
         self.leaving.remove(&partition);
         self.outbox.end(partition);
+        self.freshness.end(partition);
         self.give_back(partition);
     }
 
@@ -114,6 +132,7 @@ impl Live {
             self.followers.remove(partition);
             self.leaving.remove(&partition);
             self.outbox.end(partition);
+            self.freshness.end(partition);
         }
     }
 
@@ -158,11 +177,10 @@ impl Live {
         }
         self.acquisition = Acquisition::Idle;
         let view = self.view.borrow().clone();
-        let is_idle =
-            |partition: &u16| self.followers.of(*partition).is_none() && !self.leaving.contains_key(partition);
-        let unused = (0..self.ground.partitions).filter(|partition| view.lessee(*partition) == Lessee::Own);
-        for partition in unused.filter(is_idle).collect::<Vec<_>>() {
-            self.give_back(partition);
+        for partition in 0..self.ground.partitions {
+            if self.standing(partition) == Standing::Absent && view.lessee(partition) == Lessee::Own {
+                self.give_back(partition);
+            }
         }
         self.hand_over_what_is_told();
         while !self.leaving.is_empty() || !self.outbox.is_empty() || !self.releases.is_empty() {

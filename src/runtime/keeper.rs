@@ -26,6 +26,8 @@ enum Work {
 pub(crate) struct Kept {
     pub(crate) partition: u16,
     pub(crate) seq: u64,
+    /// The log time of its position in milliseconds.
+    pub(crate) log_time: u64,
     /// Whether it is stored.
     pub(crate) is_stored: bool,
 }
@@ -60,7 +62,8 @@ impl Keeper {
                         warn!(partition, seq = reached.seq, %error, "checkpoint not stored, the one before stays");
                     }
                 }
-                if tell.send(Kept { partition, seq: reached.seq, is_stored: put.is_ok() }).is_err() {
+                let (seq, log_time) = (reached.seq, reached.ts);
+                if tell.send(Kept { partition, seq, log_time, is_stored: put.is_ok() }).is_err() {
                     return;
                 }
             }

@@ -13,11 +13,14 @@ use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
 use super::error::RuntimeError;
 use super::follower::{Follower, Followers};
+use super::freshness::Freshness;
 use super::keeper::{Keeper, Kept};
 use super::lane::{Lane, Outcome};
 use super::outbox::Outbox;
+use super::patience::START_PATIENCE;
 use super::restored::Restored;
 use super::standing::stand_up;
+use super::told;
 use crate::nats::{LogMessage, LogReader, Partitions, View};
 use crate::wire::Encoding;
 
@@ -45,6 +48,7 @@ pub(crate) struct Live {
     pub(crate) outbox: Outbox,
     pub(crate) lane: Lane,
     pub(crate) keeper: Keeper,
+    pub(crate) freshness: Freshness,
     pub(crate) acquisition: Acquisition,
     /// Partitions that are being handed over: the position of their last snapshot, or `None` where there is none to store.
     pub(crate) leaving: BTreeMap<u16, Option<u64>>,
@@ -56,6 +60,8 @@ pub(crate) struct Live {
     /// Most items that wait for their commit; above it the log is read no further.
     pub(crate) pending_max: usize,
     pub(crate) checkpoint_every: Duration,
+    /// When it began.
+    pub(crate) began: Instant,
 }
 
 impl Live {
@@ -93,14 +99,17 @@ impl Live {
                         self.reconcile();
                     }
                 }
-                _ = looks.tick() => self.reconcile(),
+                _ = looks.tick() => {
+                    self.reconcile();
+                    self.tell_stale();
+                }
                 acquired = self.acquisition.step() => self.acquired(acquired, is_live)?,
                 kept = self.keeper.kept() => self.kept(&kept),
                 Some(_) = self.releases.join_next() => {}
                 Some(leftover) = around.leftovers.recv(), if is_live => {
                     leftover.settle(count, &self.followers, &mut self.outbox);
                 }
-                _ = snapshots.tick(), if is_live => {
+                _ = snapshots.tick() => {
                     if self.outbox.len() < self.pending_max {
                         self.snapshot(next_snapshot);
                         next_snapshot = (next_snapshot + 1) % count;
@@ -141,9 +150,9 @@ impl Live {
                 }
                 // The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
                 for snapshot in self.outbox.confirm() {
-                    let (partition, seq) = (snapshot.partition, snapshot.reached.seq);
+                    let (partition, seq, log_time) = (snapshot.partition, snapshot.reached.seq, snapshot.reached.ts);
                     if !self.keeper.store(snapshot) {
-                        self.kept(&Kept { partition, seq, is_stored: false });
+                        self.kept(&Kept { partition, seq, log_time, is_stored: false });
                     }
                 }
                 self.hand_over_what_is_told();
@@ -161,7 +170,7 @@ impl Live {
         let Acquired { fences, restored, log, checkpoints } = match acquired {
             Ok(None) => return Ok(()),
             Ok(Some(acquired)) => acquired,
-            Err(error) if is_live && error.may_pass() => {
+            Err(error) if error.may_pass() && (is_live || self.began.elapsed() < START_PATIENCE) => {
                 warn!(%error, "partitions can't be acquired, trying again");
                 return Ok(());
             }
@@ -171,6 +180,10 @@ impl Live {
         self.keeper.learn(checkpoints.known(&numbers));
         let known = Restored::latest(&restored);
         let fleet = stand_up(restored, &fences, self.ground.partitions, self.encoding, &mut self.outbox);
+        for fence in &fences {
+            let log_time = fleet.partition(fence.partition).map_or(0, crate::fold::Partition::log_time);
+            self.freshness.begin(fence.partition, fence.epoch, log_time, Instant::now());
+        }
         let (nats, next_seq) = (&self.ground.nats, fleet.next_seq().max(log.first_seq));
         let reader = LogReader::start_knowing(nats, &log.created, Partitions::All, next_seq, known);
         self.followers.add(Follower::new(fleet, reader, log.last_seq));
@@ -179,8 +192,23 @@ impl Live {
     }
 
     fn snapshot(&mut self, partition: u16) {
-        if let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) {
-            self.outbox.keep(snapshot);
+        if self.freshness.may_take(partition)
+            && let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition))
+            && self.outbox.keep(snapshot)
+        {
+            self.freshness.taken(partition);
+        }
+    }
+
+    /// Tells which partitions have had no checkpoint for long.
+    fn tell_stale(&mut self) {
+        let of = |number| {
+            let partition = self.followers.of(number)?.partition(number)?;
+            Some((partition.position(), partition.log_time()))
+        };
+        for event in self.freshness.stale(Instant::now(), of) {
+            warn!(partition = event.partition, since_ms = event.from_ms, "no checkpoint was stored for long");
+            self.outbox.tell_aside(event.partition, vec![told::aside(&event, self.encoding)]);
         }
     }
 

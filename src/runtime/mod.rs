@@ -9,9 +9,11 @@
 mod acquisition;
 mod around;
 pub mod backtest;
+mod duty;
 mod error;
 pub mod fleet;
 mod follower;
+mod freshness;
 mod handover;
 pub mod in_force;
 mod keeper;
@@ -19,6 +21,7 @@ mod lane;
 mod live;
 pub mod offline;
 pub mod outbox;
+mod patience;
 mod restore;
 pub mod restored;
 pub mod snapshot;
@@ -35,6 +38,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 pub use error::RuntimeError;
+pub use patience::patiently;
 pub use standing::stand_up;
 
 use crate::config::{self, Config};
@@ -46,6 +50,7 @@ use crate::wire::{self, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
 use follower::Followers;
+use freshness::Freshness;
 use keeper::Keeper;
 use lane::Lane;
 use live::Live;
@@ -88,7 +93,9 @@ pub async fn run(
     };
     loop {
         let life = tokio::select! {
-            life = Life::begin(nats, config, &mut around) => life?,
+            life = patiently("the engine can't begin", RuntimeError::may_pass, async || {
+                Life::begin(nats, config, &mut around).await
+            }) => life?,
             () = &mut shutdown => return Ok(()),
         };
         let Life { live, next_due, membership } = life;
@@ -140,6 +147,7 @@ impl Life {
             outbox: Outbox::new(config.limits.batch_messages),
             lane: Lane::start(CommitLane::new(nats, owner, &log.created, FOLD_VERSION)),
             keeper: Keeper::start(checkpoints, log),
+            freshness: Freshness::new(config.engine.checkpoint_every),
             acquisition: Acquisition::default(),
             leaving: BTreeMap::new(),
             releases: JoinSet::new(),
@@ -150,6 +158,7 @@ impl Life {
             },
             pending_max: config.limits.pending_events,
             checkpoint_every: config.engine.checkpoint_every,
+            began: Instant::now(),
         };
         Ok(Self { live, next_due, membership })
     }

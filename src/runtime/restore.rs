@@ -10,6 +10,7 @@ use super::restored::{Evidence, Restored};
 use super::told;
 use crate::fold::IndexKey;
 use crate::model::Policy;
+use crate::nats::checkpoint::ORPHAN_AGE;
 use crate::nats::log::entry_ts_ms;
 use crate::nats::{Checkpoints, Fence, LogIdentity, Nats};
 use crate::wire::Progress;
@@ -64,15 +65,22 @@ impl Restore<'_> {
 
     /// One partition by the newest checkpoint of use, or from the log's beginning.
     async fn one(&self, number: u16, evidence: &Evidence<'_>) -> Result<Option<Restored>, RuntimeError> {
-        let mut below = evidence.progress.input_seq;
-        while let Some((seq, bytes)) = self.checkpoints.newest(number, below).await? {
-            if let Some(found) = evidence.from_checkpoint(number, seq, &bytes)? {
-                return Ok(Some(found));
+        let listed = self.checkpoints;
+        if let Some(found) = newest_of_use(listed, number, evidence).await? {
+            return Ok(Some(found));
+        }
+        // An owner that was stopped and goes on stores what was committed before, and clears away what we have listed.
+        if listed.positions(number).next().is_some() {
+            let again = Checkpoints::open(self.nats, ORPHAN_AGE).await?;
+            if !again.positions(number).eq(listed.positions(number)) {
+                warn!(
+                    partition = number,
+                    "the checkpoints that were listed are gone, and there are others: trying those"
+                );
+                if let Some(found) = newest_of_use(&again, number, evidence).await? {
+                    return Ok(Some(found));
+                }
             }
-            if seq == 0 {
-                break;
-            }
-            below = seq - 1;
         }
         evidence.from_the_beginning(number)
     }
@@ -91,4 +99,22 @@ impl Restore<'_> {
         }
         Ok(())
     }
+}
+
+async fn newest_of_use(
+    checkpoints: &Checkpoints,
+    number: u16,
+    evidence: &Evidence<'_>,
+) -> Result<Option<Restored>, RuntimeError> {
+    let mut below = evidence.progress.input_seq;
+    while let Some((seq, bytes)) = checkpoints.newest(number, below).await? {
+        if let Some(found) = evidence.from_checkpoint(number, seq, &bytes)? {
+            return Ok(Some(found));
+        }
+        if seq == 0 {
+            break;
+        }
+        below = seq - 1;
+    }
+    Ok(None)
 }

@@ -109,6 +109,22 @@ pub enum TopologyError {
         /// What was answered.
         cause: String,
     },
+    /// JetStream did not answer, or can't do it yet, as while a cluster elects its leaders. As with [`TopologyError::Server`].
+    #[error("stream {stream}: {cause}")]
+    NotReady {
+        /// The stream.
+        stream: String,
+        /// What was answered, if anything was.
+        cause: String,
+    },
+}
+
+impl TopologyError {
+    /// Whether it may be over with the next try.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NotReady { .. })
+    }
 }
 
 fn list(differences: &[Difference]) -> String {
@@ -118,7 +134,7 @@ fn list(differences: &[Difference]) -> String {
 /// The differences between what is there and what is wanted; nothing is changed.
 ///
 /// # Errors
-/// [`TopologyError::Server`].
+/// [`TopologyError::Server`] and [`TopologyError::NotReady`].
 pub async fn plan(nats: &Nats, parameters: &Parameters) -> Result<Vec<Difference>, TopologyError> {
     let mut differences = Vec::new();
     for spec in specs(parameters) {
@@ -160,7 +176,7 @@ pub async fn setup(nats: &Nats, parameters: &Parameters) -> Result<Vec<Differenc
 /// How many partitions the log that is there has; `None` if there is no log.
 ///
 /// # Errors
-/// [`TopologyError::Server`], also if the stream isn't a log of ours.
+/// [`TopologyError::NotReady`], and [`TopologyError::Server`], also if the stream isn't a log of ours.
 pub async fn partitions(nats: &Nats) -> Result<Option<u16>, TopologyError> {
     let Some(config) = config(nats, names::LOG).await? else {
         return Ok(None);
@@ -200,7 +216,7 @@ async fn apply(nats: &Nats, spec: &Spec, found: Option<Map<String, Value>>) -> R
 }
 
 async fn request(nats: &Nats, stream: &str, verb: &str, body: &Value) -> Result<Value, TopologyError> {
-    nats.jetstream.request(format!("STREAM.{verb}.{stream}"), body).await.map_err(|error| TopologyError::Server {
+    nats.jetstream.request(format!("STREAM.{verb}.{stream}"), body).await.map_err(|error| TopologyError::NotReady {
         stream: stream.into(),
         cause: format!("{verb} was not answered ({error}), try again once JetStream is available"),
     })
@@ -217,7 +233,12 @@ fn refusal(stream: &str, answer: &Value) -> TopologyError {
     let description = error["description"].as_str().unwrap_or("refused without a reason");
     let code = error["err_code"].as_u64().unwrap_or(0);
     let advice = advice(code).map(|advice| format!(": {advice}")).unwrap_or_default();
-    TopologyError::Server { stream: stream.into(), cause: format!("{description} (error {code}){advice}") }
+    let (stream, cause) = (stream.to_owned(), format!("{description} (error {code}){advice}"));
+    match code {
+        // No suitable peers, not assigned, not available, no leader: servers that are still to join may change that.
+        10_005 | 10_007..=10_009 => TopologyError::NotReady { stream, cause },
+        _ => TopologyError::Server { stream, cause },
+    }
 }
 
 /// What a person can do about an error of the server.
