@@ -66,6 +66,14 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     eventually("the servers have a leader", async || nats.jetstream.query_account().await.ok()).await;
     cluster.start_engines(CONFIG, &story).await;
     let three = shared_by(&nats, 3).await;
+    for engine in &cluster.engines {
+        assert_eq!(
+            engine.restarts().await,
+            0,
+            "engines that begin together wait for each other:\n{}",
+            engine.said().await
+        );
+    }
     story.say("three engines share the partitions");
 
     let subscribers = join_all(cluster.servers.iter().map(async |server| {
@@ -75,8 +83,9 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     let subscribers = subscribers.await;
     let mut random = Random::new(seed);
     let load = Load::start(&url, &mut random).await;
-    heartbeats_through_each_server_are_told_by_the_others(&cluster, &subscribers).await;
-    story.say(format!("the ladder was told; {} signals so far", load.acknowledged()));
+    for (n, server) in cluster.servers.iter().enumerate() {
+        beat(&connect(&server.url().await).await, &format!("once{n}"), "tab").await;
+    }
 
     let killed = &cluster.engines[random.pick(&[0, 1, 2])];
     killed.kill().await;
@@ -87,6 +96,8 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     let three = shared_by(&nats, 3).await;
     assert!(two.is_subset(&three), "who was there stays: {two:?} of {three:?}");
     story.say("an engine was killed, and has its part again");
+    who_beat_once_walks_the_ladder(&subscribers).await;
+    story.say(format!("the ladder was told; {} signals so far", load.acknowledged()));
 
     let leader = leader_of(&nats, names::LOG).await;
     let killed = cluster.server(&leader).expect("one of ours");
@@ -109,6 +120,17 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     assert!(two.is_subset(&after), "who was there stays: {two:?} of {before:?}, {after:?} now");
     story.say("an engine was cut off, and has its part again");
 
+    let leader = leader_of(&nats, names::EVENTS).await;
+    let cut_off = cluster.server(&leader).expect("one of ours");
+    let nats = connect(&cluster.url_without(&leader).await).await;
+    cut_off.cut_off().await;
+    eventually("another one leads", async || (leader_of(&nats, names::EVENTS).await != leader).then_some(())).await;
+    all_is_told(&nats, TERMS, || ()).await;
+    story.say(format!("{leader} led the events and was cut off, and all is told"));
+    cut_off.connect_again().await;
+    are_current(&nats).await;
+    story.say(format!("{leader} has all that the others have"));
+
     let taken = load.stop().await;
     all_is_told(&nats, TERMS, || ()).await;
     shared_by(&nats, 3).await;
@@ -121,16 +143,13 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     judge(&cluster.url().await, &nats, TERMS, &taken, &heard, &story).await;
 }
 
-/// Users who beat once, each through another server, walk the whole ladder, and subscribers nats hear it.
-async fn heartbeats_through_each_server_are_told_by_the_others(cluster: &Containers, subscribers: &[Subscriber]) {
-    for (n, server) in cluster.servers.iter().enumerate() {
-        beat(&connect(&server.url().await).await, &format!("once{n}"), "tab").await;
-    }
-    for n in 0..cluster.servers.len() {
+/// Each beat through a server of its own; a subscriber at another one hears all that becomes of it.
+async fn who_beat_once_walks_the_ladder(subscribers: &[Subscriber]) {
+    for n in 0..subscribers.len() {
         let subscriber = &subscribers[(n + 1) % subscribers.len()];
         let told = subscriber.until_state(&format!("presence.v1.user.main.once{n}"), "offline").await;
-        let states: Vec<_> =
-            told.iter().filter(|event| event["from"] != event["to"]).map(|event| &event["to"]).collect();
+        let changes = told.iter().filter(|event| event["from"] != event["to"]);
+        let states: Vec<_> = changes.map(|event| &event["to"]).collect();
         assert_eq!(states, ["active", "idle", "away", "stale", "offline"]);
     }
 }

@@ -63,6 +63,11 @@ impl Containers {
     pub(crate) fn server(&self, told: &str) -> Option<&Container> {
         self.servers.iter().find(|server| server.is(told))
     }
+
+    /// Where all servers but that one can be reached from here.
+    pub(crate) async fn url_without(&self, told: &str) -> String {
+        join_all(self.servers.iter().filter(|server| !server.is(told)).map(Container::url)).await.join(",")
+    }
 }
 
 fn unless_stopped() -> RestartPolicy {
@@ -142,6 +147,12 @@ impl Container {
     pub(crate) async fn terminate(&self) -> Option<i64> {
         self.container.stop_with_timeout(Some(30)).await.expect("it can be stopped");
         self.container.exit_code().await.expect("Docker tells how it ended")
+    }
+
+    /// How often it was started again since it had ended by itself.
+    pub(crate) async fn restarts(&self) -> u64 {
+        let told = self.docker(&["inspect", "--format", "{{.RestartCount}}", &self.name]).await;
+        told.trim().parse().expect("a number")
     }
 
     /// All that it has said since it was made.
