@@ -12,6 +12,8 @@ mod parse;
 mod pure;
 #[path = "scenarios/scaled.rs"]
 mod scaled;
+#[path = "scenarios/standing.rs"]
+mod standing;
 #[path = "scenarios/told.rs"]
 mod told;
 

@@ -200,7 +200,10 @@ fn events_fit_their_schemas() {
     let engine = |what| EventBody::Engine(EngineEvent { what, from_ms: 1, to_ms: 2 });
     let reason = Rejection::Payload("it is not".into());
     let rejected = RejectedEvent { subject: "presence.v1.log.3.signal.a.b.c".into(), reason };
-    let mut bodies: Vec<_> = [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::Policy].map(engine).into();
+    let mut bodies: Vec<_> =
+        [EngineWhat::Blind, EngineWhat::Clock, EngineWhat::TicksFailed, EngineWhat::GatewaySilent, EngineWhat::Policy]
+            .map(engine)
+            .into();
     bodies.extend([ready(false), ready(true)]);
     bodies.push(EventBody::Rejected(Box::new(rejected)));
     for state in State::ALL {

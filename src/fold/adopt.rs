@@ -14,6 +14,7 @@ impl Partition {
         }
         self.settle(self.time.w, out);
         self.gateways.rule(self.time.w, policy);
+        self.wake_for_gateways();
         let old = Arc::clone(&self.policy);
         self.set_policy(Arc::clone(policy));
         self.tell_engine(EngineWhat::Policy, self.time.hi, self.time.hi, out);

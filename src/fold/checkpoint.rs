@@ -166,11 +166,11 @@ impl Partition {
     fn write_gateways(&self, out: &mut Writer) {
         out.number(self.gateways.next.into());
         out.number(self.gateways.known.len() as u64);
-        for (number, Gateway { tenant, name, latest, from, silence, lasting }) in &self.gateways.known {
+        for (number, Gateway { tenant, name, latest, from, silence, lasting, is_told }) in &self.gateways.known {
             out.number((*number).into());
             out.text(tenant);
             out.text(name);
-            [*latest, *from, *silence, *lasting].into_iter().for_each(|number| out.number(number));
+            [*latest, *from, *silence, *lasting, u64::from(*is_told)].into_iter().for_each(|number| out.number(number));
         }
     }
 
@@ -180,7 +180,8 @@ impl Partition {
             let number = input.narrow()?;
             let (tenant, name) = (read_token(input)?.as_str().into(), read_token(input)?.as_str().into());
             let [latest, from, silence, lasting] = [input.number()?, input.number()?, input.number()?, input.number()?];
-            self.gateways.insert(number, Gateway { tenant, name, latest, from, silence, lasting });
+            let is_told = input.number()? != 0;
+            self.gateways.insert(number, Gateway { tenant, name, latest, from, silence, lasting, is_told });
         }
         Ok(())
     }

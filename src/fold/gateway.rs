@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::act::Held;
 use super::entry::BatchItem;
-use super::partition::Partition;
+use super::partition::{GRID_MS, Partition};
 use crate::model::session::NEVER;
-use crate::model::{Event, Millis, Policy, Token};
+use crate::model::{EngineEvent, EngineWhat, Event, EventBody, Millis, Policy, Token};
 
 /// So much of a gateway's silence a session is given between two of its life signs.
 pub(crate) const EXCUSE_MAX: Millis = 60_000;
@@ -20,6 +20,8 @@ pub(crate) struct Gateways {
     numbers: BTreeMap<Box<str>, u32>,
     /// The number of the next that comes.
     pub(crate) next: u32,
+    /// Before this instant nobody falls silent whose silence was not told.
+    alarm: Millis,
 }
 
 /// A gateway. All in observed time.
@@ -34,6 +36,8 @@ pub(crate) struct Gateway {
     /// All its silence that counted before `from`, and what of it belongs to the one that lasts.
     pub(crate) silence: Millis,
     pub(crate) lasting: Millis,
+    /// Whether it was told that it is silent.
+    pub(crate) is_told: bool,
 }
 
 /// Whose silence excuses a session, and how long that had been at its latest life sign.
@@ -61,6 +65,9 @@ impl Gateways {
     /// Adds a gateway under the number that it has.
     pub(crate) fn insert(&mut self, number: u32, gateway: Gateway) {
         self.numbers.insert(key(&gateway.tenant, &gateway.name), number);
+        if !gateway.is_told {
+            self.alarm = self.alarm.min(gateway.from);
+        }
         self.known.insert(number, gateway);
     }
 
@@ -87,13 +94,18 @@ impl Gateways {
                 let (tenant, name) = (tenant.as_str().into(), name.as_str().into());
                 let number = self.next;
                 self.next += 1;
-                self.insert(number, Gateway { tenant, name, latest: w, from: w, silence: 0, lasting: 0 });
+                self.insert(
+                    number,
+                    Gateway { tenant, name, latest: w, from: w, silence: 0, lasting: 0, is_told: false },
+                );
                 number
             }
         };
         let gateway = self.known.get_mut(&number).expect("it was found or made");
         gateway.silence = gateway.silence_at(w);
         (gateway.latest, gateway.lasting, gateway.from) = (w, 0, w + policy.blind_after);
+        gateway.is_told = false;
+        self.alarm = self.alarm.min(gateway.from);
         Some(Excuse { gateway: number, before: gateway.silence })
     }
 
@@ -103,6 +115,27 @@ impl Gateways {
             (gateway.silence, gateway.lasting) = (gateway.silence_at(w), gateway.lasting_at(w));
             gateway.from = w.max(gateway.latest + policy.blind_after);
         }
+        self.alarm = self.next_silence();
+    }
+
+    /// The first instant at which somebody falls silent of whom it was not told.
+    fn next_silence(&self) -> Millis {
+        self.known.values().filter(|gateway| !gateway.is_told).map(|gateway| gateway.from).min().unwrap_or(NEVER)
+    }
+
+    /// Those whose silence begins to count by `limit`, once: their latest life sign, and when it does.
+    fn fall_silent(&mut self, limit: Millis) -> Vec<(Millis, Millis)> {
+        if limit < self.alarm {
+            return Vec::new();
+        }
+        let falls = self.known.values_mut().filter(|gateway| !gateway.is_told && gateway.from <= limit);
+        let silent = falls.map(|gateway| {
+            gateway.is_told = true;
+            (gateway.latest, gateway.from)
+        });
+        let silent = silent.collect();
+        self.alarm = self.next_silence();
+        silent
     }
 
     /// `E`: how much of an instant's ages is excused.
@@ -125,6 +158,22 @@ impl Gateways {
 }
 
 impl Partition {
+    /// Tells whose silence begins to count by the observed instant `limit`.
+    pub(crate) fn tell_silent_gateways(&mut self, limit: Millis, out: &mut Vec<Event>) {
+        for (latest, from) in self.gateways.fall_silent(limit) {
+            let (from_ms, to_ms) = (self.time.told(latest), self.time.told(from));
+            let what = EngineWhat::GatewaySilent;
+            self.tell(to_ms, EventBody::Engine(EngineEvent { what, from_ms, to_ms }), out);
+        }
+    }
+
+    /// Sees to it that the grid's instants are settled at which a gateway may fall silent.
+    pub(crate) fn wake_for_gateways(&mut self) {
+        if self.gateways.alarm != NEVER {
+            self.quiet_until = self.quiet_until.min(self.gateways.alarm.next_multiple_of(GRID_MS));
+        }
+    }
+
     /// Takes what a gateway held. Any batch is its life sign, and ends what its silence excuses.
     pub(crate) fn unpack(&mut self, gateway: (Token<'_>, Token<'_>), items: &[BatchItem<'_>], out: &mut Vec<Event>) {
         let (tenant, name) = gateway;
@@ -132,6 +181,7 @@ impl Partition {
             self.settle(self.time.w, out);
         }
         let excuse = self.gateways.hear(tenant, name, self.time.w, &self.policy);
+        self.wake_for_gateways();
         for item in items {
             match item {
                 BatchItem::Signal(address, signal, age) => {

@@ -58,13 +58,15 @@ impl ObservedTime {
         }
     }
 
-    /// Takes the mercy for a tick at `ts` whose publisher failed before it. Comes before [`ObservedTime::advance`].
-    pub fn excuse_failed_ticks(&mut self, ts: Millis, policy: &Policy) {
+    /// Takes the mercy for a tick at `ts` whose publisher failed before it. Comes before [`ObservedTime::advance`]. Returns the
+    /// tick since which time is excused, if any is.
+    pub fn excuse_failed_ticks(&mut self, ts: Millis, policy: &Policy) -> Option<Millis> {
         if ts > self.hi && ts - self.hi > policy.blind_after {
-            return;
+            return None;
         }
-        let since = self.last_tick.map_or(0, |last| ts.saturating_sub(last));
-        self.buy(since);
+        let last = self.last_tick?;
+        let is_excused = self.buy(ts.saturating_sub(last)) > 0;
+        is_excused.then_some(last)
     }
 
     /// Moves the time on to an entry at `ts`.
@@ -87,10 +89,12 @@ impl ObservedTime {
         }
     }
 
-    fn buy(&mut self, wanted: Millis) {
+    /// Returns how much was bought.
+    fn buy(&mut self, wanted: Millis) -> Millis {
         let bought = wanted.min(self.earned / 10);
         self.hold += bought;
         self.earned -= 10 * bought;
+        bought
     }
 
     /// The log time of an instant of observed time, by the difference in force now.
@@ -158,8 +162,10 @@ mod tests {
     #[test]
     fn failed_ticks_excuse_the_time_since_the_tick_before() {
         let mut time = ObservedTime { last_tick: Some(0), ..ObservedTime::starting_at(0) };
-        time.excuse_failed_ticks(2_000, &policy());
+        assert_eq!(time.excuse_failed_ticks(2_000, &policy()), Some(0));
         time.advance(2_000, &policy());
         assert_eq!((time.w, time.hold, time.earned), (0, 0, 280_000));
+        let mut poor = ObservedTime { last_tick: Some(0), earned: 9, ..ObservedTime::starting_at(0) };
+        assert_eq!(poor.excuse_failed_ticks(2_000, &policy()), None, "there is no mercy left");
     }
 }

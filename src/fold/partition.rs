@@ -154,9 +154,10 @@ impl Partition {
 
     /// Moves the time on to `ts` and settles what falls due by that.
     fn pass(&mut self, ts: Millis, body: &Body<'_>, out: &mut Vec<Event>) {
-        if let Body::Tick { failed: 1.. } = body {
-            self.time.excuse_failed_ticks(ts, &self.policy);
-        }
+        let failed_since = match body {
+            Body::Tick { failed: 1.. } => self.time.excuse_failed_ticks(ts, &self.policy),
+            _ => None,
+        };
         let passage = self.time.passage(ts, &self.policy);
         let from = self.time.hi;
         match passage {
@@ -169,6 +170,9 @@ impl Partition {
             Passage::Blind => self.tell_engine(EngineWhat::Blind, from, ts, out),
             Passage::SetBack => self.tell_engine(EngineWhat::Clock, from, ts, out),
             Passage::Watched | Passage::Held | Passage::Still => {}
+        }
+        if let Some(since) = failed_since {
+            self.tell_engine(EngineWhat::TicksFailed, since, ts, out);
         }
         if let Body::Tick { .. } = body {
             self.time.last_tick = Some(ts);

@@ -16,6 +16,7 @@ impl Partition {
     /// Settles every deadline up to the observed instant `limit`. The wheel is turned to the next instant of the grid: what
     /// is due by that but not yet waits there, so that one look tells whether anybody could be due in between.
     pub(crate) fn settle(&mut self, limit: Millis, out: &mut Vec<Event>) {
+        self.tell_silent_gateways(limit, out);
         let target = self.step_of(limit + 1);
         self.settling = Some(target);
         while let Some(entry) = self.pop(target) {
@@ -38,6 +39,7 @@ impl Partition {
         } else {
             self.wheel.next_step().map_or(Millis::MAX, |step| (step * self.wheel_tick).saturating_sub(GRID_MS))
         };
+        self.wake_for_gateways();
     }
 
     /// Whether a deadline may be unsettled: anybody's, up to the next instant of the grid. Within one entry, behind an item of a

@@ -192,6 +192,10 @@ pub enum EngineWhat {
     Clock,
     /// Another policy came into force.
     Policy,
+    /// A publisher's ticks had failed: the time since the tick before is excused, as far as mercy reaches.
+    TicksFailed,
+    /// A gateway was silent for longer than `blind_after`: from here on its silence is its own, not that of its sessions.
+    GatewaySilent,
 }
 
 /// A signal that was refused.

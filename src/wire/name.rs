@@ -52,7 +52,13 @@ named! {
     Intent { Open = "open", Busy = "busy", Dnd = "dnd", Invisible = "invisible" }
     State { Active = "active", Idle = "idle", Away = "away", Stale = "stale", Offline = "offline" }
     Transport { Open = "open", Closed = "closed" }
-    EngineWhat { Blind = "blind", Clock = "clock", Policy = "policy" }
+    EngineWhat {
+        Blind = "blind",
+        Clock = "clock",
+        Policy = "policy",
+        TicksFailed = "ticks_failed",
+        GatewaySilent = "gateway_silent",
+    }
     Cause {
         Joined = "joined",
         Input = "input",

@@ -202,7 +202,7 @@ pub struct Engine<'a> {
     pub partition: u16,
     /// The log sequence of the entry that caused it, or up to which it was known.
     pub seq: u64,
-    /// What: `blind`, `clock`, `policy`, `owner`, `log_lost`, `checkpoint_stale`, or something newer.
+    /// What: `blind`, `clock`, `ticks_failed`, `gateway_silent`, `policy`, `owner`, `log_lost`, `checkpoint_stale`, or something newer.
     pub what: Cow<'a, str>,
     /// Where it begins.
     pub from_ms: Millis,

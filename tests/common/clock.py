@@ -1,7 +1,7 @@
-"""Runs a program whose wall clock can be set: clock.py OFFSET PROGRAM [ARGUMENT …]
+"""Runs a program whose wall clock can be set: clock.py SETTING PROGRAM [ARGUMENT …]
 
-OFFSET is a file of eight bytes, the nanoseconds to add to CLOCK_REALTIME as a signed little-endian number, and may be written
-at any time. Clocks that only go on (CLOCK_MONOTONIC) stay as they are, as they do when somebody sets the clock of a machine.
+SETTING is a file of two signed little-endian numbers of eight bytes, which may be written at any time: the nanoseconds to add to
+CLOCK_REALTIME, and, if it is not 0, the instant in nanoseconds since 1970 at which it stands still instead. Clocks that only go on (CLOCK_MONOTONIC) stay as they are, as they do when somebody sets the clock of a machine.
 
 A Go program reads the clock through the vDSO, without the system, so neither LD_PRELOAD nor a filter of system calls gets
 between. At the program's start, therefore, the entry of the auxiliary vector that says where the vDSO is is struck out, and the
@@ -95,7 +95,7 @@ def hide_vdso(pid):
             os.pwrite(memory.fileno(), struct.pack("=Q", AT_IGNORE), at)
 
 
-def answer(listener, pid, offset):
+def answer(listener, pid, setting):
     """Answers until the program ends."""
     try:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
@@ -112,7 +112,8 @@ def answer(listener, pid, offset):
         except (FileNotFoundError, InterruptedError):
             continue  # who asked has been interrupted meanwhile
         number, *_, place = NOTIFICATION.unpack(asked)[:8]
-        now = time.time_ns() + struct.unpack("<q", offset[:8])[0]
+        offset, instant = struct.unpack("<qq", setting[:16])
+        now = instant or time.time_ns() + offset
         try:
             os.pwrite(memory, struct.pack("=qq", *divmod(now, 1_000_000_000)), place)
             fcntl.ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, bytearray(ANSWER.pack(number, 0, 0, 0)))
@@ -120,7 +121,7 @@ def answer(listener, pid, offset):
             continue
 
 
-def supervise(pid, ready, go, offset):
+def supervise(pid, ready, go, setting):
     """The process beside the program."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -140,12 +141,12 @@ def supervise(pid, ready, go, offset):
         checked(LIBC.ptrace(PTRACE_CONT, pid, 0, os.WSTOPSIG(status)), "going on")
     hide_vdso(pid)
     checked(LIBC.ptrace(PTRACE_DETACH, pid, 0, 0), "letting go")
-    answer(listener, pid, offset)
+    answer(listener, pid, setting)
 
 
 def main():
     with open(sys.argv[1], "r+b") as file:
-        offset = mmap.mmap(file.fileno(), 8)
+        setting = mmap.mmap(file.fileno(), 16)
     ready, tell_ready = os.pipe()
     go, tell_go = os.pipe()
     pid = os.getpid()
@@ -154,7 +155,7 @@ def main():
         os.close(tell_ready)
         os.close(go)
         os.setsid()
-        supervise(pid, ready, tell_go, offset)
+        supervise(pid, ready, tell_go, setting)
         os._exit(0)
     os.close(tell_go)
     LIBC.prctl(PR_SET_PTRACER, child, 0, 0, 0)

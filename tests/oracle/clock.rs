@@ -27,11 +27,12 @@ impl Clock {
         self.earned = (self.earned + forward - used).min(EARNED_MAX);
     }
 
-    /// Ten observed seconds buy one of mercy.
-    pub(crate) fn grant(&mut self, wanted: Millis) {
+    /// Ten observed seconds buy one of mercy; returns how much was bought.
+    pub(crate) fn grant(&mut self, wanted: Millis) -> Millis {
         let granted = wanted.min(self.earned / 10);
         self.hold += granted;
         self.earned -= 10 * granted;
+        granted
     }
 
     /// How an instant of observed time is told.

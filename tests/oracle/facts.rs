@@ -1,7 +1,8 @@
 //! What the contract and MODEL.md say, worked out by hand, so that the oracle is judged before it judges.
 
-use presence::model::{Claim, EventBody, Intent, Kind, Signal, Visibility};
+use presence::model::{Claim, EngineWhat, Event, EventBody, Intent, Kind, Signal, Visibility};
 
+use super::logs::What;
 use super::story::{LAPTOP, PHONE, START, Story, audio, each, in_room, leave, want};
 
 // ── bands ──
@@ -244,4 +245,24 @@ fn a_policy_takes_bands_anew() {
     story.rule(|policy| each(policy, |profile| profile.confidence.bands = vec![900]));
     let told = ["45000 0 Policy", "45000 1 laptop Active Active Policy", "45000 2 user Active Active Policy"];
     assert_eq!(story.told(), told, "2^-(15/60) is 840 thousandths");
+}
+
+#[test]
+fn failed_ticks_excuse_what_lies_between_and_say_so() {
+    let spans = |story: &Story| -> Vec<_> {
+        let of = |event: &Event| match &event.body {
+            EventBody::Engine(of) => Some((of.what, of.from_ms - START, of.to_ms - START, event.at_ms - START)),
+            _ => None,
+        };
+        story.told.iter().filter_map(of).collect()
+    };
+    let mut story = Story::new();
+    story.beat(LAPTOP).until(10_000).pause(2_000).put(What::Tick { failed: 2 }).until(70_000);
+    assert_eq!(spans(&story), [(EngineWhat::TicksFailed, 10_000, 12_000, 12_000)]);
+    let idle = story.told().into_iter().find(|line| line.contains("Idle Quiet")).expect("idle");
+    assert_eq!(idle, "62000 0 laptop Active Idle Quiet", "two seconds are excused");
+    // A gap that is above blind_after has an excuse of its own.
+    let mut story = Story::new();
+    story.beat(LAPTOP).until(10_000).pause(4_000).put(What::Tick { failed: 4 });
+    assert_eq!(spans(&story), [(EngineWhat::Blind, 10_000, 14_000, 14_000)]);
 }

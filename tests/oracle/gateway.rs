@@ -18,6 +18,7 @@ struct Gateway {
     /// All its silence that counted before `from`, and what of it belongs to the one that lasts.
     silence: Millis,
     lasting: Millis,
+    is_told: bool,
 }
 
 /// Whose silence excuses a session, and how long that had been when the session was last heard.
@@ -57,13 +58,26 @@ impl Gateways {
         let known = self.0.iter().filter(|other| other.is_known(w)).count();
         let at = self.find(tenant, name, w).or_else(|| {
             let (tenant, name) = (tenant.to_owned(), name.to_owned());
-            let newcomer = Gateway { tenant, name, latest: w, from: w, silence: 0, lasting: 0 };
+            let newcomer = Gateway { tenant, name, latest: w, from: w, silence: 0, lasting: 0, is_told: false };
             (known < policy.limits.gateways as usize).then(|| self.0.push(newcomer)).map(|()| self.0.len() - 1)
         })?;
         let gateway = &mut self.0[at];
         gateway.silence = gateway.silence_at(w);
         (gateway.latest, gateway.lasting, gateway.from) = (w, 0, w + policy.blind_after);
+        gateway.is_told = false;
         Some(Excuse { gateway: at, before: gateway.silence })
+    }
+
+    /// Those that have been silent for longer than they may by `bound`, each once in a silence: since when, and when they were.
+    pub(super) fn fallen_silent(&mut self, bound: Millis) -> Vec<(Millis, Millis)> {
+        let mut fallen = Vec::new();
+        for gateway in &mut self.0 {
+            if !gateway.is_told && gateway.from <= bound {
+                gateway.is_told = true;
+                fallen.push((gateway.latest, gateway.from));
+            }
+        }
+        fallen
     }
 
     /// What was silence by the old policy stays it.

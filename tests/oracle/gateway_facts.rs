@@ -1,6 +1,6 @@
 //! What MODEL.md says of gateways and their batches, worked out by hand.
 
-use presence::model::{Cause, EventBody, Kind, Signal};
+use presence::model::{Cause, EngineWhat, Event, EventBody, Kind, Signal};
 
 use super::story::{LAPTOP, PHONE, START, Story, audio, each, leave};
 
@@ -117,4 +117,27 @@ fn what_is_too_old_when_it_comes_is_remembered_and_not_told() {
     });
     story.until(5_000).batch(&[(LAPTOP, Signal::default(), 2_000)]);
     assert_eq!((story.told().len(), story.oracle.sessions()), (0, 1));
+}
+
+#[test]
+fn a_gateway_is_told_silent_once_a_silence() {
+    let silences = |story: &Story| -> Vec<_> {
+        let of = |event: &Event| match &event.body {
+            EventBody::Engine(of) if of.what == EngineWhat::GatewaySilent => {
+                Some((of.from_ms - START, of.to_ms - START))
+            }
+            _ => None,
+        };
+        story.told.iter().filter_map(of).collect()
+    };
+    let mut story = Story::new();
+    story.until(1_000).batch(&[]).until(130_000).batch(&[]).until_with_gateway(140_000).until(150_000);
+    assert_eq!(silences(&story), [(1_000, 4_000), (140_000, 143_000)]);
+    // Another policy makes it silent at once, or not yet.
+    let mut story = Story::new();
+    story.batch(&[]).until(2_000).rule(|policy| policy.blind_after = 1_500).until(10_000);
+    assert_eq!(silences(&story), [(0, 2_000)]);
+    let mut story = Story::new();
+    story.batch(&[]).until(2_000).rule(|policy| policy.blind_after = 6_000).until(10_000);
+    assert_eq!(silences(&story), [(0, 6_000)]);
 }

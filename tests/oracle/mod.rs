@@ -133,9 +133,9 @@ impl Oracle {
         };
         let forward = ts.saturating_sub(time.hi);
         let blind = forward > self.sky.policy.blind_after;
+        let mut excused = None;
         if failed.is_some_and(|count| count > 0) && !blind {
-            let since = time.last_tick.map_or(0, |last| ts.saturating_sub(last));
-            time.grant(since);
+            excused = time.last_tick.filter(|last| time.grant(ts.saturating_sub(*last)) > 0);
         }
         if failed.is_some() {
             time.last_tick = Some(ts);
@@ -158,9 +158,18 @@ impl Oracle {
             let what = if blind { EngineWhat::Blind } else { EngineWhat::Clock };
             self.desk.push((ts, EventBody::Engine(EngineEvent { what, from_ms, to_ms: ts })));
         }
+        if let Some(from_ms) = excused {
+            let what = EngineWhat::TicksFailed;
+            self.desk.push((time.hi, EventBody::Engine(EngineEvent { what, from_ms, to_ms: ts })));
+        }
     }
 
     fn settle_all(&mut self, bound: Millis) {
+        for (since, silent) in self.sky.gateways.fallen_silent(bound) {
+            let (from_ms, to_ms) = (self.sky.told(since), self.sky.told(silent));
+            let what = EngineWhat::GatewaySilent;
+            self.desk.push((to_ms, EventBody::Engine(EngineEvent { what, from_ms, to_ms })));
+        }
         for key in self.users.keys().cloned().collect::<Vec<_>>() {
             let mut user = self.users.remove(&key).expect("it is there");
             self.settle(&key, &mut user, bound);

@@ -59,6 +59,12 @@ impl Story {
         self
     }
 
+    /// Lets time pass without an entry.
+    pub(super) fn pause(&mut self, ms: Millis) -> &mut Self {
+        self.now += ms;
+        self
+    }
+
     pub(super) fn rule(&mut self, change: impl Fn(&mut Policy)) -> &mut Self {
         let mut policy = Policy::default();
         change(&mut policy);

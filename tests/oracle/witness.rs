@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use presence::model::{Cause, Event, EventBody, Intent, Millis, Policy, ReadyEvent, SessionEvent, State, UserEvent};
+use presence::model::{
+    Cause, EngineWhat, Event, EventBody, Intent, Millis, Policy, ReadyEvent, SessionEvent, State, UserEvent,
+};
 use proptest::prelude::*;
 
 use super::logs::{Line, What};
@@ -38,6 +40,9 @@ impl Witness {
                     }
                 }
                 EventBody::Ready(ready) => self.ready(event.at_ms, ready)?,
+                EventBody::Engine(of) if of.what == EngineWhat::GatewaySilent => {
+                    prop_assert!(of.from_ms < event.at_ms && (event.at_ms <= hi || !forward), "{:?}", event);
+                }
                 EventBody::Engine(_) | EventBody::Rejected(_) => prop_assert_eq!(event.at_ms, hi),
             }
         }

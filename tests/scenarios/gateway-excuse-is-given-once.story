@@ -24,7 +24,7 @@ live alone scale 1
   (nothing)
 # Silent from then on: from 5 s to 65 s nobody ages.
 +64s      …
-  (nothing)
+  @+5s      engine gateway_silent                            from=+2s to=+5s
 +80s      …
   @+68s     session alice/app active → idle (quiet)
   @+70s     session alice/tab active → idle (quiet)
@@ -36,6 +36,7 @@ live alone scale 1
 +81s every 1s until +82s   gateway edge
   (nothing)
 +110s     …
+  @+85s     engine gateway_silent                            from=+82s to=+85s
   @+88s     session alice/app away → stale (silent)
   @+90s     session alice/tab away → stale (silent)
   @+90s     user alice away → stale (silent)

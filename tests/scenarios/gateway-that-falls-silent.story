@@ -24,7 +24,7 @@ live alone scale 1
   (nothing)
 # From 5 s on it is excused, and until 12 s.
 +12s every 1s until +16s   gateway edge
-  (nothing)
+  @+5s      engine gateway_silent                            from=+2s to=+5s
 # at_ms - last_seen_ms is the silence that counted.
 +18s500ms …
   @+17s     session alice/tab active → idle (quiet)          seen=+7s input=+7s

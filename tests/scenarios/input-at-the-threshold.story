@@ -13,7 +13,7 @@ policy
   offline_after = "240s"
   confidence = { bands = [] }
 
-live no, because nobody can publish at a given millisecond
+live to the millisecond
 
 +0s       alice/laptop
   @+0s      session alice/laptop offline → active (joined)

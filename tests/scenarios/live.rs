@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishAckFuture;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use presence::model::{Millis, Policy, Profile, partition_of};
 use presence::nats::{Nats, names};
 use presence::wire::{policy, subject};
@@ -19,14 +19,16 @@ use super::common::client::publish;
 use super::common::engine::Engine;
 use super::common::streams::{self, Stored};
 use super::common::{TestServer, oracle, soon};
-use super::parse::{Expected, Live, Said, Signal, Story, With};
+use super::parse::{Expected, Said, Signal, Story, With};
 use super::told::{self, Told};
-use super::{pure, scaled};
+use super::{pure, scaled, standing};
 
 /// So often a story is played before the machine is called too slow for it.
 const ATTEMPTS: u32 = 6;
 /// Stories begin one after the other, so that they don't all speak at once.
 const BETWEEN: Duration = Duration::from_millis(23);
+/// How many partitions the logs have.
+const PARTITIONS: u16 = 8;
 /// Nobody hears it, but it has a time in the log.
 const SILENCE: &str = "presence.v1.log.all.silence";
 
@@ -34,23 +36,25 @@ const SILENCE: &str = "presence.v1.log.all.silence";
 pub async fn play_all(stories: Vec<Story>) {
     let mut stages = BTreeMap::<String, Stage<'_>>::new();
     for story in &stories {
-        let with = match &story.live {
-            Live::Faster(_, with) => *with,
-            Live::No(why) => {
-                println!("{} is not played live, because {why}", story.name);
-                continue;
-            }
-        };
         let policy = scaled::policy(story, "");
-        if with == With::Others {
-            let common = Policy { default_profile: "default".into(), profiles: Profile::built_in(), ..policy.clone() };
-            let stage = stages.entry(format!("{common:?}"));
-            stage.or_insert_with(|| Stage { policy: common, with, stories: Vec::new() }).take(story, policy);
-        } else {
-            stages.insert(story.name.clone(), Stage { policy, with, stories: vec![(story, Names::new())] });
+        match story.with {
+            With::Others => {
+                let common =
+                    Policy { default_profile: "default".into(), profiles: Profile::built_in(), ..policy.clone() };
+                let stage = stages.entry(format!("{common:?}"));
+                let shared = || Stage { policy: common, with: story.with, stories: Vec::new() };
+                stage.or_insert_with(shared).take(story, policy);
+            }
+            With::Nobody | With::NoEngine => {
+                let stage = Stage { policy, with: story.with, stories: vec![(story, Names::new())] };
+                stages.insert(story.name.clone(), stage);
+            }
+            With::StandingClock => {}
         }
     }
-    let reports = join_all(stages.into_values().map(Stage::play)).await.concat();
+    let standing = stories.iter().filter(|story| story.with == With::StandingClock).map(standing::play);
+    let (reports, exact) = join(join_all(stages.into_values().map(Stage::play)), join_all(standing)).await;
+    let reports: Vec<_> = reports.into_iter().flatten().chain(exact.into_iter().flatten()).collect();
     assert!(reports.is_empty(), "{} stories are told otherwise live:\n\n{}", reports.len(), reports.join("\n"));
 }
 
@@ -93,7 +97,7 @@ impl<'s> Stage<'s> {
     async fn play(self) -> Vec<String> {
         let server = TestServer::start().await;
         let nats = server.connect().await;
-        let mut engine = Engine::start(&server.url(), &scaled::configuration(&self.policy)).await;
+        let mut engine = Engine::start(&server.url(), &scaled::configuration(&self.policy, PARTITIONS)).await;
         let mut reports = Vec::new();
         let mut left = self.stories;
         for attempt in 1..=ATTEMPTS {
@@ -148,7 +152,7 @@ struct Run<'s> {
 impl<'s> Run<'s> {
     async fn of(nats: &Nats, story: &'s Story, names: &Names, attempt: u32, after: Duration) -> Self {
         let tenant = format!("{}-{attempt}", story.name);
-        let scale = story.scale();
+        let scale = story.scale;
         let said = story.said();
         let start = Instant::now() + after;
         let moment = |at: Millis| start + Duration::from_micros((at - story.lines[0].at) * 1_000 / scale);
@@ -156,10 +160,7 @@ impl<'s> Run<'s> {
         let mut now = said[0].0;
         for (at, _, said) in &said {
             // Where no engine does it, time is told here.
-            while matches!(story.live, Live::Faster(_, With::NoEngine))
-                && !matches!(said, Said::Blind)
-                && now + story.ticks < *at
-            {
+            while story.with == With::NoEngine && !matches!(said, Said::Blind) && now + story.ticks < *at {
                 now += story.ticks;
                 tokio::time::sleep_until(moment(now)).await;
                 nats.client.publish(SILENCE, "".into()).await.expect("it can be sent");
@@ -178,7 +179,7 @@ impl<'s> Run<'s> {
         let story = self.story;
         let ts: BTreeMap<_, _> = log.iter().map(|entry| (entry.seq, entry.ts_ms)).collect();
         let ts: Vec<_> = self.seqs.iter().map(|seq| ts[seq]).collect();
-        let (began, scale) = (ts_of_first(&ts), story.scale());
+        let (began, scale) = (ts_of_first(&ts), story.scale);
         let by_time = by_the_log(story, &ts);
         let expected = story.expected();
         let told = self.told(events, *ts.last().expect("a story has lines"));
@@ -211,7 +212,9 @@ impl<'s> Run<'s> {
 
     /// Whether log time was observed time, but for what the story says.
     fn is_calm(&self, log: &[Stored]) -> bool {
-        let Live::Faster(_, With::NoEngine) = self.story.live else { return streams::is_calm(log) };
+        if self.story.with != With::NoEngine {
+            return streams::is_calm(log);
+        }
         let said = self.story.said();
         let blind: Vec<_> = said.iter().zip(&self.seqs).filter(|((.., said), _)| matches!(said, Said::Blind)).collect();
         let is_said = |entry: &Stored| blind.iter().any(|(_, seq)| **seq == entry.seq);
@@ -237,7 +240,7 @@ impl<'s> Run<'s> {
     /// Whether an event is as far from some input as it is written, to the millisecond: what a signal causes from that signal, a
     /// deadline from the one that set it.
     fn is_in_time(&self, told: &Told, expected: &Expected, ts: &[Millis]) -> bool {
-        let scale = self.story.scale();
+        let scale = self.story.scale;
         let said = self.story.said();
         // What is excused makes deadlines later, by as much as other entries' times say.
         let is_excused = said.iter().any(|(_, _, said)| matches!(said, Said::Batch(..) | Said::Blind));
@@ -248,7 +251,7 @@ impl<'s> Run<'s> {
 
 /// What the story tells by the log's times of its inputs, as times of the story.
 fn by_the_log(story: &Story, ts: &[Millis]) -> Vec<Told> {
-    let times: Vec<_> = ts.iter().map(|at| story.lines[0].at + (at - ts_of_first(ts)) * story.scale()).collect();
+    let times: Vec<_> = ts.iter().map(|at| story.lines[0].at + (at - ts_of_first(ts)) * story.scale).collect();
     let log = pure::log(story, &times);
     pure::by_line(story, &log, &pure::fold(&log)).concat()
 }
@@ -266,7 +269,7 @@ fn report(story: &Story, user: &str, told: &[Told], expected: &[&Expected], zero
     format!(
         "{} live, {} times faster, of {user:?}\n  expected\n{}\n  told\n{}\n",
         story.path.display(),
-        story.scale(),
+        story.scale,
         expected.join("\n"),
         told.join("\n")
     )
@@ -286,12 +289,14 @@ async fn send(nats: &Nats, story: &Story, names: &Names, tenant: &str, said: &Sa
                 .iter()
                 .map(|item| Signal { fields: faster(story, names, &item.fields), ..item.clone() })
                 .collect();
-            let partition = partition_of(tenant, user, 8);
+            let partition = partition_of(tenant, user, PARTITIONS);
             (format!("{}.{partition}.batch.{tenant}.{gateway}", subject::LOG), pure::batch(&items).to_string().into())
         }
         Said::Policy(name) => (subject::POLICY.into(), policy::encode(&scaled::policy(story, name))),
         Said::Nothing | Said::Blind => (SILENCE.into(), Vec::new()),
-        Said::SetBack => panic!("{}: nobody can do that to a real log", story.name),
+        Said::SetBack => {
+            panic!("{}: only a clock that stands still can be set back: live to the millisecond", story.name)
+        }
     };
     nats.jetstream.publish(subject, payload.into()).await.expect("it can be sent")
 }
@@ -301,7 +306,7 @@ fn faster(story: &Story, names: &Names, fields: &Map<String, Value>) -> Map<Stri
     let mut fields = fields.clone();
     for (key, value) in &mut fields {
         if ["input_age_ms", "intent_for_ms", "every_ms", "age_ms"].contains(&key.as_str()) {
-            let faster = scaled::time(value.as_u64().expect("a time"), story.scale());
+            let faster = scaled::time(value.as_u64().expect("a time"), story.scale);
             assert!(
                 key != "every_ms" || faster == 0 || faster >= 1_000,
                 "{}: nobody can promise {faster} ms",
@@ -321,7 +326,7 @@ fn faster(story: &Story, names: &Names, fields: &Map<String, Value>) -> Map<Stri
 fn an_input_that_the_log_has_too_late_makes_it_another_story() {
     let stories = super::parse::all();
     let Some(story) = stories.iter().find(|story| story.name == "input-while-idle-away-and-stale") else { return };
-    let in_time: Vec<_> = story.said().iter().map(|(at, ..)| 5_000 + at / story.scale()).collect();
+    let in_time: Vec<_> = story.said().iter().map(|(at, ..)| 5_000 + at / story.scale).collect();
     let is_the_same = |ts: &[Millis]| told::compare(&by_the_log(story, ts), &story.expected(), Told::is_alike).is_ok();
     assert!(is_the_same(&in_time));
     // The second input belongs between idle at 1200 ms and away at 2400 ms after the first.

@@ -12,7 +12,7 @@ policy
   offline_after = "240s"
   confidence = { bands = [] }
 
-live no, because nobody can turn back a real server's clock
+live to the millisecond
 
 +1h       alice/laptop
   @+3600s   session alice/laptop offline → active (joined)

@@ -16,16 +16,10 @@ pub struct Story {
     pub policies: Vec<(String, Policy)>,
     /// The time between ticks.
     pub ticks: Millis,
-    pub live: Live,
+    /// With whom it is played through a real server, and how many times faster.
+    pub with: With,
+    pub scale: u64,
     pub lines: Vec<Line>,
-}
-
-/// How it is played through a real server.
-pub enum Live {
-    /// So many times faster.
-    Faster(u64, With),
-    /// Not at all, and why.
-    No(String),
 }
 
 /// With whom a story is played live.
@@ -37,6 +31,8 @@ pub enum With {
     Nobody,
     /// With a server of its own, and without an engine: that reads the log when it is complete, so that it puts no ticks into it.
     NoEngine,
+    /// With a server of its own whose clock stands still between entries, and without an engine.
+    StandingClock,
 }
 
 /// One line of input, and what has to be told of it and of the time that leads to it.
@@ -112,7 +108,8 @@ impl Story {
             title: text.lines().next().expect("a story has a title").to_owned(),
             policies: Vec::new(),
             ticks: 1_000,
-            live: Live::No(String::new()),
+            with: With::Others,
+            scale: 0,
             lines: Vec::new(),
         };
         let mut toml: Option<(String, String)> = None;
@@ -140,9 +137,9 @@ impl Story {
                         ["without", "engine"] => With::NoEngine,
                         _ => panic!("{place}: with whom?"),
                     };
-                    story.live = Live::Faster(scale.parse().expect("a number"), with);
+                    (story.with, story.scale) = (with, scale.parse().expect("a number"));
                 }
-                ["live", "no,", "because", why @ ..] => story.live = Live::No(why.join(" ")),
+                ["live", "to", "the", "millisecond"] => (story.with, story.scale) = (With::StandingClock, 1),
                 [first, ..] if first.starts_with('+') => story.lines.push(Line::parse(number, line, &words)),
                 _ if line.starts_with(' ') => {
                     let input = story.lines.last_mut().unwrap_or_else(|| panic!("{place}: nothing was said yet"));
@@ -169,9 +166,7 @@ impl Story {
         for line in &self.lines {
             assert!(line.is_answered, "{path}:{}: does not say what is told, (nothing) for nothing", line.number);
         }
-        if let Live::No(why) = &self.live {
-            assert!(!why.is_empty(), "{path} doesn't say how it is played live, or why not");
-        }
+        assert!(self.scale > 0, "{path} doesn't say how it is played live");
     }
 
     /// A policy by its name.
@@ -201,11 +196,6 @@ impl Story {
     /// Whether the log's time is one that was watched, from the beginning to the end.
     pub fn is_watched(&self) -> bool {
         !self.lines.iter().flat_map(|line| &line.said).any(|said| matches!(said, Said::Blind | Said::SetBack))
-    }
-
-    pub fn scale(&self) -> u64 {
-        let Live::Faster(scale, _) = self.live else { panic!("{} is not played live", self.name) };
-        scale
     }
 }
 

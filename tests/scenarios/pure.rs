@@ -16,11 +16,21 @@ const KEY: IndexKey = IndexKey(1, 2);
 pub struct Logged {
     pub ts: Millis,
     subject: String,
-    payload: Vec<u8>,
+    pub payload: Vec<u8>,
     /// The line that says it, or that it leads to; none before the first.
     pub line: Option<usize>,
     /// Whether the line says it, and it is no tick.
     pub is_said: bool,
+}
+
+impl Logged {
+    /// The subject that a client publishes it to.
+    pub fn published(&self) -> String {
+        match self.subject.strip_prefix("presence.v1.log.0.signal.") {
+            Some(address) => format!("{}.{address}", subject::SIGNAL),
+            None => self.subject.clone(),
+        }
+    }
 }
 
 /// The story's log, with ticks between. `times` are those of [`Story::said`]; after the last it goes on for what the story does.
@@ -118,9 +128,13 @@ fn payload(told: &Event) -> Told {
 pub fn differences(story: &Story) -> Option<String> {
     let times: Vec<_> = story.said().iter().map(|(at, ..)| *at).collect();
     let log = log(story, &times);
-    let lines = by_line(story, &log, &fold(&log));
+    differences_of(story, &by_line(story, &log, &fold(&log)))
+}
+
+/// Tells where what is told of each line is not as it was written; nothing if it is.
+pub fn differences_of(story: &Story, lines: &[Vec<Told>]) -> Option<String> {
     let mut report = String::new();
-    for (line, told) in story.lines.iter().zip(&lines) {
+    for (line, told) in story.lines.iter().zip(lines) {
         let is_so = told.len() == line.expected.len()
             && told.iter().zip(&line.expected).all(|(told, expected)| told.is(expected, ZERO));
         if is_so {

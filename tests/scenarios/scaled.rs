@@ -3,7 +3,7 @@
 use presence::model::Promise;
 use presence::model::{Confidence, Curve, Millis, Policy, Profile};
 
-use super::parse::{Live, Story, With};
+use super::parse::{Story, With};
 
 /// What lies beyond every story is not made faster.
 const BEYOND: Millis = 12 * 3_600_000;
@@ -50,7 +50,7 @@ pub fn profile(of: &Profile, scale: u64) -> Profile {
 
 /// A policy of a story, faster. Profiles that come with presence stay as they are, but for those that the policy changes.
 pub fn policy(story: &Story, name: &str) -> Policy {
-    let (of, scale) = (story.policy(name), story.scale());
+    let (of, scale) = (story.policy(name), story.scale);
     let built_in = Profile::built_in();
     let is_own = |name: &str, profile: &Profile| {
         name == &*of.default_profile
@@ -61,9 +61,9 @@ pub fn policy(story: &Story, name: &str) -> Policy {
         (name.clone(), profile)
     });
     // An engine's own ticks come each second, however fast a story is played; where there are none, gaps are seconds.
-    let (blind_after, reconnect_grace) = match story.live {
-        Live::Faster(_, With::NoEngine) => (BLIND_AFTER, time(of.reconnect_grace, scale)),
-        Live::Faster(..) | Live::No(_) => (of.blind_after, of.reconnect_grace),
+    let (blind_after, reconnect_grace) = match story.with {
+        With::NoEngine => (BLIND_AFTER, time(of.reconnect_grace, scale)),
+        With::Others | With::Nobody | With::StandingClock => (of.blind_after, of.reconnect_grace),
     };
     Policy {
         profiles: profiles.collect(),
@@ -75,8 +75,8 @@ pub fn policy(story: &Story, name: &str) -> Policy {
     }
 }
 
-/// The configuration of an engine under a policy.
-pub fn configuration(policy: &Policy) -> String {
+/// The configuration of an engine under a policy, with a log that keeps every story whole.
+pub fn configuration(policy: &Policy, partitions: u16) -> String {
     let Policy { default_profile, profiles, blind_after, reconnect_grace, capabilities, .. } = policy;
     let Policy { session_events, ready, update_every, intent_keep, limits, .. } = policy;
     let states: Vec<_> = ready.states.iter().map(|state| state.as_str()).collect();
@@ -84,7 +84,8 @@ pub fn configuration(policy: &Policy) -> String {
         r#"
 [engine]
 profile = "{default_profile}"
-partitions = 8
+partitions = {partitions}
+log_retention = "2days"
 checkpoint_every = "1s"
 blind_after = "{blind_after}ms"
 reconnect_grace = "{reconnect_grace}ms"
