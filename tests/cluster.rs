@@ -20,14 +20,16 @@ mod story;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::future::join_all;
 use presence::nats::commit::read_progress;
 use presence::nats::{Nats, names};
+use tokio::time::{sleep, timeout};
 
 use common::client::beat;
 use common::told::Subscriber;
-use common::{connect, eventually};
+use common::{PATIENCE, connect, eventually, if_to_be_had};
 use containers::{Container, Containers};
 use load::Load;
 use random::Random;
@@ -63,7 +65,7 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     let Some(mut cluster) = Containers::start(&story).await else { return };
     let url = cluster.url().await;
     let nats = connect(&url).await;
-    eventually("the servers have a leader", async || nats.jetstream.query_account().await.ok()).await;
+    let Some(()) = if_to_be_had("a cluster in containers", elect_a_leader(&nats).await) else { return };
     cluster.start_engines(CONFIG, &story).await;
     let three = shared_by(&nats, 3).await;
     for engine in &cluster.engines {
@@ -141,6 +143,18 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
     let heard: Vec<_> = subscribers.iter().map(Subscriber::heard).collect();
     drop(subscribers);
     judge(&cluster.url().await, &nats, TERMS, &taken, &heard, &story).await;
+}
+
+/// Waits until the servers, who start as those of any cluster do, have found each other.
+async fn elect_a_leader(nats: &Nats) -> Result<(), String> {
+    let elected = timeout(PATIENCE, async {
+        while nats.jetstream.query_account().await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    elected
+        .await
+        .map_err(|_| "no leader is elected: does Docker let containers of one network reach each other?".into())
 }
 
 /// Each beat through a server of its own; a subscriber at another one hears all that becomes of it.
