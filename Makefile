@@ -45,6 +45,8 @@ schemas: ## write schemas/ anew from the Rust types
 tools: ## fetch nats-server and Python's NATS client into .tools/, as the other targets do by themselves
 	@scripts/tools
 
-image: ## a container image of the NATS server for the tests, where none can be pulled
+image: ## container images for the tests: the NATS server's, where none can be pulled, and the engine's
 	@scripts/tools server
 	@scripts/test-image
+	$(CARGO) build --locked
+	@scripts/engine-image

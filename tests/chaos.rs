@@ -42,7 +42,7 @@ use load::Load;
 use nemesis::Nemeses;
 use proxy::Replies;
 use random::Random;
-use story::Story;
+use story::{Story, told_by};
 use verdict::{Terms, all_is_told, judge, nobody_fell_who_beat};
 
 /// Thresholds of some seconds. The log is kept for longer than a clock is ever wrong.
@@ -84,7 +84,7 @@ async fn every_change_is_told_once_and_nobody_falls_who_beats_while_everything_f
     let nats = cluster.set_up(&parameters).await;
     let mut fleet = Fleet::start(engines, &cluster, CONFIG, &mut random, &story).await;
     let load = Load::start(&cluster.servers.url(), &mut random).await;
-    all_is_told(&nats, TERMS, &mut fleet, &story).await;
+    all_is_told(&nats, TERMS, || fleet.tend(&story)).await;
     let subscribers = join_all(cluster.servers.nodes.iter().map(async |node| {
         // By a connection that goes elsewhere when this server fails.
         Subscriber::to_all(&connect(&format!("{},{}", node.url(), cluster.servers.url())).await).await
@@ -98,23 +98,17 @@ async fn every_change_is_told_once_and_nobody_falls_who_beats_while_everything_f
         let round = nemeses.next();
         round.strike(&mut fleet, &mut cluster, &nats, &story).await;
         let over = Instant::now();
-        all_is_told(&nats, TERMS, &mut fleet, &story).await;
+        all_is_told(&nats, TERMS, || fleet.tend(&story)).await;
         story.say(format!("all is told {:.2?} later, {} signals so far", over.elapsed(), load.acknowledged()));
         sleep(round.calm).await;
     }
 
     let taken = load.stop().await;
-    all_is_told(&nats, TERMS, &mut fleet, &story).await;
+    all_is_told(&nats, TERMS, || fleet.tend(&story)).await;
     fleet.end().await;
     let heard: Vec<_> = subscribers.iter().map(Subscriber::heard).collect();
     drop(subscribers);
     judge(&cluster.servers.url(), &nats, TERMS, &taken, &heard, &story).await;
-}
-
-/// A number of the environment's, or the one that holds without it.
-fn told_by(name: &str, otherwise: u64) -> u64 {
-    let Ok(told) = std::env::var(name) else { return otherwise };
-    told.parse().unwrap_or_else(|error| panic!("{name}={told} is no number ({error}): give one, or none"))
 }
 
 #[test]

@@ -5,20 +5,20 @@
 
 mod common;
 
-use std::time::Duration;
+#[path = "containers/reach.rs"]
+mod reach;
 
 use presence::nats::names;
 use serde_json::json;
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use common::client::{beat, signal};
 use common::engine::Engine;
 use common::told::Subscriber;
 use common::{connect, eventually, oracle, streams};
+use reach::reachable;
 
 const IMAGE: (&str, &str) = ("nats", "2.15.1-alpine");
 
@@ -82,27 +82,4 @@ async fn nats_in_a_container() -> Option<(ContainerAsync<GenericImage>, String)>
             None
         }
     }
-}
-
-/// Where the container's port can be reached: published on the engine's host, which may be this one though the library takes
-/// us for a container, or, where nothing is published, at the container itself.
-async fn reachable(container: &ContainerAsync<GenericImage>) -> String {
-    let mut places = Vec::new();
-    if let Ok(port) = container.get_host_port_ipv4(4222).await {
-        places.push(("127.0.0.1".to_owned(), port));
-        places.extend(container.get_host().await.map(|host| (host.to_string(), port)));
-    }
-    places.extend(container.get_bridge_ip_address().await.map(|ip| (ip.to_string(), 4222)));
-    eventually(&format!("one of {places:?} lets us connect"), async || {
-        for (host, port) in &places {
-            let connecting = TcpStream::connect((host.as_str(), *port));
-            if let Ok(Ok(mut stream)) = tokio::time::timeout(Duration::from_secs(2), connecting).await
-                && stream.read_u8().await.is_ok_and(|first| first == b'I')
-            {
-                return Some(format!("nats://{host}:{port}"));
-            }
-        }
-        None
-    })
-    .await
 }

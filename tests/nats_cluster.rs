@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::join_all;
 use presence::nats::topology::{self, Parameters};
 use presence::nats::{
     Batch, CommitLane, LogIdentity, LogReader, Nats, OutMessage, Owner, Partitions, Position, Ticker, names,
@@ -60,6 +61,26 @@ async fn every_entry_is_read_once_and_told_once_while_leaders_fall() {
     let stored = eventually("the events can be read", || stored_sessions(&nats)).await;
     assert_eq!(stored, (1..=stored.len() as u64).collect::<Vec<_>>());
     assert!(stored.len() as u64 >= last);
+}
+
+#[tokio::test]
+async fn who_finds_another_one_creating_the_same_streams_may_try_again() {
+    let cluster = TestCluster::start().await;
+    let parameters = Parameters { replicas: 3, ..Parameters::default() };
+    let together = (0..3).map(async |_| {
+        let nats = connect(&cluster.url()).await;
+        eventually("the topology is there", async || match topology::setup(&nats, &parameters).await {
+            Ok(_) => Some(()),
+            Err(error) => {
+                assert!(error.may_pass(), "{error}");
+                None
+            }
+        })
+        .await;
+    });
+    join_all(together).await;
+    let missing = topology::plan(&connect(&cluster.url()).await, &parameters).await.unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 async fn act(cluster: &mut TestCluster, nats: &Nats, nemesis: Nemesis) {

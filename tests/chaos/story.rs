@@ -49,3 +49,9 @@ impl Drop for Story {
         );
     }
 }
+
+/// A number of the environment's, or the one that holds without it.
+pub(crate) fn told_by(name: &str, otherwise: u64) -> u64 {
+    let Ok(told) = std::env::var(name) else { return otherwise };
+    told.parse().unwrap_or_else(|error| panic!("{name}={told} is no number ({error}): give one, or none"))
+}

@@ -6,7 +6,6 @@ use presence::nats::commit::read_progress;
 use presence::nats::{LogIdentity, Nats, names};
 use presence::wire::{LogMessage, Route};
 
-use super::fleet::Fleet;
 use super::load::{Acknowledged, is_steady};
 use super::story::Story;
 use crate::common::engine::audit;
@@ -22,12 +21,12 @@ pub(crate) struct Terms {
     pub(crate) offline_after: u64,
 }
 
-/// Waits until everything that the log holds now is told. Meanwhile the engines are tended.
-pub(crate) async fn all_is_told(nats: &Nats, terms: Terms, fleet: &mut Fleet, story: &Story) {
+/// Waits until everything that the log holds now is told. Meanwhile `tend` sees to the engines.
+pub(crate) async fn all_is_told(nats: &Nats, terms: Terms, mut tend: impl FnMut()) {
     let last = eventually("the log answers", async || LogIdentity::read(nats).await.ok()).await.last_seq;
     for partition in 0..terms.partitions {
         eventually(&format!("partition {partition} is told up to log entry {last}"), async || {
-            fleet.tend(story);
+            tend();
             let found = read_progress(nats, partition).await.ok()??;
             (found.progress.input_seq >= last).then_some(())
         })

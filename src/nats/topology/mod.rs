@@ -109,7 +109,8 @@ pub enum TopologyError {
         /// What was answered.
         cause: String,
     },
-    /// JetStream did not answer, or can't do it yet, as while a cluster elects its leaders. As with [`TopologyError::Server`].
+    /// JetStream did not answer, or can't do it yet, as while a cluster elects its leaders or somebody else does the same. As
+    /// with [`TopologyError::Server`].
     #[error("stream {stream}: {cause}")]
     NotReady {
         /// The stream.
@@ -235,8 +236,9 @@ fn refusal(stream: &str, answer: &Value) -> TopologyError {
     let advice = advice(code).map(|advice| format!(": {advice}")).unwrap_or_default();
     let (stream, cause) = (stream.to_owned(), format!("{description} (error {code}){advice}"));
     match code {
-        // No suitable peers, not assigned, not available, no leader: servers that are still to join may change that.
-        10_005 | 10_007..=10_009 => TopologyError::NotReady { stream, cause },
+        // No suitable peers, not assigned, not available, no leader: servers that are still to join may change that. Or the
+        // stream was not there a moment ago, and another engine creates it: what it is then shows how it differs.
+        10_005 | 10_007..=10_009 | 10_058 => TopologyError::NotReady { stream, cause },
         _ => TopologyError::Server { stream, cause },
     }
 }
@@ -249,6 +251,7 @@ fn advice(code: u64) -> Option<&'static str> {
         }
         10_005 | 10_074 => Some("set engine.replicas to no more than there are servers"),
         10_008 | 10_009 => Some("JetStream is not ready, try again"),
+        10_058 => Some("somebody else creates it at the same time, try again"),
         10_035 | 10_039 | 10_076 => Some("enable JetStream on the server and for this account"),
         10_065 => {
             Some("another stream takes these subjects, `nats stream subjects` shows which: remove it or its subjects")
