@@ -99,21 +99,29 @@ impl TestServer {
 
     /// Starts one by a clock that can be set and waits until it answers.
     pub async fn start_under(clock: Option<&Clock>, options: &[&str]) -> Self {
+        Self::try_start(clock, options).await.expect("the server doesn't end by itself")
+    }
+
+    /// The same; nothing where it ends instead, as where somebody else has its port.
+    async fn try_start(clock: Option<&Clock>, options: &[&str]) -> Option<Self> {
         log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let making = Making {
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             launcher: clock.map(Clock::launcher).unwrap_or_default(),
         };
-        let child = Self::spawn(&dir, "-1", &making);
+        let mut child = Self::spawn(&dir, "-1", &making);
         let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", || async {
-            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in)
+        let port = eventually("the server tells its port", async || {
+            if child.try_wait().expect("the server can be waited for").is_some() {
+                return Some(None);
+            }
+            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in).map(Some)
         })
-        .await;
+        .await?;
         let server = Self { dir, port, making, child };
         server.answers().await;
-        server
+        Some(server)
     }
 
     /// Starts one with all streams and buckets.
@@ -234,16 +242,25 @@ pub struct TestCluster {
 
 impl TestCluster {
     pub async fn start() -> Self {
+        loop {
+            // Between the choice of a port and its use somebody else may take it.
+            if let Some(nodes) = Self::try_start().await {
+                return Self { nodes };
+            }
+        }
+    }
+
+    async fn try_start() -> Option<Vec<TestServer>> {
         let routes: Vec<_> = free_ports(3).into_iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let all = routes.join(",");
         let nodes = routes.iter().enumerate().map(|(i, route)| {
             let (all, name) = (all.clone(), format!("n{i}"));
             async move {
                 let options = ["--server_name", &name, "--cluster_name", "test", "--cluster", route, "--routes", &all];
-                TestServer::start_with(&options).await
+                TestServer::try_start(None, &options).await
             }
         });
-        Self { nodes: futures::future::join_all(nodes).await }
+        futures::future::join_all(nodes).await.into_iter().collect()
     }
 
     pub fn url(&self) -> String {

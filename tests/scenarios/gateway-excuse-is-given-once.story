@@ -14,7 +14,7 @@ policy
   offline_after = "40s"
   confidence = { bands = [] }
 
-live alone scale 1
+live to the millisecond
 
 +0s       gateway edge alice/tab ; alice/app age_ms=2000
   @+0s      session alice/app offline → active (joined)      seen=-2000ms

@@ -16,7 +16,7 @@ policy
   offline_after = "60s"
   confidence = { bands = [] }
 
-live without engine scale 1
+live to the millisecond
 
 +0s       alice/laptop
   @+0s      session alice/laptop offline → active (joined)

@@ -42,11 +42,11 @@ pub async fn play_all(stories: Vec<Story>) {
                 let common =
                     Policy { default_profile: "default".into(), profiles: Profile::built_in(), ..policy.clone() };
                 let stage = stages.entry(format!("{common:?}"));
-                let shared = || Stage { policy: common, with: story.with, stories: Vec::new() };
+                let shared = || Stage { policy: common, stories: Vec::new() };
                 stage.or_insert_with(shared).take(story, policy);
             }
-            With::Nobody | With::NoEngine => {
-                let stage = Stage { policy, with: story.with, stories: vec![(story, Names::new())] };
+            With::Nobody => {
+                let stage = Stage { policy, stories: vec![(story, Names::new())] };
                 stages.insert(story.name.clone(), stage);
             }
             With::StandingClock => {}
@@ -64,7 +64,6 @@ type Names = BTreeMap<String, String>;
 /// A server and an engine, and the stories that are played there.
 struct Stage<'s> {
     policy: Policy,
-    with: With,
     stories: Vec<(&'s Story, Names)>,
 }
 
@@ -101,16 +100,9 @@ impl<'s> Stage<'s> {
         let mut reports = Vec::new();
         let mut left = self.stories;
         for attempt in 1..=ATTEMPTS {
-            let is_without_engine = self.with == With::NoEngine;
-            if is_without_engine {
-                engine.terminate().await;
-            }
             let began = publish(&nats, SILENCE, "").await;
             let runs = (0..).zip(&left).map(|(n, (story, names))| Run::of(&nats, story, names, attempt, BETWEEN * n));
             let runs = join_all(runs).await;
-            if is_without_engine {
-                engine.restart().await;
-            }
             let ended = publish(&nats, SILENCE, "").await;
             streams::told_up_to(&nats, ended).await;
             engine.must_run();
@@ -157,16 +149,8 @@ impl<'s> Run<'s> {
         let start = Instant::now() + after;
         let moment = |at: Millis| start + Duration::from_micros((at - story.lines[0].at) * 1_000 / scale);
         let mut acks = Vec::new();
-        let mut now = said[0].0;
         for (at, _, said) in &said {
-            // Where no engine does it, time is told here.
-            while story.with == With::NoEngine && !matches!(said, Said::Blind) && now + story.ticks < *at {
-                now += story.ticks;
-                tokio::time::sleep_until(moment(now)).await;
-                nats.client.publish(SILENCE, "".into()).await.expect("it can be sent");
-            }
-            now = *at;
-            tokio::time::sleep_until(moment(now)).await;
+            tokio::time::sleep_until(moment(*at)).await;
             acks.push(send(nats, story, names, &tenant, said).await);
         }
         let seqs = acks
@@ -184,7 +168,7 @@ impl<'s> Run<'s> {
         let expected = story.expected();
         let told = self.told(events, *ts.last().expect("a story has lines"));
         let by_time = match told::compare(&by_time, &expected, Told::is_alike) {
-            Ok(pairs) if self.is_calm(log) => pairs,
+            Ok(pairs) if streams::is_calm(log) => pairs,
             // Whatever is told by the story's own times otherwise than it is written, is no matter of times.
             Err(user) if pure::differences(story).is_some() => {
                 return Verdict::Otherwise(report(story, &user, &told, &expected, began));
@@ -210,17 +194,6 @@ impl<'s> Run<'s> {
         Verdict::AsWritten
     }
 
-    /// Whether log time was observed time, but for what the story says.
-    fn is_calm(&self, log: &[Stored]) -> bool {
-        if self.story.with != With::NoEngine {
-            return streams::is_calm(log);
-        }
-        let said = self.story.said();
-        let blind: Vec<_> = said.iter().zip(&self.seqs).filter(|((.., said), _)| matches!(said, Said::Blind)).collect();
-        let is_said = |entry: &Stored| blind.iter().any(|(_, seq)| **seq == entry.seq);
-        log.windows(2).all(|pair| pair[1].ts_ms - pair[0].ts_ms <= scaled::BLIND_AFTER || is_said(&pair[1]))
-    }
-
     /// What is told of it until its end.
     fn told(&self, events: &[Stored], end: Millis) -> Vec<Told> {
         let is_told = |event: &&Stored| {
@@ -243,7 +216,7 @@ impl<'s> Run<'s> {
         let scale = self.story.scale;
         let said = self.story.said();
         // What is excused makes deadlines later, by as much as other entries' times say.
-        let is_excused = said.iter().any(|(_, _, said)| matches!(said, Said::Batch(..) | Said::Blind));
+        let is_excused = said.iter().any(|(_, _, said)| matches!(said, Said::Batch(..)));
         let mut inputs = said.iter().zip(ts).take_while(|((at, ..), _)| *at <= expected.at);
         is_excused || inputs.any(|((at, ..), ts)| told.at_ms() == ts + (expected.at - at).div_ceil(scale))
     }

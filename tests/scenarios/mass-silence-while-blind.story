@@ -16,7 +16,7 @@ policy
   offline_after = "240s"
   confidence = { bands = [] }
 
-live without engine scale 100
+live to the millisecond
 
 +0s       u{1..20}/tab
   @+0s      user u{1..20} offline → active (joined)

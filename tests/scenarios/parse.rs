@@ -29,9 +29,8 @@ pub enum With {
     Others,
     /// With a server and an engine of its own.
     Nobody,
-    /// With a server of its own, and without an engine: that reads the log when it is complete, so that it puts no ticks into it.
-    NoEngine,
-    /// With a server of its own whose clock stands still between entries, and without an engine.
+    /// With a server of its own whose clock stands still between entries, and without an engine: that reads the log when it is
+    /// complete, so that it puts no ticks into it.
     StandingClock,
 }
 
@@ -134,7 +133,6 @@ impl Story {
                     let with = match with {
                         [] => With::Others,
                         ["alone"] => With::Nobody,
-                        ["without", "engine"] => With::NoEngine,
                         _ => panic!("{place}: with whom?"),
                     };
                     (story.with, story.scale) = (with, scale.parse().expect("a number"));

@@ -12,7 +12,7 @@ policy
   offline_after = "240s"
   confidence = { bands = [] }
 
-live scale 50
+live to the millisecond
 
 +0s       alice/laptop
   @+0s      session alice/laptop offline → active (joined)

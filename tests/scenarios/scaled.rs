@@ -3,13 +3,10 @@
 use presence::model::Promise;
 use presence::model::{Confidence, Curve, Millis, Policy, Profile};
 
-use super::parse::{Story, With};
+use super::parse::Story;
 
 /// What lies beyond every story is not made faster.
 const BEYOND: Millis = 12 * 3_600_000;
-
-/// The gap that nobody watched, where no engine's ticks fill it.
-pub const BLIND_AFTER: Millis = 1_500;
 
 /// A time of the story on a real server. It must be whole milliseconds there.
 pub fn time(at: Millis, scale: u64) -> Millis {
@@ -60,17 +57,11 @@ pub fn policy(story: &Story, name: &str) -> Policy {
         let profile = if is_own(name, own) { profile(own, scale) } else { own.clone() };
         (name.clone(), profile)
     });
-    // An engine's own ticks come each second, however fast a story is played; where there are none, gaps are seconds.
-    let (blind_after, reconnect_grace) = match story.with {
-        With::NoEngine => (BLIND_AFTER, time(of.reconnect_grace, scale)),
-        With::Others | With::Nobody | With::StandingClock => (of.blind_after, of.reconnect_grace),
-    };
     Policy {
         profiles: profiles.collect(),
         update_every: time(of.update_every, scale),
         intent_keep: time(of.intent_keep, scale),
-        blind_after,
-        reconnect_grace,
+        // An engine's own ticks come each second, however fast a story is played: gaps stay what they are.
         ..of.clone()
     }
 }
