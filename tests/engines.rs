@@ -51,10 +51,10 @@ async fn shared_by(nats: &Nats, engines: usize) -> BTreeSet<String> {
 /// Sessions of some users in all partitions beat; a part of them comes and goes.
 async fn load(nats: &Nats, round: u64) {
     for user in 0..40 {
-        if user % 4 < 2 || (user + round) % 3 == 0 {
+        if user % 4 < 2 || (user + round).is_multiple_of(3) {
             beat(nats, &format!("u{user}"), "tab").await;
         }
-        if user % 4 == 3 && (user + round) % 5 == 0 {
+        if user % 4 == 3 && (user + round).is_multiple_of(5) {
             signal(nats, &format!("u{user}"), "tab", &json!({"kind": "leave"})).await;
         }
     }
