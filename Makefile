@@ -30,7 +30,8 @@ chaos: ## ten minutes of killed, stopped and cut-off engines and servers, a full
 	CHAOS_SEED="$${CHAOS_SEED:-$$(date +%s)}" CHAOS_SECONDS="$${CHAOS_SECONDS:-540}" \
 		$(CARGO) test --locked --test chaos -- --nocapture $(ARGS)
 
-bench: ## measure the fold and the whole way from heartbeat to event
+# make bench ARGS="--bench engines -- takeover --small" measures that alone, and quickly.
+bench: ## measure the fold, the whole way from heartbeat to event, and engines that share the partitions
 	@scripts/tools server
 	$(CARGO) bench --locked $(ARGS)
 

@@ -3,25 +3,25 @@
 //!
 //! `cargo bench --bench end_to_end`; the publisher, the server and the reader share the machine.
 
+mod common;
+
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use presence::config::Config;
 use presence::nats::server::{EmbeddedServer, ServerOptions};
-use presence::nats::{ConnectOptions, LogIdentity, LogReader, Nats, Partitions, topology};
+use presence::nats::{ConnectOptions, LogIdentity, Nats, topology};
 use presence::wire::ToldEvent;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use common::{Result, flood, now_ms, quantile, read_log};
+
 const SESSIONS: usize = 20_000;
 const HEARTBEATS: usize = 200_000;
 const ROUNDS: usize = 5;
-/// The publisher runs at most so far ahead of the log: beyond, the server drops what it can't store in time.
-const AHEAD: u64 = 20_000;
 const EXPIRING: usize = 10_000;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -84,36 +84,19 @@ impl Bench {
     /// Publishes heartbeats of all sessions in turn, as fast as the log stores them.
     async fn publish(&self, heartbeats: usize, epoch: u64) -> Result<()> {
         let nats = self.connect().await?;
-        let start = LogIdentity::read(&nats).await?.last_seq;
-        for number in 0..heartbeats {
+        let heartbeat = |number| {
             let subject = format!("presence.v1.signal.bench.user-{}.tab", number % SESSIONS);
-            let payload = format!(r#"{{"epoch":{epoch},"seq":{number}}}"#);
-            nats.client.publish(subject, payload.into()).await?;
-            if number % 5_000 == 4_999 {
-                nats.client.flush().await?;
-                while start + number as u64 > LogIdentity::read(&nats).await?.last_seq + AHEAD {
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
-        nats.client.flush().await?;
-        Ok(())
+            (subject, format!(r#"{{"epoch":{epoch},"seq":{number}}}"#))
+        };
+        flood(&nats, heartbeats, heartbeat).await
     }
 
     /// Heartbeats per second, read by a consumer that only counts.
     async fn counted(&self, epoch: u64) -> Result<f64> {
         let nats = self.connect().await?;
-        let log = LogIdentity::read(&nats).await?;
-        let mut reader = LogReader::start(&nats, &log.created, Partitions::All, log.last_seq + 1);
+        let first = LogIdentity::read(&nats).await?.last_seq + 1;
         let begin = Instant::now();
-        let counting = async {
-            let mut count = 0;
-            while count < HEARTBEATS {
-                count += reader.next().await?.len();
-            }
-            Ok(())
-        };
-        tokio::try_join!(self.publish(HEARTBEATS, epoch), counting)?;
+        tokio::try_join!(self.publish(HEARTBEATS, epoch), read_log(&nats, first, HEARTBEATS))?;
         Ok(HEARTBEATS as f64 / begin.elapsed().as_secs_f64())
     }
 
@@ -148,9 +131,9 @@ impl Bench {
         println!(
             "heartbeats per second, {SESSIONS} sessions: {:.0} by a consumer that does nothing, {:.0} through the engine, \
              ratio {:.2} (medians of {ROUNDS} pairs)",
-            median(&mut nothing),
-            median(&mut engine),
-            median(&mut ratios)
+            quantile(&mut nothing, 0.5),
+            quantile(&mut engine, 0.5),
+            quantile(&mut ratios, 0.5)
         );
         Ok(())
     }
@@ -172,7 +155,7 @@ impl Bench {
         while late.len() < EXPIRING {
             let message =
                 tokio::time::timeout(Duration::from_secs(60), told.next()).await?.ok_or("the subscription ended")?;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+            let now = now_ms()?;
             if let ToldEvent::Session(event) = ToldEvent::read(&message.payload)?
                 && event.cause == "quiet"
                 && event.ordinal == 2
@@ -181,20 +164,14 @@ impl Bench {
                 (first, last) = (first.min(now), last.max(now));
             }
         }
-        late.sort_by(f64::total_cmp);
         let rate = 2.0 * EXPIRING as f64 / ((last - first).max(1) as f64 / 1_000.0);
         println!(
             "lateness of {EXPIRING} sessions that expire together: p50 {:.0} ms, p99 {:.0} ms; {rate:.0} events committed and \
              told per second, so the target is 200 ms + {:.0} ms",
-            late[EXPIRING / 2],
-            late[EXPIRING * 99 / 100],
+            quantile(&mut late, 0.5),
+            quantile(&mut late, 0.99),
             2.0 * EXPIRING as f64 / rate * 1_000.0
         );
         engine.stop().await
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -96,6 +96,17 @@ async fn without_buckets_nobody_takes_part_and_is_told_what_creates_them() {
 }
 
 #[tokio::test]
+async fn a_newcomer_need_not_wait_for_a_renewal_to_know_who_is_there() {
+    let (server, nats) = TestServer::with_topology().await;
+    let a = join(&nats, "a").await;
+    // It renews its entry each ten minutes.
+    let ttl = Duration::from_secs(3_600);
+    let newcomer = Membership::join(&server.connect().await, member("b"), ttl).await.expect("an engine can take part");
+    sees_members(&newcomer, &["a", "b"]).await;
+    drop(a);
+}
+
+#[tokio::test]
 async fn two_members_see_each_other_and_a_leave_is_seen_at_once() {
     let (server, nats) = TestServer::with_topology().await;
     let (a, b) = (join(&nats, "a").await, join(&server.connect().await, "b").await);

@@ -45,11 +45,12 @@ impl Pulse {
         }
     }
 
-    /// Writes it each sixth of the ttl, and at once where it says something else, for ever. Dropping the future ends it.
+    /// Writes it twice at first, since nothing is judged before two came back; then each sixth of the ttl, and at once where it
+    /// says something else, for ever. Dropping the future ends it.
     pub(super) async fn run(mut self) {
         let mut every = interval(self.lease_ttl / 6);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failed = 0_u64;
+        let (mut failed, mut is_first) = (0_u64, true);
         loop {
             tokio::select! {
                 _ = every.tick() => {}
@@ -70,6 +71,9 @@ impl Pulse {
                     }
                     failed += 1;
                 }
+            }
+            if std::mem::take(&mut is_first) {
+                every.reset_immediately();
             }
         }
     }
