@@ -1,6 +1,6 @@
 //! Acquiring partitions: their leases, their fences, their state; one lot after the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ pub(crate) struct Acquired {
     pub(crate) restored: Vec<Restored>,
     /// The log as it is behind the fences.
     pub(crate) log: LogIdentity,
-    /// What is in the store.
-    pub(crate) checkpoints: Checkpoints,
+    /// What is in the store of them.
+    pub(crate) known: BTreeMap<u16, BTreeMap<u64, String>>,
 }
 
 /// One lot of partitions on its way.
@@ -133,7 +133,7 @@ impl Drop for Acquisition {
 }
 
 /// What a task gave, or its panic.
-fn joined<T>(task: Result<T, tokio::task::JoinError>) -> T {
+pub(super) fn joined<T>(task: Result<T, tokio::task::JoinError>) -> T {
     match task {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -149,16 +149,18 @@ async fn restore(ground: Ground, fences: Vec<Fence>) -> Result<Acquired, Runtime
     }
     let log = LogIdentity { last_seq: log_end(nats, &log, &fences).await?, ..log };
     let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
+    let numbers: Vec<u16> = fences.iter().map(|fence| fence.partition).collect();
+    let known = checkpoints.known(&numbers);
     let restore = Restore {
-        nats,
-        log: &log,
-        checkpoints: &checkpoints,
+        nats: nats.clone(),
+        log: log.clone(),
+        checkpoints,
         key: ground.key,
         partitions: ground.partitions,
-        policy: &ground.policy,
+        policy: Arc::clone(&ground.policy),
     };
-    let restored = restore.all(&fences).await?;
-    Ok(Acquired { fences, restored, log, checkpoints })
+    let restored = Arc::new(restore).all(&fences).await?;
+    Ok(Acquired { fences, restored, log, known })
 }
 
 /// The log's end behind the fences: whatever an owner before us has told lies at or before it. Where it does not, the log

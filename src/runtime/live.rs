@@ -169,7 +169,7 @@ impl Live {
         acquired: Result<Option<Acquired>, RuntimeError>,
         is_live: bool,
     ) -> Result<(), RuntimeError> {
-        let Acquired { fences, restored, log, checkpoints } = match acquired {
+        let Acquired { fences, restored, log, known: stored } = match acquired {
             Ok(None) => return Ok(()),
             Ok(Some(acquired)) => acquired,
             Err(error) if error.may_pass() && (is_live || self.began.elapsed() < START_PATIENCE) => {
@@ -178,8 +178,7 @@ impl Live {
             }
             Err(error) => return Err(error),
         };
-        let numbers: Vec<u16> = fences.iter().map(|fence| fence.partition).collect();
-        self.keeper.learn(checkpoints.known(&numbers));
+        self.keeper.learn(stored);
         let known = Restored::latest(&restored);
         let fleet = stand_up(restored, &fences, self.ground.partitions, self.encoding, &mut self.outbox);
         for fence in &fences {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::{StreamExt, stream};
 use tracing::warn;
 
+use super::acquisition::joined;
 use super::error::RuntimeError;
 use super::restored::{Evidence, Restored};
 use super::told;
@@ -20,28 +21,39 @@ const AT_ONCE: usize = 16;
 
 /// Restores every fenced partition: from the newest checkpoint that lies in this log, from the log's beginning, or, where
 /// the log is another one or was cut, from the state that was told.
-pub(crate) struct Restore<'a> {
-    pub(crate) nats: &'a Nats,
-    pub(crate) log: &'a LogIdentity,
-    pub(crate) checkpoints: &'a Checkpoints,
+pub(crate) struct Restore {
+    pub(crate) nats: Nats,
+    pub(crate) log: LogIdentity,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) key: IndexKey,
     pub(crate) partitions: u16,
     /// What comes into force where no policy survived.
-    pub(crate) policy: &'a Arc<Policy>,
+    pub(crate) policy: Arc<Policy>,
 }
 
-impl Restore<'_> {
-    pub(crate) async fn all(&self, fences: &[Fence]) -> Result<Vec<Restored>, RuntimeError> {
+/// What came of one partition.
+struct Found {
+    /// See [`Evidence::ts_there`].
+    ts_there: Option<u64>,
+    /// Nothing where the log doesn't give it.
+    restored: Option<Restored>,
+}
+
+impl Restore {
+    pub(crate) async fn all(self: &Arc<Self>, fences: &[Fence]) -> Result<Vec<Restored>, RuntimeError> {
         let mut restored = Vec::with_capacity(fences.len());
         let mut lost = Vec::new();
-        for some in fences.chunks(AT_ONCE) {
-            let found = try_join_all(some.iter().map(|fence| self.found(fence))).await?;
-            for (fence, (evidence, found)) in some.iter().zip(found) {
-                if let (None, Some(evidence)) = (&found, evidence) {
-                    lost.push((restored.len(), evidence));
-                }
-                restored.push(found.unwrap_or_else(|| Restored::fresh(fence.partition, self.key)));
+        // A task each, since what takes long is reading checkpoints into memory, which all cores can share.
+        let own = Arc::clone(self);
+        let begin = move |fence| tokio::spawn(Arc::clone(&own).found(fence));
+        let mut tasks = stream::iter(fences.to_vec().into_iter().map(begin)).buffered(AT_ONCE);
+        for fence in fences {
+            let found = tasks.next().await.expect("there is a task for each fence");
+            let Found { ts_there, restored: found } = joined(found)?;
+            if let (None, Some(progress)) = (&found, &fence.found) {
+                lost.push((restored.len(), self.evidence(progress, ts_there)));
             }
+            restored.push(found.unwrap_or_else(|| Restored::fresh(fence.partition, self.key)));
         }
         if !lost.is_empty() {
             self.rebuild(&lost, &mut restored).await?;
@@ -49,29 +61,28 @@ impl Restore<'_> {
         Ok(restored)
     }
 
-    /// What a fence found is judged by, and the partition if that is enough to restore it; neither where it is new.
-    async fn found<'b>(&'b self, fence: &'b Fence) -> Result<(Option<Evidence<'b>>, Option<Restored>), RuntimeError> {
-        let Some(progress) = &fence.found else { return Ok((None, None)) };
-        let evidence = self.evidence(progress).await?;
-        Ok((Some(evidence), self.one(fence.partition, &evidence).await?))
+    /// The partition of a fence, if what it found is enough to restore it.
+    async fn found(self: Arc<Self>, fence: Fence) -> Result<Found, RuntimeError> {
+        let Some(progress) = &fence.found else { return Ok(Found { ts_there: None, restored: None }) };
+        let place = Evidence::place(&self.log, progress);
+        let ts_there = if place >= self.log.first_seq { entry_ts_ms(&self.nats, place).await? } else { None };
+        let restored = self.one(fence.partition, &self.evidence(progress, ts_there)).await?;
+        Ok(Found { ts_there, restored })
     }
 
-    async fn evidence<'b>(&'b self, progress: &'b Progress) -> Result<Evidence<'b>, RuntimeError> {
-        let Self { log, key, .. } = *self;
-        let place = Evidence::place(log, progress);
-        let ts_there = if place >= log.first_seq { entry_ts_ms(self.nats, place).await? } else { None };
-        Ok(Evidence { log, progress, ts_there, key })
+    fn evidence<'b>(&'b self, progress: &'b Progress, ts_there: Option<u64>) -> Evidence<'b> {
+        Evidence { log: &self.log, progress, ts_there, key: self.key }
     }
 
     /// One partition by the newest checkpoint of use, or from the log's beginning.
     async fn one(&self, number: u16, evidence: &Evidence<'_>) -> Result<Option<Restored>, RuntimeError> {
-        let listed = self.checkpoints;
+        let listed = &self.checkpoints;
         if let Some(found) = newest_of_use(listed, number, evidence).await? {
             return Ok(Some(found));
         }
         // An owner that was stopped and goes on stores what was committed before, and clears away what we have listed.
         if listed.positions(number).next().is_some() {
-            let again = Checkpoints::open(self.nats, ORPHAN_AGE).await?;
+            let again = Checkpoints::open(&self.nats, ORPHAN_AGE).await?;
             if !again.positions(number).eq(listed.positions(number)) {
                 warn!(
                     partition = number,
@@ -91,11 +102,11 @@ impl Restore<'_> {
             "the log is another one or was cut: rebuilding from what was told, time is excused"
         );
         let wanted = |number: u16| lost.iter().any(|(at, _)| restored[*at].partition.number() == number);
-        let mut events = told::latest(self.nats, self.partitions, wanted).await?;
+        let mut events = told::latest(&self.nats, self.partitions, wanted).await?;
         for (at, evidence) in lost {
             let number = restored[*at].partition.number();
             let events = events.remove(&number).unwrap_or_default();
-            restored[*at] = evidence.rebuilt(number, self.policy, &events);
+            restored[*at] = evidence.rebuilt(number, &self.policy, &events);
         }
         Ok(())
     }

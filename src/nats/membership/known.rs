@@ -59,7 +59,7 @@ impl Known {
             if entry.key == self.own {
                 self.roster.own_is_there(entry.revision);
             } else {
-                self.enter_member(entry);
+                self.enter_member(entry, Roster::was_there);
             }
         }
         self.leases = leases.into_iter().filter_map(|entry| Some((partition(entry.key)?, held(entry)))).collect();
@@ -68,7 +68,7 @@ impl Known {
 
     /// A member's entry changed.
     pub(super) fn member(&mut self, entry: Entry<'_>) {
-        self.enter_member(entry);
+        self.enter_member(entry, Roster::seen);
         self.tell();
     }
 
@@ -114,11 +114,13 @@ impl Known {
     /// Makes a view of what is known, if it is another one than the last.
     pub(super) fn tell(&mut self) {
         let members: BTreeSet<_> = self.roster.members().map(str::to_owned).collect();
-        self.leaving.retain(|engine| members.contains(engine));
+        let unproven: BTreeSet<_> = self.roster.unproven().map(str::to_owned).collect();
+        self.leaving.retain(|engine| members.contains(engine) || unproven.contains(engine));
         let view = View {
             own: self.own.clone(),
             leaving: self.leaving.clone(),
             members,
+            unproven,
             leases: self.leases.clone(),
             settled: self.roster.is_settled(self.began.elapsed()),
         };
@@ -137,13 +139,13 @@ impl Known {
         });
     }
 
-    fn enter_member(&mut self, entry: Entry<'_>) {
+    fn enter_member(&mut self, entry: Entry<'_>, note: fn(&mut Roster, &str, u64, Duration)) {
         let now = self.began.elapsed();
         match entry.value {
             None => self.roster.deleted(entry.key, entry.revision, now),
             Some(value) => match Member::from_json(value) {
                 Ok(member) if member.engine == entry.key => {
-                    self.roster.seen(entry.key, entry.revision, now);
+                    note(&mut self.roster, entry.key, entry.revision, now);
                     if member.leaving {
                         self.leaving.insert(member.engine);
                     }
@@ -209,9 +211,10 @@ mod tests {
         let mut views = known.views();
         let other = br#"{"v":1,"engine":"other","version":"","host":"","pid":1,"since_ms":0}"#;
         known.begin([entry("other", 1, other)], []);
+        known.member(entry("other", 2, other));
         assert!(views.has_changed().unwrap());
         views.borrow_and_update();
-        known.member(entry("other", 2, other));
+        known.member(entry("other", 3, other));
         assert!(!views.has_changed().unwrap());
     }
 

@@ -35,6 +35,8 @@ struct Other {
     /// Since when it is silent, or gone.
     since: Duration,
     life: Life,
+    /// Whether its entry was seen to come, by this engine. What was there when it began may be of the dead.
+    is_proven: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,17 +76,28 @@ impl Roster {
         }
         match self.others.get_mut(name) {
             Some(other) if other.revision == revision => {}
-            Some(other) => *other = Other { revision, since: now, life: Life::Lives },
-            None => {
-                self.others.insert(name.into(), Other { revision, since: now, life: Life::Lives });
-            }
+            Some(other) => *other = Other { revision, since: now, life: Life::Lives, is_proven: true },
+            None => self.enter(name, Other { revision, since: now, life: Life::Lives, is_proven: true }),
         }
+    }
+
+    /// An entry is there as a watch begins: of somebody who is known already, or of whom it is not known whether it lives.
+    pub(super) fn was_there(&mut self, name: &str, revision: u64, now: Duration) {
+        if self.others.contains_key(name) {
+            self.seen(name, revision, now);
+        } else {
+            self.enter(name, Other { revision, since: now, life: Life::Lives, is_proven: false });
+        }
+    }
+
+    fn enter(&mut self, name: &str, other: Other) {
+        self.others.insert(name.into(), other);
     }
 
     /// An entry was deleted. If it is the own one, the next renewal writes it again.
     pub(super) fn deleted(&mut self, name: &str, revision: u64, now: Duration) {
         if name != self.own {
-            self.others.insert(name.into(), Other { revision, since: now, life: Life::Left });
+            self.enter(name, Other { revision, since: now, life: Life::Left, is_proven: true });
         }
     }
 
@@ -94,9 +107,14 @@ impl Roster {
         if name == self.own {
             return;
         }
-        let other = self.others.entry(name.into()).or_insert(Other { revision: 0, since: now, life: Life::Lives });
+        let other = self.others.entry(name.into()).or_insert(Other {
+            revision: 0,
+            since: now,
+            life: Life::Lives,
+            is_proven: true,
+        });
         if other.life != Life::Left {
-            (other.since, other.life) = (now, Life::Lives);
+            (other.since, other.life, other.is_proven) = (now, Life::Lives, true);
         }
     }
 
@@ -112,8 +130,14 @@ impl Roster {
 
     /// Those who live, the own name included.
     pub(super) fn members(&self) -> impl Iterator<Item = &str> {
-        let others = self.others.iter().filter(|(_, other)| other.life == Life::Lives);
+        let others = self.others.iter().filter(|(_, other)| other.life == Life::Lives && other.is_proven);
         others.map(|(name, _)| name.as_str()).chain([self.own.as_str()])
+    }
+
+    /// Those of whom it is not known yet whether they live: nobody counts on them, and what they hold is not free.
+    pub(super) fn unproven(&self) -> impl Iterator<Item = &str> {
+        let others = self.others.iter().filter(|(_, other)| other.life == Life::Lives && !other.is_proven);
+        others.map(|(name, _)| name.as_str())
     }
 
     fn came_back(&mut self, now: Duration) {
@@ -238,6 +262,26 @@ mod tests {
         assert_eq!(me.members(), ["me", "other"]);
         me.pass(500, &[]);
         assert_eq!(me.members(), ["me"]);
+    }
+
+    #[test]
+    fn who_was_there_before_counts_once_it_is_renewed_and_is_not_dead_before_the_ttl() {
+        let mut me = Observer::new();
+        me.roster.was_there("other", 1_000, me.time());
+        me.roster.was_there("dead", 1_001, me.time());
+        let unproven = |me: &Observer| me.roster.unproven().map(str::to_owned).collect::<Vec<_>>();
+        me.pass(500, &[]);
+        assert_eq!((me.members(), unproven(&me)), (vec!["me"], vec!["dead".to_owned(), "other".to_owned()]));
+        me.roster.seen("other", 1_002, me.time());
+        assert_eq!((me.members(), unproven(&me)), (vec!["me", "other"], vec!["dead".to_owned()]));
+        me.pass(TTL - 1_000, &["other"]);
+        assert_eq!(unproven(&me), ["dead"], "what it holds is not free yet");
+        me.pass(500, &["other"]);
+        assert_eq!((me.members(), unproven(&me)), (vec!["me", "other"], Vec::new()));
+        // By a watch that is made anew, whoever is known stays it.
+        me.roster.restart(me.time());
+        me.roster.was_there("other", me.revision, me.time());
+        assert_eq!(me.members(), ["me", "other"]);
     }
 
     #[test]

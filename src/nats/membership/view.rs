@@ -9,6 +9,8 @@ use super::assignment;
 pub struct View {
     pub(super) own: String,
     pub(super) members: BTreeSet<String>,
+    /// Those of whom it is not known yet whether they live.
+    pub(super) unproven: BTreeSet<String>,
     /// Those of them that hand over what they have.
     pub(super) leaving: BTreeSet<String>,
     pub(super) leases: BTreeMap<u16, Held>,
@@ -48,6 +50,7 @@ impl View {
         Self {
             own: own.into(),
             members: members.into_iter().map(str::to_owned).chain([own.to_owned()]).collect(),
+            unproven: BTreeSet::new(),
             leaving: BTreeSet::new(),
             leases: leases.map(|((partition, holder), revision)| (partition, held(holder, revision))).collect(),
             settled: true,
@@ -77,7 +80,9 @@ impl View {
         match self.leases.get(&partition).and_then(|held| held.holder.as_deref()) {
             None => Lessee::Free,
             Some(holder) if holder == self.own => Lessee::Own,
-            Some(holder) if self.settled && !self.members.contains(holder) => Lessee::Free,
+            Some(holder) if self.settled && !self.members.contains(holder) && !self.unproven.contains(holder) => {
+                Lessee::Free
+            }
             Some(holder) => Lessee::Other(holder),
         }
     }
@@ -115,6 +120,14 @@ mod tests {
         let view = View::of("me", [], [(3, Some("gone"))]).unsettled();
         assert!(!view.is_settled());
         assert_eq!(view.lessee(3), Lessee::Other("gone"));
+    }
+
+    #[test]
+    fn of_whom_it_is_not_known_whether_he_lives_nothing_is_taken_and_nothing_is_left_to_him() {
+        let view =
+            View { unproven: BTreeSet::from(["unknown".to_owned()]), ..View::of("me", [], [(0, Some("unknown"))]) };
+        assert_eq!(view.lessee(0), Lessee::Other("unknown"));
+        assert_eq!(view.share(64).len(), 64);
     }
 
     #[test]
