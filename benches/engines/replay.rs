@@ -11,6 +11,8 @@ use crate::row::row;
 
 const SESSIONS: usize = 20_000;
 const BACKLOG: usize = 1_000_000;
+/// One that fits into no memory but the disk's.
+const LONG: usize = 10_000_000;
 /// Longer than it may take to tell that everybody joined.
 const JOINED_MAX: Duration = Duration::from_secs(120);
 const ROUNDS: usize = 3;
@@ -40,6 +42,19 @@ pub async fn measure(is_small: bool) -> Result<()> {
     let what = format!("heartbeats replayed per second, of a backlog of {backlog}");
     let measured = format!("{replayed:.0}; a consumer that does nothing {nothing:.0}, ratio {ratio:.2}");
     row(&what, &measured, "");
+
+    // Whatever waits in the log, what an engine needs is that of its sessions.
+    let long = if is_small { 200_000 } else { LONG };
+    rig.end(0).await?;
+    restart(&mut rig, 0).await?;
+    let without = rig.engines[0].peak_memory_kb();
+    rig.end(0).await?;
+    beat(&rig.nats, 2 + ROUNDS, long).await?;
+    let caught_up = restart(&mut rig, 0).await?.caught_up;
+    let with = rig.engines[0].peak_memory_kb();
+    let what = format!("memory at most, with a backlog of {long} heartbeats");
+    let rate = long as f64 / (caught_up / 1_000.0);
+    row(&what, &format!("{} MB, without {} MB; {rate:.0} replayed per second", with / 1_000, without / 1_000), "");
     Ok(())
 }
 
