@@ -46,7 +46,7 @@ impl Restore {
         // A task each, since what takes long is reading checkpoints into memory, which all cores can share.
         let own = Arc::clone(self);
         let begin = move |fence| tokio::spawn(Arc::clone(&own).found(fence));
-        let mut tasks = stream::iter(fences.to_vec().into_iter().map(begin)).buffered(AT_ONCE);
+        let mut tasks = stream::iter(fences.iter().cloned().map(begin)).buffered(AT_ONCE);
         for fence in fences {
             let found = tasks.next().await.expect("there is a task for each fence");
             let Found { ts_there, restored: found } = joined(found)?;
