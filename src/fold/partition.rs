@@ -215,6 +215,13 @@ impl Partition {
     /// The log time at which an entry would first have something to settle, early rather than late. `None`: never.
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
+        let of_people = self.next_due_of_people();
+        let instant = of_people.into_iter().chain(self.gateways.next_alarm()).min()?;
+        Some(self.time.expected(instant))
+    }
+
+    /// The instant of the grid at which something may fall due of somebody.
+    fn next_due_of_people(&self) -> Option<Millis> {
         let step = self.wheel.next_step()?;
         let instant = if !self.somebody_may_be_due() {
             self.quiet_until + GRID_MS
@@ -224,7 +231,7 @@ impl Partition {
         } else {
             step * self.wheel_tick
         };
-        Some(self.time.expected(instant))
+        Some(instant)
     }
 
     /// How many sessions are kept, remembered ones included.

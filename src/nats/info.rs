@@ -7,6 +7,7 @@ use async_nats::service::{Request, Service, ServiceExt, endpoint::Endpoint};
 use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::{LogIdentity, Nats};
@@ -14,7 +15,9 @@ use crate::wire::{Info, subject};
 
 /// Why the service can't be announced. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the service `presence` can't be announced: {0}; may this user subscribe to $SRV.> and presence.v1.info?")]
+#[error(
+    "the service `presence` can't be announced: {0}; may this user subscribe to $SRV.>, presence.v1.info and presence.v1.info.*?"
+)]
 pub struct InfoError(String);
 
 /// The running service; it ends when this is dropped.
@@ -55,6 +58,8 @@ impl Drop for InfoService {
     }
 }
 
+/// How long the log's leader may take to say where the log ends: others wait behind who asks.
+const LOG_MAX: Duration = Duration::from_millis(500);
 /// How long to wait before the service is announced again.
 const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -106,8 +111,8 @@ impl Announced {
                     let Some(request) = request else { return };
                     let info = info.borrow().clone();
                     if let Some(info) = info.filter(|info| *request.message.subject == *subject::info_of(&info.owner)) {
-                        let log = LogIdentity::read(&self.nats).await;
-                        answer(&request, Ok(Info { log_seq: log.ok().map(|log| log.last_seq), ..info })).await;
+                        let log = timeout(LOG_MAX, LogIdentity::read(&self.nats)).await.ok().and_then(Result::ok);
+                        answer(&request, Ok(Info { log_seq: log.map(|log| log.last_seq), ..info })).await;
                     }
                 }
             }

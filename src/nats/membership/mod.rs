@@ -79,7 +79,8 @@ impl Membership {
     /// Returns once what is there is known.
     ///
     /// # Errors
-    /// [`MembershipError`]; an entry that was written ages out.
+    /// [`MembershipError`]; the others never saw the member, or see that it is gone. Where even that can't be written, its entry
+    /// ages out.
     pub async fn join(nats: &Nats, member: Member, lease_ttl: Duration) -> Result<Self, MembershipError> {
         let buckets = Buckets {
             members: open(nats, names::MEMBERS_BUCKET).await?,
@@ -88,11 +89,17 @@ impl Membership {
         let name = member.engine.clone();
         let (leaving, is_leaving) = watch::channel(member.leaving);
         let pulse = Pulse::new(nats, &buckets.members, member, is_leaving, lease_ttl);
-        pulse.beat(ANSWER_MAX).await.map_err(|cause| {
-            MembershipError::new(format!("the member {name} can't be entered"), names::MEMBERS_BUCKET, &cause)
-        })?;
+        // Before anybody counts on it: who can't see the others takes no part.
         let known = Shared::new(Known::new(&name, lease_ttl).into());
         let observer = Observer::open(nats, &buckets, &known, lease_ttl).await?;
+        if let Err(cause) = pulse.beat(ANSWER_MAX).await {
+            // It may be written nevertheless.
+            if let Ok(Err(error)) = timeout(lease_ttl, buckets.members.delete(&name)).await {
+                debug!(name, %error, "the entry of a member that could not join ages out");
+            }
+            let what = format!("the member {name} can't be entered");
+            return Err(MembershipError::new(what, names::MEMBERS_BUCKET, &cause));
+        }
         let mut tasks = JoinSet::new();
         tasks.spawn(pulse.run());
         tasks.spawn(observer.run());

@@ -45,12 +45,12 @@ impl Pulse {
         }
     }
 
-    /// Writes it twice at first, since nothing is judged before two came back; then each sixth of the ttl, and at once where it
-    /// says something else, for ever. Dropping the future ends it.
+    /// Writes it at once, since nothing is judged before it came back twice; then each sixth of the ttl, and at once where it says
+    /// something else, for ever. Dropping the future ends it.
     pub(super) async fn run(mut self) {
         let mut every = interval(self.lease_ttl / 6);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut failed, mut is_first) = (0_u64, true);
+        let mut failed = 0_u64;
         loop {
             tokio::select! {
                 _ = every.tick() => {}
@@ -71,9 +71,6 @@ impl Pulse {
                     }
                     failed += 1;
                 }
-            }
-            if std::mem::take(&mut is_first) {
-                every.reset_immediately();
             }
         }
     }
