@@ -49,10 +49,15 @@ fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
     let place = Place { subject: &stored.subject, epoch, stream_seq: stored.seq };
     match EventSubject::parse(&stored.subject) {
         EventSubject::Progress(partition) => auditor.observe_progress(partition, place).map_err(Trouble::Breach),
-        EventSubject::GoneSession(_) | EventSubject::GoneUser(_) => Ok(()),
+        EventSubject::GoneSession(_)
+        | EventSubject::GoneUser(_)
+        | EventSubject::GoneRoom(_)
+        | EventSubject::Partial(..) => Ok(()),
         EventSubject::Session(_)
         | EventSubject::User(_)
         | EventSubject::Ready(_)
+        | EventSubject::Room(_)
+        | EventSubject::Member(_)
         | EventSubject::Engine(_)
         | EventSubject::Rejected(_) => {
             let told = ToldEvent::read(&stored.payload).map_err(|error| Trouble::Unreadable(error.to_string()))?;
@@ -72,6 +77,8 @@ fn tell_counts(format: Output, counts: Counts, cut: bool) -> Result<(), CliError
                 session_events,
                 user_events,
                 ready_events,
+                room_events,
+                member_events,
                 engine_events,
                 rejected_events,
                 other_events,
@@ -81,7 +88,7 @@ fn tell_counts(format: Output, counts: Counts, cut: bool) -> Result<(), CliError
             } = counts;
             let beginning = if cut { "; the oldest events are gone by the stream's limits" } else { "" };
             output::line(&format!(
-                "whole: {session_events} session, {user_events} user and {ready_events} ready transitions of {subjects} \
+                "whole: {session_events} session, {user_events} user and {ready_events} ready transitions, {room_events} room and {member_events} member events of {subjects} \
                  subjects in {incarnations} incarnations, {engine_events} engine, {rejected_events} rejected and {other_events} other \
                  events, {partitions} partitions{beginning}"
             ))?;

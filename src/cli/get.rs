@@ -98,7 +98,12 @@ fn present(payload: &[u8]) -> Result<Option<ToldEvent>, CliError> {
     let offline = match &told {
         ToldEvent::Session(of) => of.to == State::Offline,
         ToldEvent::User(of) => of.to == State::Offline,
-        ToldEvent::Ready(_) | ToldEvent::Engine(_) | ToldEvent::Rejected(_) | ToldEvent::Other { .. } => false,
+        ToldEvent::Ready(_)
+        | ToldEvent::Room(_)
+        | ToldEvent::Member(_)
+        | ToldEvent::Engine(_)
+        | ToldEvent::Rejected(_)
+        | ToldEvent::Other { .. } => false,
     };
     Ok((!offline).then_some(told))
 }

@@ -13,6 +13,9 @@ pub(super) struct Beside {
     /// Changes of what users are ready for too
     #[arg(long)]
     ready: bool,
+    /// How many are in rooms, and who enters and leaves them
+    #[arg(long)]
+    rooms: bool,
 }
 
 /// The subjects of users' transitions, and of what is wanted beside them; of one user or of the whole tenant.
@@ -25,6 +28,10 @@ pub(super) fn subjects(global: &Global, user: Option<&str>, beside: Beside) -> R
     }
     if beside.sessions {
         subjects.push(subject::session(&subject::session_key(&tenant, &user, "*")));
+    }
+    if beside.rooms {
+        subjects.push(subject::room(&subject::room_key(&tenant, "*")));
+        subjects.push(subject::member(&subject::room_key(&tenant, "*"), &user));
     }
     Ok(subjects)
 }

@@ -38,6 +38,14 @@ pub(super) fn transition(told: &ToldEvent) -> String {
             let what = format!("{} → {}", listed(&of.from), listed(&of.to));
             row(of.at_ms, "ready", &printable(&of.user), &what, &printable(&of.cause), &until)
         }
+        ToldEvent::Room(of) => {
+            let more = format!("expected {}", thousandths(of.expected_permille));
+            row(of.at_ms, "room", &printable(&of.room), &people(of.users), &printable(&of.cause), &more)
+        }
+        ToldEvent::Member(of) => {
+            let who = format!("{}/{}", printable(&of.room), printable(&of.user));
+            row(of.at_ms, "member", &who, &change(of.from, of.to), &printable(&of.cause), &counted(of.sessions))
+        }
         ToldEvent::Engine(of) => {
             let who = format!("partition {}", of.partition);
             let span = format!("{} to {}", time(of.from_ms), time(of.to_ms));
@@ -64,9 +72,12 @@ pub(super) fn standing(told: &ToldEvent) -> String {
             let who = format!("{}/{}", printable(&of.user), printable(&of.session));
             row(&who, of.to, of.at_ms, &session_facts(of))
         }
-        ToldEvent::Ready(_) | ToldEvent::Engine(_) | ToldEvent::Rejected(_) | ToldEvent::Other { .. } => {
-            transition(told)
-        }
+        ToldEvent::Ready(_)
+        | ToldEvent::Room(_)
+        | ToldEvent::Member(_)
+        | ToldEvent::Engine(_)
+        | ToldEvent::Rejected(_)
+        | ToldEvent::Other { .. } => transition(told),
     }
 }
 
@@ -79,14 +90,26 @@ fn listed(names: &[Cow<'_, str>]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { printable(&names.join("+")) }
 }
 
-fn user_facts(of: &told::User<'_>) -> String {
-    let told::Sessions { active, idle, away, stale } = of.sessions;
+/// `2 idle, 1 stale`
+fn counted(of: told::Sessions) -> String {
+    let told::Sessions { active, idle, away, stale } = of;
     let counts = [(active, State::Active), (idle, State::Idle), (away, State::Away), (stale, State::Stale)];
-    let mut facts: Vec<_> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, state)| format!("{count} {}", state.name()))
-        .collect();
+    let there = counts.iter().filter(|(count, _)| *count > 0);
+    there.map(|(count, state)| format!("{count} {}", state.name())).collect::<Vec<_>>().join(", ")
+}
+
+fn people(of: told::Sessions) -> String {
+    let counts = counted(of);
+    if counts.is_empty() { "nobody".to_owned() } else { counts }
+}
+
+/// `2.500`
+fn thousandths(permille: u64) -> String {
+    format!("{}.{:03}", permille / 1_000, permille % 1_000)
+}
+
+fn user_facts(of: &told::User<'_>) -> String {
+    let mut facts: Vec<_> = Some(counted(of.sessions)).filter(|counts| !counts.is_empty()).into_iter().collect();
     match of.intent {
         Intent::Open => {}
         Intent::Busy | Intent::Dnd | Intent::Invisible => facts.push(format!("intent {}", of.intent.name())),

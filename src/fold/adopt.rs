@@ -17,6 +17,9 @@ impl Partition {
         self.wake_for_gateways();
         let old = Arc::clone(&self.policy);
         self.set_policy(Arc::clone(policy));
+        if old.capabilities != policy.capabilities {
+            self.count_rooms_anew();
+        }
         self.tell_engine(EngineWhat::Policy, self.time.hi, self.time.hi, out);
         for user in self.people.users_in_order() {
             for at in self.people.sessions_in_order(user) {

@@ -18,6 +18,7 @@ use super::key::{self, IndexKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
 use super::record::{Person, SetBack, Shown, Stamp, TIME_MAX};
+use crate::model::confidence::CERTAIN;
 use crate::model::signal::SEQ_MAX;
 use crate::model::{Address, Intent, State, Token, Visibility};
 
@@ -133,7 +134,7 @@ impl Partition {
         {
             out.number(number);
         }
-        out.number(cold.band.into());
+        [u64::from(cold.band), cold.permille.into()].into_iter().for_each(|number| out.number(number));
         let facts = self.people.facts_of(at).cloned().unwrap_or_default();
         out.maybe_number(facts.out_of_sight);
         out.number(facts.frozen);
@@ -237,6 +238,8 @@ impl Partition {
         for _ in 0..input.number()? {
             partition.read_user(&mut input)?;
         }
+        // What is counted in rooms was told before.
+        partition.rooms.settle();
         if input.0.is_empty() { Ok(partition) } else { Err(CheckpointError::Impossible) }
     }
 
@@ -269,6 +272,7 @@ impl Partition {
         let user = &mut self.people.users[at];
         (user.ordinal, user.incarnation, user.told_at, user.told_w) = (ordinal, incarnation, told_at, told_w);
         (user.state, user.band, user.counts) = (state, band, counts);
+        self.look_at_rooms(at);
         self.arm_user(at);
         Ok(())
     }
@@ -305,7 +309,10 @@ impl Partition {
         let cold = &mut self.people.cold[at];
         cold.ordinal = ordinal;
         (cold.incarnation, cold.told_at, cold.told_w) = (read_stamp(input)?, read_stamp(input)?, read_stamp(input)?);
-        cold.band = input.narrow()?;
+        (cold.band, cold.permille) = (input.narrow()?, input.narrow()?);
+        if cold.permille > CERTAIN {
+            return Err(CheckpointError::Impossible);
+        }
         self.read_facts(at, input)
     }
 

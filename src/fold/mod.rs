@@ -23,9 +23,11 @@ mod observed;
 mod outlook;
 mod partition;
 mod population;
+mod present;
 mod ready;
 mod rebuild;
 mod record;
+mod rooms;
 mod row;
 mod sequence;
 mod settle;
@@ -41,8 +43,9 @@ pub use inspect::{Fall, InspectedSession, Inspection};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};
+pub use present::{Present, PresentSession, ReadyFor};
 pub use sought::Sought;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over
 /// between versions only at a drained position.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;

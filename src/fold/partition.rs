@@ -10,6 +10,7 @@ use super::observed::{ObservedTime, Passage};
 use super::outlook::Crossings;
 use super::population::Population;
 use super::record::TIME_MAX;
+use super::rooms::Rooms;
 use super::sought::Sought;
 use super::wheel::TimingWheel;
 use crate::model::{Address, EngineWhat, Event, Millis, Policy, State, Token};
@@ -56,6 +57,7 @@ pub struct Partition {
     pub(crate) generation: u32,
     pub(crate) people: Population,
     pub(crate) gateways: Gateways,
+    pub(crate) rooms: Rooms,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
@@ -93,6 +95,7 @@ impl Partition {
             policy: Arc::default(),
             people: Population::new(key),
             gateways: Gateways::default(),
+            rooms: Rooms::new(),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
             quiet_until: 0,

@@ -361,6 +361,11 @@ impl Population {
         self.person(user).map_or(UNARMED, |person| person.wake)
     }
 
+    /// Users in no order that means anything.
+    pub(crate) fn users(&self) -> impl Iterator<Item = u32> + '_ {
+        self.by_user.places()
+    }
+
     /// Users in the order of their tenant's and their own name.
     pub(crate) fn users_in_order(&self) -> Vec<u32> {
         let mut users: Vec<u32> = self.by_user.places().collect();

@@ -147,6 +147,7 @@ impl Partition {
         facts.meta.clone_from(&told.meta);
         let (band, sure) = (self.band(at, now), self.is_sure(at, now));
         (self.people.cold[at].band, self.people.cold[at].told_w) = (band, now.into());
+        self.people.cold[at].permille = self.certainty(at, now).permille;
         self.people.hot[at].set_sure(sure);
         self.arm(at);
     }

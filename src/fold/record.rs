@@ -2,6 +2,7 @@
 
 use super::gateway::Excuse;
 use super::names::Name;
+use super::rooms::Share;
 use crate::model::{Intent, Millis, State, Visibility};
 
 /// No record.
@@ -51,6 +52,8 @@ pub(crate) struct Cold {
     pub(crate) told_w: Stamp,
     /// The band of confidence that was told.
     pub(crate) band: u8,
+    /// The confidence that was told, in thousandths.
+    pub(crate) permille: u16,
 }
 
 impl Default for Cold {
@@ -64,6 +67,7 @@ impl Default for Cold {
             told_at: Stamp::default(),
             told_w: Stamp::default(),
             band: 0,
+            permille: 0,
         }
     }
 }
@@ -171,6 +175,8 @@ pub(crate) struct Person {
     /// What it was told to be ready for, each with the time since when.
     pub(crate) ready: Vec<(Box<str>, Millis)>,
     pub(crate) ready_ordinal: u32,
+    /// What it contributes to which rooms.
+    pub(crate) shares: Vec<Share>,
     /// The wheel step of its live entry.
     pub(crate) wake: u64,
     /// Its name, while it has no session.
@@ -186,6 +192,7 @@ impl Default for Person {
             told: (Intent::Open, None),
             ready: Vec::new(),
             ready_ordinal: 0,
+            shares: Vec::new(),
             wake: UNARMED,
             name: Name::default(),
         }

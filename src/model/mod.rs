@@ -5,6 +5,7 @@ pub mod event;
 pub mod id;
 pub mod policy;
 mod profile;
+pub mod room;
 pub mod session;
 pub mod signal;
 pub mod state;
@@ -17,6 +18,7 @@ pub use event::{
 pub use id::{Address, Token, TokenError};
 pub use policy::{Policy, PolicyError, Ready};
 pub use profile::{Profile, Promise};
+pub use room::{Member, RoomPart, Tally};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
 pub use state::{Cause, State, Transport};
 

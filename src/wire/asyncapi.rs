@@ -11,6 +11,8 @@ pub(super) fn asyncapi() -> Value {
     let session = subject::session("{tenant}.{user}.{session}");
     let user = subject::user("{tenant}.{user}");
     let ready = subject::ready("{tenant}.{user}");
+    let room = subject::room("{tenant}.{room}");
+    let member = subject::member("{tenant}.{room}", "{user}");
     let partitioned = |of_0: String| format!("{}{{partition}}", of_0.trim_end_matches('0'));
     json!({
         "asyncapi": "3.0.0",
@@ -28,6 +30,8 @@ pub(super) fn asyncapi() -> Value {
             "session": channel(&session, "session"),
             "user": channel(&user, "user"),
             "ready": channel(&ready, "ready"),
+            "room": channel(&room, "room"),
+            "member": channel(&member, "member"),
             "engine": channel(&partitioned(subject::engine(0)), "engine"),
             "rejected": channel(&partitioned(subject::rejected(0)), "rejected"),
         },
@@ -37,6 +41,8 @@ pub(super) fn asyncapi() -> Value {
             "sendSession": operation("send", "session"),
             "sendUser": operation("send", "user"),
             "sendReady": operation("send", "ready"),
+            "sendRoom": operation("send", "room"),
+            "sendMember": operation("send", "member"),
             "sendEngine": operation("send", "engine"),
             "sendRejected": operation("send", "rejected"),
         },
@@ -47,6 +53,8 @@ pub(super) fn asyncapi() -> Value {
                 "session": event("session", "A session's transition, told once it is committed."),
                 "user": event("user", "A user's transition, told once it is committed."),
                 "ready": event("ready", "A change of what a user is ready for, told once it is committed; in no bucket."),
+                "room": event("room", "How many are in a room; at most one in `rooms.every`."),
+                "member": event("room-member", "A user came into a room, left it, or is there otherwise; told while they are few."),
                 "engine": event("engine", "What an engine knows about itself."),
                 "rejected": event("rejected", "A signal that was refused."),
             },
@@ -54,6 +62,7 @@ pub(super) fn asyncapi() -> Value {
                 "tenant": { "description": "The tenant, as a token." },
                 "user": { "description": "The user within the tenant, as a token." },
                 "session": { "description": "The session within the user, as a token: a tab, a device." },
+                "room": { "description": "The room within the tenant, as a token." },
                 "gateway": { "description": "The gateway within the tenant, as a token." },
                 "partition": { "description": "The partition: FNV-1a (32 bits) over tenant and user token, modulo their number." },
             },
@@ -63,7 +72,7 @@ pub(super) fn asyncapi() -> Value {
 }
 
 fn channel(address: &str, message: &str) -> Value {
-    let parameters = ["tenant", "user", "session", "gateway", "partition"]
+    let parameters = ["tenant", "user", "session", "room", "gateway", "partition"]
         .into_iter()
         .filter(|name| address.contains(&format!("{{{name}}}")))
         .map(|name| (name.to_owned(), json!({ "$ref": format!("#/components/parameters/{name}") })));

@@ -8,7 +8,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::ToldEvent;
-use crate::model::Millis;
+use super::name::Named;
+use crate::model::{Cause, Millis};
 
 pub use breach::{Breach, Fault};
 use position::Id;
@@ -43,13 +44,17 @@ pub struct Counts {
     pub user_events: u64,
     /// Changes of what users are ready for.
     pub ready_events: u64,
+    /// Rooms' events.
+    pub room_events: u64,
+    /// Events of users in rooms.
+    pub member_events: u64,
     /// What engines told about themselves.
     pub engine_events: u64,
     /// Refused signals.
     pub rejected_events: u64,
     /// Events of kinds that this version doesn't know: only their epochs were checked.
     pub other_events: u64,
-    /// Subjects of sessions, users and their readiness.
+    /// Subjects of sessions, users, their readiness, rooms and users in rooms.
     pub subjects: u64,
     /// Their incarnations.
     pub incarnations: u64,
@@ -141,6 +146,21 @@ impl Auditor {
                 self.link(Link { incarnation, ordinal, from, to, at_ms }, place)?;
                 self.counts.ready_events += 1;
             }
+            ToldEvent::Room(of) => {
+                self.told_beside(of.partition, of.seq, &of.id, place)?;
+                let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
+                let is_used = <[u64; 4]>::from(of.users) != [0; 4];
+                // A room's event has no `from`, but for its cause.
+                let (from, to) = (Standing::Room(of.cause != Cause::Joined.name()), Standing::Room(is_used));
+                self.link(Link { incarnation, ordinal, from, to, at_ms }, place)?;
+                self.counts.room_events += 1;
+            }
+            ToldEvent::Member(of) => {
+                self.told_beside(of.partition, of.seq, &of.id, place)?;
+                let (incarnation, ordinal, at_ms) = (of.incarnation, of.ordinal, of.at_ms);
+                self.link(Link { incarnation, ordinal, from: of.from.into(), to: of.to.into(), at_ms }, place)?;
+                self.counts.member_events += 1;
+            }
             ToldEvent::Engine(of) => {
                 self.told_in(of.partition, of.seq, &of.id, place)?;
                 self.counts.engine_events += 1;
@@ -205,6 +225,18 @@ impl Auditor {
             }
         }
         Ok(())
+    }
+
+    /// Checks the place of an event that is told beside the fold; its chain shows whether it stands twice.
+    fn told_beside(&mut self, partition: u16, seq: u64, id: &str, place: Place<'_>) -> Result<(), Breach> {
+        self.observe_progress(partition, place)?;
+        match Id::parse(id, partition, seq) {
+            Some(Id::Runtime) => Ok(()),
+            Some(Id::Fold(_)) | None => {
+                let fault = Fault::Id { id: id.to_owned(), partition, seq };
+                Err(Breach { fault, before: None, at: place.stream_seq })
+            }
+        }
     }
 
     /// Checks the event's place in its subject's chain.

@@ -4,6 +4,7 @@
 //! and [`policy`]. Out: [`event`] turns an event into the messages to commit, whose payloads are those of [`told`], which
 //! readers use as well. [`schema`] describes all of them from the same types.
 
+pub mod ask;
 mod asyncapi;
 pub mod audit;
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod subject;
 mod tick;
 pub mod told;
 
+pub use ask::AskError;
 pub use encoding::{Encoding, ReadError};
 pub use entry::{LogEntry, LogMessage};
 pub use event::{Message, RuntimeEvent, RuntimeWhat};

@@ -23,7 +23,9 @@ impl ToldEvent {
                 let body = EventBody::Ready(Box::new(ready(told).ok()?));
                 (&told.id, told.at_ms, told.partition, told.seq, body)
             }
-            Self::Engine(_) | Self::Rejected(_) | Self::Other { .. } => return None,
+            Self::Room(_) | Self::Member(_) | Self::Engine(_) | Self::Rejected(_) | Self::Other { .. } => {
+                return None;
+            }
         };
         let mut numbers = id.split('-').skip(1);
         let generation = numbers.next()?.parse().ok()?;

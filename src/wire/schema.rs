@@ -32,7 +32,10 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("member.schema.json", of::<Member>(Serialize)),
         ("progress.schema.json", of::<Progress>(Serialize)),
         ("ready.schema.json", of::<told::Ready<'_>>(Serialize)),
+        ("partial.schema.json", of::<told::Partial<'_>>(Serialize)),
         ("rejected.schema.json", of::<told::Rejected<'_>>(Serialize)),
+        ("room.schema.json", of::<told::Room<'_>>(Serialize)),
+        ("room-member.schema.json", of::<told::Member<'_>>(Serialize)),
         ("session.schema.json", of::<told::Session<'_>>(Serialize)),
         ("signal.schema.json", of::<SignalText<'_>>(Deserialize)),
         ("tick.schema.json", of::<Tick>(Serialize)),
@@ -164,6 +167,9 @@ mod tests {
             "session.schema.json",
             "user.schema.json",
             "ready.schema.json",
+            "room.schema.json",
+            "room-member.schema.json",
+            "partial.schema.json",
             "engine.schema.json",
             "rejected.schema.json",
         ] {
@@ -178,7 +184,7 @@ mod tests {
         let document = schema("asyncapi.json");
         let messages = document["components"]["messages"].as_object().unwrap();
         let files: BTreeSet<_> = all().into_iter().map(|(name, _)| format!("./{name}")).collect();
-        assert_eq!(messages.len(), 7);
+        assert_eq!(messages.len(), 9);
         for (name, message) in messages {
             let file = message["payload"]["schema"]["$ref"].as_str().unwrap();
             assert!(files.contains(file), "{name}: {file}");

@@ -106,6 +106,36 @@ pub fn ready(key: &str) -> String {
     told("ready", key)
 }
 
+/// A room's key in the bucket `presence_rooms`, from tokens.
+#[must_use]
+pub fn room_key(tenant: &str, room: &str) -> String {
+    format!("{tenant}.{room}")
+}
+
+/// The subject of a room's events; `key` is its [`room_key`].
+#[must_use]
+pub fn room(key: &str) -> String {
+    told("room", key)
+}
+
+/// The subject of a user's events in a room; `key` is the room's [`room_key`].
+#[must_use]
+pub fn member(key: &str, user: &str) -> String {
+    told("member", format_args!("{key}.{user}"))
+}
+
+/// The subject of what a partition contributes to a room; `key` is its [`room_key`].
+#[must_use]
+pub fn partial(partition: impl Display, key: &str) -> String {
+    told("partial", format_args!("{partition}.{key}"))
+}
+
+/// The subject that takes a room's key out of its bucket.
+#[must_use]
+pub fn gone_room(key: &str) -> String {
+    told("gone.room", key)
+}
+
 /// The subject of what the engine tells about itself in one partition.
 #[must_use]
 pub fn engine(partition: u16) -> String {
@@ -304,6 +334,12 @@ pub enum EventSubject<'a> {
     User(&'a str),
     /// A change of what a user is ready for; holds the user's key.
     Ready(&'a str),
+    /// A room's event; holds its key.
+    Room(&'a str),
+    /// The event of a user in a room; holds tenant, room and user.
+    Member(&'a str),
+    /// What a partition contributes to a room; holds the room's key.
+    Partial(u16, &'a str),
     /// What the engine told of itself in a partition.
     Engine(u16),
     /// A refused signal in a partition.
@@ -312,6 +348,8 @@ pub enum EventSubject<'a> {
     GoneSession(&'a str),
     /// A user's key leaves its bucket.
     GoneUser(&'a str),
+    /// A room's key leaves its bucket.
+    GoneRoom(&'a str),
     /// A partition's progress.
     Progress(u16),
     /// Something that this version doesn't know.
@@ -324,7 +362,7 @@ impl<'a> EventSubject<'a> {
     /// ```
     /// use presence::wire::EventSubject;
     /// assert_eq!(EventSubject::parse("presence.v1.session.main.alice.tab"), EventSubject::Session("main.alice.tab"));
-    /// assert_eq!(EventSubject::parse("presence.v1.room.main.lobby"), EventSubject::Other);
+    /// assert_eq!(EventSubject::parse("presence.v1.weather.main.lobby"), EventSubject::Other);
     /// ```
     #[must_use]
     pub fn parse(subject: &'a str) -> Self {
@@ -340,6 +378,12 @@ impl<'a> EventSubject<'a> {
             ("session", Some(_), _) if keyed(rest, 3) => Self::Session(rest),
             ("user", Some(_), _) if keyed(rest, 2) => Self::User(rest),
             ("ready", Some(_), _) if keyed(rest, 2) => Self::Ready(rest),
+            ("room", Some(_), _) if keyed(rest, 2) => Self::Room(rest),
+            ("member", Some(_), _) if keyed(rest, 3) => Self::Member(rest),
+            ("partial", Some((partition, key)), _) if keyed(key, 2) => {
+                decimal(partition).map_or(Self::Other, |partition| Self::Partial(partition, key))
+            }
+            ("gone", Some(("room", key)), _) if keyed(key, 2) => Self::GoneRoom(key),
             ("gone", Some(("session", key)), _) if keyed(key, 3) => Self::GoneSession(key),
             ("gone", Some(("user", key)), _) if keyed(key, 2) => Self::GoneUser(key),
             ("engine", None, Some(partition)) => Self::Engine(partition),

@@ -5,6 +5,7 @@
 
 mod read;
 mod ready;
+mod room;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,7 @@ use crate::model::{
 
 pub use self::read::{ToldEvent, json_line};
 pub use self::ready::Ready;
+pub use self::room::{InRoom, Member, Partial, Room};
 
 /// A session's transition, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -144,16 +146,16 @@ pub struct User<'a> {
     pub next: Option<Next>,
 }
 
-/// How many sessions are in each state but offline.
+/// How many are in each state but offline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sessions {
-    /// Active sessions.
+    /// Active.
     pub active: u32,
-    /// Idle sessions.
+    /// Idle.
     pub idle: u32,
-    /// Sessions that are away.
+    /// Away.
     pub away: u32,
-    /// Stale sessions.
+    /// Stale.
     pub stale: u32,
 }
 
@@ -234,7 +236,7 @@ pub struct Rejected<'a> {
 }
 
 /// The kinds of events, in the order of their schemas.
-pub(super) const KINDS: [&str; 5] = ["session", "user", "engine", "rejected", "ready"];
+pub(super) const KINDS: [&str; 8] = ["session", "user", "engine", "rejected", "ready", "room", "member", "partial"];
 
 impl<'a> Session<'a> {
     /// What is told of `event`, which the session `of` is about.

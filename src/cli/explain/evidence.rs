@@ -25,7 +25,14 @@ impl Evidence {
             Ok(ToldEvent::Session(of)) => (of.seq, of.user, Some(of.session)),
             Ok(ToldEvent::User(of)) => (of.seq, of.user, None),
             Ok(ToldEvent::Ready(of)) => (of.seq, of.user, None),
-            Ok(ToldEvent::Engine(_) | ToldEvent::Rejected(_) | ToldEvent::Other { .. }) | Err(_) => {
+            Ok(
+                ToldEvent::Room(_)
+                | ToldEvent::Member(_)
+                | ToldEvent::Engine(_)
+                | ToldEvent::Rejected(_)
+                | ToldEvent::Other { .. },
+            )
+            | Err(_) => {
                 return Ok(Self { entry: None, at_ms: None, what: "unknown to this version".to_owned() });
             }
         };

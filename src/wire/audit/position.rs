@@ -35,7 +35,7 @@ impl Id {
         let second = parts.next()?;
         let parsed = if let Some(epoch) = second.strip_prefix('e') {
             let _: u64 = epoch.parse().ok()?;
-            let _: u32 = parts.next()?.parse().ok()?;
+            let _: u64 = parts.next()?.parse().ok()?;
             Self::Runtime
         } else {
             let generation = second.parse().ok()?;

@@ -11,6 +11,8 @@ pub enum Standing {
     State(State),
     /// The capabilities that a user is ready for, sorted: a policy may order them anew.
     Ready(Box<[Box<str>]>),
+    /// Whether somebody is in a room.
+    Room(bool),
 }
 
 impl Standing {
@@ -25,6 +27,7 @@ impl Standing {
         match self {
             Self::State(_) => Self::State(State::Offline),
             Self::Ready(_) => Self::Ready(Box::default()),
+            Self::Room(_) => Self::Room(false),
         }
     }
 
@@ -32,6 +35,7 @@ impl Standing {
         match self {
             Self::State(state) => *state == State::Offline,
             Self::Ready(names) => names.is_empty(),
+            Self::Room(is_used) => !is_used,
         }
     }
 }
@@ -48,6 +52,8 @@ impl std::fmt::Display for Standing {
             Self::State(state) => f.write_str(state.as_str()),
             Self::Ready(names) if names.is_empty() => f.write_str("ready for nothing"),
             Self::Ready(names) => write!(f, "ready for {}", names.join(", ")),
+            Self::Room(true) => f.write_str("somebody there"),
+            Self::Room(false) => f.write_str("nobody there"),
         }
     }
 }

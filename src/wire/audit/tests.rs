@@ -237,3 +237,41 @@ fn readiness_is_a_chain_of_its_own_that_begins_and_ends_with_nothing() {
     assert_eq!(audit_ready(&begun), Err(Fault::Chain { found: standing, wanted: ready_for(&[]) }));
     assert_eq!(audit_ready(&whole[1..]), Err(Fault::Ordinal { found: 2, wanted: 1 }));
 }
+
+fn room(seq: u64, (incarnation, ordinal): (u64, u32), cause: &str, users: u32) -> ToldEvent {
+    let counts = serde_json::json!({ "active": users, "idle": 0, "away": 0, "stale": 0 });
+    let payload = serde_json::json!({
+        "v": 1, "kind": "room", "id": format!("3-e1-{seq}"), "incarnation": incarnation, "ordinal": ordinal,
+        "cause": cause, "at_ms": 1_000 * seq, "partition": 3, "seq": seq, "tenant": "main", "room": "lobby",
+        "sessions": counts, "users": counts, "ready": {}, "expected_permille": 0, "variance_permille": 0,
+    });
+    ToldEvent::read(payload.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn a_room_begins_with_somebody_and_ends_with_nobody() {
+    let audit = |events: &[ToldEvent]| {
+        let mut auditor = Auditor::new(false);
+        for (n, event) in events.iter().enumerate() {
+            let place = Place { subject: "presence.v1.room.main.lobby", epoch: Some(1), stream_seq: 100 + n as u64 };
+            auditor.observe(event, place).map_err(|breach| breach.fault)?;
+        }
+        Ok(auditor.counts())
+    };
+    let whole = [
+        room(10, (1_000, 1), "joined", 1),
+        room(11, (1_000, 2), "updated", 2),
+        room(12, (1_000, 3), "left", 0),
+        room(15, (2_000, 1), "joined", 1),
+    ];
+    let expected = Counts { room_events: 4, subjects: 1, incarnations: 2, partitions: 1, ..Counts::default() };
+    assert_eq!(audit(&whole), Ok(expected));
+    let skipped = [whole[0].clone(), room(12, (1_000, 3), "left", 0)];
+    assert_eq!(audit(&skipped), Err(Fault::Ordinal { found: 3, wanted: 2 }));
+    let unended = [whole[0].clone(), whole[3].clone()];
+    let standing = Standing::Room(true);
+    assert_eq!(audit(&unended), Err(Fault::Alive { found: 2_000, before: 1_000, standing }));
+    let joined_twice = [whole[0].clone(), room(11, (1_000, 2), "joined", 2)];
+    let fault = Fault::Chain { found: Standing::Room(false), wanted: Standing::Room(true) };
+    assert_eq!(audit(&joined_twice), Err(fault));
+}

@@ -84,6 +84,11 @@ fn what_is_committed_is_told_under_the_stored_subject() {
     assert_eq!(EventSubject::parse(&user("a.b")), EventSubject::User("a.b"));
     assert_eq!(EventSubject::parse(&ready("a.b")), EventSubject::Ready("a.b"));
     assert_eq!(EventSubject::parse(&gone_user("a.b")), EventSubject::GoneUser("a.b"));
+    assert_eq!(EventSubject::parse(&room("a.lobby")), EventSubject::Room("a.lobby"));
+    assert_eq!(EventSubject::parse(&gone_room("a.lobby")), EventSubject::GoneRoom("a.lobby"));
+    assert_eq!(EventSubject::parse(&member("a.lobby", "b")), EventSubject::Member("a.lobby.b"));
+    assert_eq!(EventSubject::parse(&partial(7, "a.lobby")), EventSubject::Partial(7, "a.lobby"));
+    assert_eq!(EventSubject::parse("presence.v1.partial.07.a.lobby"), EventSubject::Other);
     assert_eq!(EventSubject::parse(&engine(7)), EventSubject::Engine(7));
     assert_eq!(EventSubject::parse(&rejected(7)), EventSubject::Rejected(7));
     assert_eq!(EventSubject::parse(&progress(7)), EventSubject::Progress(7));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use super::{Engine, Ready, Rejected, Session, User};
+use super::{Engine, Member, Ready, Rejected, Room, Session, User};
 use crate::wire::encoding::MESSAGE_PACK_DEPTH_MAX;
 use crate::wire::meta::{self, JsonWriter};
 use crate::wire::{Encoding, ReadError};
@@ -24,6 +24,10 @@ pub enum ToldEvent {
     User(Box<User<'static>>),
     /// A change of what a user is ready for.
     Ready(Box<Ready<'static>>),
+    /// A room's.
+    Room(Box<Room<'static>>),
+    /// Of a user in a room.
+    Member(Box<Member<'static>>),
     /// An engine's.
     Engine(Engine<'static>),
     /// A refused signal's.
@@ -50,6 +54,8 @@ impl ToldEvent {
             "session" => Self::Session(Encoding::read(payload)?),
             "user" => Self::User(Encoding::read(payload)?),
             "ready" => Self::Ready(Encoding::read(payload)?),
+            "room" => Self::Room(Encoding::read(payload)?),
+            "member" => Self::Member(Encoding::read(payload)?),
             "engine" => Self::Engine(Encoding::read(payload)?),
             "rejected" => Self::Rejected(Encoding::read(payload)?),
             _ => Self::Other { kind },

@@ -1,0 +1,72 @@
+use super::*;
+use crate::fold::{Body, Entry, IndexKey};
+use crate::model::{Kind, Signal};
+
+const START: Millis = 1_700_000_000_000;
+
+fn token(text: &str) -> Token<'_> {
+    Token::parse(text).unwrap()
+}
+
+fn signal(partition: &mut Partition, user: &str, signal: &Signal) {
+    let seq = partition.position() + 1;
+    let address = Address { tenant: token("main"), user: token(user), session: token("tab") };
+    partition.apply(&Entry { seq, ts: START + seq, body: Body::Signal(address, signal) }, &mut Vec::new());
+}
+
+fn with(users: &[&str]) -> Partition {
+    let mut partition = Partition::new(0, IndexKey(1, 2));
+    for user in users {
+        let can = Signal { can: Some(["audio".into()].into()), ..Signal::default() };
+        signal(&mut partition, user, &Signal { rooms: Some(["lobby".into()].into()), ..can });
+    }
+    partition
+}
+
+#[test]
+fn whoever_is_invisible_looks_like_who_is_not_there() {
+    let mut partition = with(&["ada", "bob"]);
+    signal(&mut partition, "ada", &Signal { intent: Some(Intent::Invisible), ..Signal::default() });
+    signal(&mut partition, "bob", &Signal { kind: Kind::Leave, ..Signal::default() });
+    for user in ["ada", "bob", "carol"] {
+        assert_eq!(partition.present(token("main"), token(user)), None, "{user}");
+    }
+    assert!(partition.page(token("main"), &[], None, 10).is_empty());
+}
+
+#[test]
+fn a_user_is_shown_with_what_it_is_ready_for_and_how_sure_that_is() {
+    let partition = with(&["ada"]);
+    let ada = partition.present(token("main"), token("ada")).unwrap();
+    assert_eq!((ada.state, ada.confidence_permille, ada.reachable_permille), (State::Active, 1_000, Some(1_000)));
+    let ready = ReadyFor { name: "audio".into(), since_ms: START + 1, confidence_permille: 1_000 };
+    assert_eq!((ada.ready, ada.rooms), (vec![ready], vec!["lobby".into()]));
+    assert_eq!((ada.last_seen_ms, ada.told_at_ms), (START + 1, START + 1));
+}
+
+#[test]
+fn who_does_not_want_to_be_disturbed_is_present_and_not_reachable() {
+    let mut partition = with(&["ada"]);
+    signal(&mut partition, "ada", &Signal { intent: Some(Intent::Dnd), ..Signal::default() });
+    let ada = partition.present(token("main"), token("ada")).unwrap();
+    assert_eq!((ada.intent, ada.reachable_permille), (Intent::Dnd, None));
+    assert!(ada.ready.is_empty());
+}
+
+#[test]
+fn pages_go_on_behind_a_name_whoever_comes_and_goes() {
+    let names = |page: Vec<Present>| page.into_iter().map(|of| of.user.into()).collect::<Vec<String>>();
+    let mut partition = with(&["eve", "ada", "dave", "carol", "bob"]);
+    let page = |partition: &Partition, after| names(partition.page(token("main"), &[], after, 2));
+    assert_eq!(page(&partition, None), ["ada", "bob"]);
+    signal(&mut partition, "bob", &Signal { kind: Kind::Leave, ..Signal::default() });
+    assert_eq!(page(&partition, Some("bob")), ["carol", "dave"]);
+    assert_eq!(page(&partition, Some("dave")), ["eve"]);
+    assert_eq!(names(partition.page(token("main"), &[State::Idle], None, 2)), Vec::<String>::new());
+    assert_eq!(names(partition.page(token("other"), &[], None, 2)), Vec::<String>::new());
+    let members = partition.members(token("main"), token("lobby"), Some("ada"), 2);
+    assert_eq!(
+        members.iter().map(|(of, state)| (&*of.user, *state)).collect::<Vec<_>>(),
+        [("carol", State::Active), ("dave", State::Active)]
+    );
+}
