@@ -280,6 +280,14 @@ impl Partition {
         self.rooms.get(key).into_iter().flat_map(|room| room.members.iter().copied())
     }
 
+    /// In how many rooms of which `counts` says so a user is.
+    pub(crate) fn count_rooms(&self, user: u32, counts: impl Fn(&str) -> bool) -> u32 {
+        let shares = self.people.person(user).map_or(&[][..], |person| &person.shares);
+        let name =
+            |share: &&Share| self.rooms.rooms[share.room].key.split_once('.').is_some_and(|(_, room)| counts(room));
+        shares.iter().filter(name).count() as u32
+    }
+
     /// The rooms that a user is in, by name.
     pub(crate) fn rooms_of(&self, user: u32) -> Vec<Box<str>> {
         let shares = self.people.person(user).map_or(&[][..], |person| &person.shares);
