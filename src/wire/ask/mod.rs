@@ -1,6 +1,9 @@
 //! What is asked of engines, and what they answer: the payloads of `presence.v1.ask.<tenant>.<verb>`, see SERVICES.md.
 
+mod checked;
 mod error;
+pub mod route;
+pub mod wait;
 
 pub use error::AskError;
 
