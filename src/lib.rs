@@ -10,13 +10,21 @@
 //! 5. [`runtime`]: the engine's loop: fence, restore, replay, live, shutdown.
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
+//!
+//! [`model`] is always there. The others are behind the feature `engine`, which is on unless a dependent turns it off.
 
 #![warn(unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(feature = "engine")]
 pub mod cli;
+#[cfg(feature = "engine")]
 pub mod config;
+#[cfg(feature = "engine")]
 pub mod fold;
 pub mod model;
+#[cfg(feature = "engine")]
 pub mod nats;
+#[cfg(feature = "engine")]
 pub mod runtime;
+#[cfg(feature = "engine")]
 pub mod wire;

@@ -12,9 +12,9 @@ use oracle::Oracle;
 use oracle::logs::{Line, Log, What, Who, address, everybody};
 use oracle::random::{Mood, logs};
 use oracle::witness::Witness;
-use presence::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
-use presence::model::policy::DURATION_MS_MAX;
-use presence::model::{
+use presence_engine::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
+use presence_engine::model::policy::DURATION_MS_MAX;
+use presence_engine::model::{
     Cause, Claim, EngineWhat, Event, EventBody, Kind, Member, Millis, Policy, Profile, Rejection, Signal, State, Tally,
     Visibility,
 };

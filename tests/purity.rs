@@ -76,7 +76,7 @@ fn crates() -> Vec<String> {
     let manifest = include_str!("../Cargo.toml").parse::<toml::Table>().expect("Cargo.toml is TOML");
     let of = |table: &str| manifest.get(table).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
     let names = of("dependencies").chain(of("dev-dependencies")).map(|name| name.replace('-', "_"));
-    names.chain(["rand".to_owned(), "presence".to_owned()]).collect()
+    names.chain(["rand".to_owned(), "presence_engine".to_owned()]).collect()
 }
 
 /// What a file of the core uses and must not.
@@ -125,7 +125,7 @@ fn wrong_arrows(source: &Source) -> Vec<Find> {
             "no such room is known to tests/purity.rs: give it its arrows in ARROWS, and a line in ARCHITECTURE.md";
         return vec![Find::new(source, 1, room, mend)];
     };
-    let root = if room == "main" { "presence" } else { "crate" };
+    let root = if room == "main" { "presence_engine" } else { "crate" };
     let mut finds = Vec::new();
     for path in source.paths() {
         let [first, other, ..] = &path.segments[..] else {
@@ -250,12 +250,12 @@ fn every_arrow_that_points_back_is_seen() {
     assert_eq!(arrows("src/nats/x.rs", "use crate::config::Config;"), 1);
     assert_eq!(arrows("src/config.rs", "fn f() { crate::fold::GRID_MS }"), 1);
     assert_eq!(arrows("src/runtime/x.rs", "use crate::{cli::Output, model};"), 1);
-    assert_eq!(arrows("src/main.rs", "fn main() { presence::runtime::run() }"), 1);
+    assert_eq!(arrows("src/main.rs", "fn main() { presence_engine::runtime::run() }"), 1);
     assert_eq!(arrows("src/cellar/mod.rs", ""), 1);
     assert_eq!(
         arrows("src/cli/x.rs", "use crate::{runtime, nats::Nats, wire, fold, model, config}; use super::output;"),
         0
     );
-    assert_eq!(arrows("src/main.rs", "fn main() { presence::cli::main() }"), 0);
+    assert_eq!(arrows("src/main.rs", "fn main() { presence_engine::cli::main() }"), 0);
     assert_eq!(arrows("src/nats/commit/x.rs", "use super::super::names; use crate::wire::Progress;"), 0);
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use presence::model::{
+use presence_engine::model::{
     Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, ReadyEvent,
     RejectedEvent, Rejection, SessionEvent, Signal, State, Token, Transport, UserEvent, Visibility,
 };
-use presence::wire::batch::{HeldSignal, Origin};
-use presence::wire::info::{Blind, Gap, Owned, Stored};
-use presence::wire::{Encoding, Info, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal};
+use presence_engine::wire::batch::{HeldSignal, Origin};
+use presence_engine::wire::info::{Blind, Gap, Owned, Stored};
+use presence_engine::wire::{
+    Encoding, Info, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal,
+};
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {

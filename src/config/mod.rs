@@ -20,7 +20,7 @@ pub use flap::Warning;
 /// All that an engine must be told, valid as a whole.
 ///
 /// ```
-/// use presence::config::Config;
+/// use presence_engine::config::Config;
 /// let config = Config::parse("[engine]\npartitions = 8\n[profile.default]\nidle_after = \"90s\"").unwrap();
 /// assert_eq!(config.engine.partitions, 8);
 /// assert_eq!(config.policy.profiles[0].1.idle_after, 90_000);

@@ -35,8 +35,8 @@ pub type Millis = u64;
 /// This is what `{{partition(n,1,2)}}` of a NATS subject transform computes.
 ///
 /// ```
-/// assert_eq!(presence::model::partition_of("acme", "alice", 8), 1);
-/// assert_eq!(presence::model::partition_of("acme", "bob", 8), 6);
+/// assert_eq!(presence_engine::model::partition_of("acme", "alice", 8), 1);
+/// assert_eq!(presence_engine::model::partition_of("acme", "bob", 8), 6);
 /// ```
 #[must_use]
 pub fn partition_of(tenant: &str, user: &str, partitions: u16) -> u16 {

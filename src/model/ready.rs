@@ -77,7 +77,7 @@ impl Order {
     /// Whether `a` is asked before `b`, by a question of this id. Equal users alone are equal.
     ///
     /// ```
-    /// use presence::model::{Candidate, Order, State};
+    /// use presence_engine::model::{Candidate, Order, State};
     /// let ada = Candidate {
     ///     user: "ada".into(), state: State::Idle, since_ms: 0, permille: 1_000, last_input_ms: 5, load: 0,
     /// };

@@ -18,7 +18,7 @@ pub const CHECKPOINTS: &str = "presence_checkpoints";
 /// The stream behind the bucket `name`.
 ///
 /// ```
-/// assert_eq!(presence::nats::names::bucket_stream("presence_users"), "KV_presence_users");
+/// assert_eq!(presence_engine::nats::names::bucket_stream("presence_users"), "KV_presence_users");
 /// ```
 #[must_use]
 pub fn bucket_stream(name: &str) -> String {

@@ -1,6 +1,6 @@
 //! What is told of a session: what it is now, compared with what was told of it.
 
-use presence::model::{Cause, EventBody, Millis, NextState, SessionEvent, Signal, State};
+use presence_engine::model::{Cause, EventBody, Millis, NextState, SessionEvent, Signal, State};
 
 use super::fall::profile_of;
 use super::session::{Session, by_signal};

@@ -1,6 +1,6 @@
 //! What a user is ready for.
 
-use presence::model::{Cause, EventBody, Intent, Millis, ReadyEvent};
+use presence_engine::model::{Cause, EventBody, Intent, Millis, ReadyEvent};
 
 use super::look::{Desk, Key, Why};
 use super::session::Session;

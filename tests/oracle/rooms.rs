@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use presence::model::{Member, State, Tally};
+use presence_engine::model::{Member, State, Tally};
 
 use super::Oracle;
 use super::look::Key;

@@ -1,6 +1,6 @@
 //! What a signal does to one session, and what follows from its facts.
 
-use presence::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Transport, Visibility};
+use presence_engine::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Transport, Visibility};
 
 use super::fall::profile_of;
 use super::gateway::Excuse;

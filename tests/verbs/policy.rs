@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use presence::nats::LogIdentity;
+use presence_engine::nats::LogIdentity;
 use serde_json::json;
 
 use super::common::TestServer;
