@@ -7,6 +7,7 @@
 //! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
 //! - [`membership`]: which engines take part, and who holds which partition.
 //! - [`latest`]: the last stored message of each subject.
+//! - [`reservations`]: who is held for which question.
 //! - [`checkpoint`]: checkpoints in the Object Store.
 //! - [`info`]: the micro service `presence`.
 //! - [`server`]: `nats-server` as a supervised child.
@@ -23,6 +24,7 @@ pub mod log;
 pub mod membership;
 pub mod names;
 mod pull;
+pub mod reservations;
 pub mod server;
 pub mod tick;
 pub mod topology;
