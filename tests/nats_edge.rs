@@ -12,10 +12,10 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use presence::model::PARTITIONS_MAX;
 use presence::nats::commit::{BATCH_MESSAGES_MAX, read_progress};
-use presence::nats::info::InfoService;
 use presence::nats::latest::{bucket_values, latest_events};
 use presence::nats::log::entry_ts_ms;
 use presence::nats::server::{EmbeddedServer, ServerError, ServerOptions};
+use presence::nats::service::Service;
 use presence::nats::tick::Outcome;
 use presence::nats::topology::{self, Parameters, Remedy, TopologyError};
 use presence::nats::{
@@ -657,7 +657,8 @@ async fn what_an_aborted_checkpoint_left_behind_is_collected() {
 async fn info_is_503_until_the_engine_is_live() {
     let (server, nats) = TestServer::with_topology().await;
     let (live, info) = watch::channel(None);
-    let _service = InfoService::start(&nats, "0.1.0", info).await.unwrap();
+    let (questions, _asked) = tokio::sync::mpsc::channel(1);
+    let _service = Service::start(&nats, "0.1.0", info, questions, 1).await.unwrap();
     let client = server.connect().await.client;
     let of_me = |is_live| Info {
         contract: "1.0".into(),

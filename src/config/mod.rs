@@ -88,6 +88,8 @@ pub struct EngineLimits {
     pub pending_events: usize,
     /// Most messages of one atomic batch, at most the server's 1,000.
     pub batch_messages: usize,
+    /// Most questions that one engine is at; more are answered 429.
+    pub questions: usize,
 }
 
 impl Default for EngineConfig {
@@ -107,7 +109,7 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { pending_events: 100_000, batch_messages: 900 }
+        Self { pending_events: 100_000, batch_messages: 900, questions: 1_024 }
     }
 }
 

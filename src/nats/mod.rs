@@ -8,7 +8,8 @@
 //! - [`membership`]: which engines take part, and who holds which partition.
 //! - [`latest`]: the last stored message of each subject.
 //! - [`checkpoint`]: checkpoints in the Object Store.
-//! - [`info`]: the micro service `presence`.
+//! - [`told`]: what the stream of events holds now.
+//! - [`service`]: the micro service `presence`; [`owned`]: what engines ask each other.
 //! - [`server`]: `nats-server` as a supervised child.
 //!
 //! Times that this module measures by the local clock decide only when something is sent again or given up, never what
@@ -17,14 +18,16 @@
 pub mod checkpoint;
 pub mod commit;
 pub mod connect;
-pub mod info;
 pub mod latest;
 pub mod log;
 pub mod membership;
 pub mod names;
+pub mod owned;
 mod pull;
 pub mod server;
+pub mod service;
 pub mod tick;
+pub mod told;
 pub mod topology;
 pub mod version;
 

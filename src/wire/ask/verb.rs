@@ -1,0 +1,48 @@
+//! The verbs: what can be asked.
+
+use super::{
+    ASK, RoomAnswer, RoomQuestion, SessionAnswer, SessionQuestion, UserAnswer, UserQuestion, UsersAnswer, UsersQuestion,
+};
+use crate::wire::name::named;
+use crate::wire::{Named, schema};
+
+/// What can be asked.
+///
+/// ```
+/// use presence::wire::ask::Verb;
+/// assert_eq!(Verb::User.subject("main"), "presence.v1.ask.main.user");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// A session's latest event, and how it is now.
+    Session,
+    /// A user's latest event, and how it is now.
+    User,
+    /// Some users, or a page of who is here.
+    Users,
+    /// How many are in a room, and who.
+    Room,
+}
+
+named! {
+    Verb { Session = "session", User = "user", Users = "users", Room = "room" }
+}
+
+impl Verb {
+    /// The subject to ask a tenant's engines on; the tenant is a token, or `*` for a filter.
+    #[must_use]
+    pub fn subject(self, tenant: &str) -> String {
+        format!("{ASK}.{tenant}.{}", self.name())
+    }
+
+    /// The JSON Schemas of its question and of its answer.
+    #[must_use]
+    pub fn schemas(self) -> [String; 2] {
+        match self {
+            Self::Session => [schema::asked::<SessionQuestion>(), schema::answered::<SessionAnswer<'_>>()],
+            Self::User => [schema::asked::<UserQuestion>(), schema::answered::<UserAnswer<'_>>()],
+            Self::Users => [schema::asked::<UsersQuestion>(), schema::answered::<UsersAnswer>()],
+            Self::Room => [schema::asked::<RoomQuestion>(), schema::answered::<RoomAnswer>()],
+        }
+    }
+}
