@@ -1,6 +1,7 @@
 //! Who is ready for what is wanted, and for those who route: who could be asked, and in which order.
 
 use super::partition::Partition;
+use crate::model::ready::matches;
 use crate::model::{Candidate, Intent, Lack, Millis, Order, Readiness, State, Token, Want};
 
 impl Partition {
@@ -111,18 +112,6 @@ impl Partition {
             }
         }
     }
-}
-
-/// Whether a name matches a pattern in which `*` stands for any bytes.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut left) = name.strip_prefix(first) else { return false };
-    let mut rest = rest;
-    while let Some((middle, behind)) = rest.split_once('*') {
-        let Some(at) = left.find(middle) else { return false };
-        (left, rest) = (&left[at + middle.len()..], behind);
-    }
-    left.ends_with(rest)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Whom others may count on: what they want of somebody, whether it is so, and in which order several are asked.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Millis, State};
 
 /// What somebody has to be ready for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
     /// This capability; `None`: any ready state will do.
     pub capability: Option<Box<str>>,
@@ -12,7 +14,8 @@ pub struct Want {
 }
 
 /// Whether a user is ready for what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Readiness {
     /// It is.
     Ready {
@@ -26,7 +29,8 @@ pub enum Readiness {
 }
 
 /// Why a user isn't ready: the first that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Lack {
     /// It is offline, unknown or invisible.
     Offline,
@@ -45,7 +49,8 @@ pub enum Lack {
 }
 
 /// In which order those who are ready are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Best state, then confidence in steps of a tenth, then the least load, then the latest input.
     #[default]
@@ -57,7 +62,7 @@ pub enum Order {
 }
 
 /// Somebody who is ready, and what decides when it is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// User token.
     pub user: Box<str>,
@@ -104,6 +109,24 @@ impl Order {
             }
         }
     }
+}
+
+/// Whether a name matches a pattern in which `*` stands for any bytes.
+///
+/// ```
+/// use presence_engine::model::ready::matches;
+/// assert!(matches("call-*", "call-7") && !matches("call-*", "recall"));
+/// ```
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(first) else { return false };
+    let mut rest = rest;
+    while let Some((middle, behind)) = rest.split_once('*') {
+        let Some(at) = left.find(middle) else { return false };
+        (left, rest) = (&left[at + middle.len()..], behind);
+    }
+    left.ends_with(rest)
 }
 
 /// The lot that a user draws in a question: another in each, the same whoever is asked. FNV-1a (64 bits), its bits mixed.

@@ -9,7 +9,8 @@
 //! - [`latest`]: the last stored message of each subject.
 //! - [`reservations`]: who is held for which question.
 //! - [`checkpoint`]: checkpoints in the Object Store.
-//! - [`info`]: the micro service `presence`.
+//! - [`told`]: what the stream of events holds now.
+//! - [`service`]: the micro service `presence`; [`owned`]: what engines ask each other.
 //! - [`server`]: `nats-server` as a supervised child.
 //!
 //! Times that this module measures by the local clock decide only when something is sent again or given up, never what
@@ -18,15 +19,17 @@
 pub mod checkpoint;
 pub mod commit;
 pub mod connect;
-pub mod info;
 pub mod latest;
 pub mod log;
 pub mod membership;
 pub mod names;
+pub mod owned;
 mod pull;
 pub mod reservations;
 pub mod server;
+pub mod service;
 pub mod tick;
+pub mod told;
 pub mod topology;
 pub mod version;
 

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::wait::{Among, among, want};
-use super::{AskError, checked};
+use super::wait::{Among, among, id, want};
+use super::{AskError, Fields};
 use crate::model::{Millis, Order, State, Want};
-use crate::wire::Named;
-use crate::wire::schema::names;
+use crate::wire::schema::{names, names_or_null};
+use crate::wire::{Encoding, Named};
 
 /// Most routes of one answer.
 pub const ROUTES_MAX: u64 = 64;
@@ -16,45 +16,39 @@ pub const ROUTES_DEFAULT: u64 = 8;
 /// Longest reservation, in milliseconds.
 pub const RESERVE_MS_MAX: u64 = 30_000;
 
-/// The question.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "RouteQuestion")]
+/// Asks whom to ask.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 pub struct RouteQuestion {
-    /// Chosen by who asks, 1 to 128 bytes: whose reservation it is.
+    /// Chosen by who asks: whose reservation it is.
     #[schemars(length(min = 1, max = 128))]
     pub id: String,
     /// Among these; or `room`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 192)))]
     pub candidates: Option<Vec<String>>,
     /// Among the members of this room; or `candidates`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 192))]
     pub room: Option<String>,
     /// The capability; absent: any ready state will do.
-    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "for")]
     pub capability: Option<String>,
     /// With this confidence at least, in thousandths; that of the policy where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
-    pub min_confidence_permille: Option<u64>,
+    pub min_confidence_permille: Option<u16>,
     /// How many at most; 8 where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
-    pub limit: Option<u64>,
-    /// In which order: `best`, `longest_idle` or `spread`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::wire::schema::names_or_null::<Order>")]
+    pub limit: Option<u8>,
+    /// In which order; `best` where absent.
+    #[schemars(schema_with = "names_or_null::<Order>")]
     pub order: Option<String>,
-    /// Hold the first for so long; 0 releases what this id holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Hold the first for so long; 0 releases whom this id holds; absent: neither.
     #[schemars(range(max = 30000))]
-    pub reserve_ms: Option<u64>,
-    /// Only release what this id holds.
-    #[serde(default)]
+    pub reserve_ms: Option<u32>,
+    /// Only release whom this id holds.
+    #[schemars(default)]
     pub release: bool,
 }
 
-/// The answer.
+/// Whom to ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RouteAnswer")]
 pub struct RouteAnswer {
@@ -101,10 +95,10 @@ crate::wire::name::named! {
 
 /// A question that can be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum RouteAsked {
     /// Who could be asked.
-    Route(Routing),
-    /// Only release what this id holds.
+    Routing(Routing),
+    /// Only release whom this id holds.
     Release(String),
 }
 
@@ -126,28 +120,32 @@ pub struct Routing {
 }
 
 impl RouteQuestion {
-    /// The question with all that it leaves to defaults.
+    /// Reads a question.
     ///
     /// # Errors
-    /// [`AskError::Malformed`].
-    pub fn check(self) -> Result<Asked, AskError> {
-        checked::id(&self.id)?;
-        if self.release {
-            return Ok(Asked::Release(self.id));
+    /// [`AskError::Malformed`], [`AskError::TooLarge`].
+    pub fn read(payload: &[u8]) -> Result<RouteAsked, AskError> {
+        let fields = Fields::read(payload)?;
+        let id = id(&fields)?;
+        if fields.flag("release")? {
+            return Ok(RouteAsked::Release(id));
         }
-        let order = match self.order.as_deref() {
-            None => Order::default(),
-            Some(name) => checked::named("order", name)?,
-        };
-        let reserve_ms = self.reserve_ms.map(|ms| checked::within("reserve_ms", ms, 0, RESERVE_MS_MAX)).transpose()?;
-        Ok(Asked::Route(Routing {
-            among: among(self.candidates, "candidates", self.room)?,
-            want: want(self.capability, self.min_confidence_permille)?,
-            limit: checked::within("limit", self.limit.unwrap_or(ROUTES_DEFAULT), 1, ROUTES_MAX)? as usize,
-            id: self.id,
-            order,
-            reserve_ms,
+        Ok(RouteAsked::Routing(Routing {
+            id,
+            among: among(&fields, "candidates")?,
+            want: want(&fields)?,
+            limit: fields.number("limit", 1..=ROUTES_MAX)?.unwrap_or(ROUTES_DEFAULT) as usize,
+            order: fields.choice("order")?.unwrap_or_default(),
+            reserve_ms: fields.number("reserve_ms", 0..=RESERVE_MS_MAX)?,
         }))
+    }
+}
+
+impl RouteAnswer {
+    /// The answer.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        Encoding::Json.write(self)
     }
 }
 
@@ -155,22 +153,21 @@ impl RouteQuestion {
 mod tests {
     use super::*;
 
+    fn read(question: &str) -> Result<RouteAsked, String> {
+        RouteQuestion::read(question.as_bytes()).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn orders_and_limits_are_checked() {
-        let ask = |order: Option<&str>, limit| RouteQuestion {
-            id: "x".into(),
-            room: Some("desk".into()),
-            order: order.map(Into::into),
-            limit,
-            ..RouteQuestion::default()
-        };
-        let Ok(Asked::Route(routing)) = ask(None, None).check() else { panic!("it is whole") };
+        let Ok(RouteAsked::Routing(routing)) = read(r#"{"id":"x","room":"desk"}"#) else { panic!("it is whole") };
         assert_eq!((routing.order, routing.limit, routing.reserve_ms), (Order::Best, 8, None));
-        let order = ask(Some("fastest"), None).check().unwrap_err().to_string();
-        assert_eq!(order, "order is `fastest`, allowed are best, longest_idle, spread");
-        let limit = ask(Some("spread"), Some(65)).check().unwrap_err().to_string();
-        assert_eq!(limit, "limit is 65, allowed are 1 to 64");
-        let release = RouteQuestion { id: "x".into(), release: true, ..RouteQuestion::default() };
-        assert_eq!(release.check(), Ok(Asked::Release("x".into())));
+        assert_eq!(read(r#"{"id":"x","release":true}"#), Ok(RouteAsked::Release("x".into())));
+        for (field, why) in [
+            (r#""order":"fastest""#, "`order` is \"fastest\", it has to be one of best, longest_idle, spread"),
+            (r#""limit":65"#, "`limit` is 65, it has to be within 1 to 64"),
+            (r#""reserve_ms":30001"#, "`reserve_ms` is 30001, it has to be within 0 to 30000"),
+        ] {
+            assert_eq!(read(&format!(r#"{{"id":"x","room":"desk",{field}}}"#)).unwrap_err(), why);
+        }
     }
 }

@@ -5,54 +5,52 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AskError, ID_BYTES_MAX, USERS_MAX, checked};
+use super::fields::{malformed, missing};
+use super::{AskError, Fields, ID_BYTES_MAX, USERS_MAX};
 use crate::model::confidence::CERTAIN;
 use crate::model::{Lack, Millis, Want};
-use crate::wire::Named;
 use crate::wire::schema::names;
+use crate::wire::{Encoding, Named};
 
 /// Longest time that a question may ask to be held, in milliseconds.
 pub const TIMEOUT_MS_MAX: u64 = 25_000;
 /// How long a question is held where it says nothing, in milliseconds.
 pub const TIMEOUT_MS_DEFAULT: u64 = 20_000;
+/// Longest name of a capability, in bytes.
+const CAPABILITY_BYTES_MAX: usize = 64;
 /// Longest time that readiness may be asked to have lasted, in milliseconds.
 pub const HOLD_MS_MAX: u64 = 60_000;
 
-/// The question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WaitQuestion")]
+/// Asks to be answered when somebody is ready.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 pub struct WaitQuestion {
-    /// Chosen by who asks, 1 to 128 bytes.
+    /// Chosen by who asks.
     #[schemars(length(min = 1, max = 128))]
     pub id: String,
-    /// Whom to wait for; or `room`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    /// For these; or `room`.
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 192)))]
     pub users: Option<Vec<String>>,
     /// For members of this room; or `users`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 192))]
     pub room: Option<String>,
     /// How many of them: all of `users` where absent, one of a `room`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub need: Option<u64>,
+    #[schemars(range(min = 1, max = 256))]
+    pub need: Option<u16>,
     /// The capability; absent: any ready state will do.
-    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "for")]
     pub capability: Option<String>,
     /// With this confidence at least, in thousandths; that of the policy where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
-    pub min_confidence_permille: Option<u64>,
-    /// They have to have been ready for so long.
-    #[serde(default)]
+    pub min_confidence_permille: Option<u16>,
+    /// They have to have been ready for so long; 0 where absent.
     #[schemars(range(max = 60000))]
-    pub hold_ms: u64,
-    /// Answer `pending` after so long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_ms: Option<u32>,
+    /// Answer `pending` after so long; 20000 where absent.
     #[schemars(range(max = 25000))]
-    pub timeout_ms: Option<u64>,
+    pub timeout_ms: Option<u32>,
 }
 
-/// The answer.
+/// Who is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "WaitAnswer")]
 pub struct WaitAnswer {
@@ -112,9 +110,9 @@ crate::wire::name::named! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Among {
     /// These users.
-    Users(Vec<Box<str>>),
+    Users(Vec<String>),
     /// The members of this room.
-    Room(Box<str>),
+    Room(String),
 }
 
 /// A question that can be answered.
@@ -135,61 +133,57 @@ pub struct Wait {
 }
 
 impl WaitQuestion {
-    /// The question with all that it leaves to defaults.
+    /// Reads a question.
     ///
     /// # Errors
-    /// [`AskError::Malformed`].
-    pub fn check(self) -> Result<Wait, AskError> {
-        checked::id(&self.id)?;
-        let among = among(self.users, "users", self.room)?;
+    /// [`AskError::Malformed`], [`AskError::TooLarge`].
+    pub fn read(payload: &[u8]) -> Result<Wait, AskError> {
+        let fields = Fields::read(payload)?;
+        let among = among(&fields, "users")?;
         let (all, max) = match &among {
-            Among::Users(users) => (users.len(), users.len() as u64),
+            Among::Users(users) => (users.len() as u64, users.len() as u64),
             Among::Room(_) => (1, USERS_MAX as u64),
         };
-        let need = checked::within("need", self.need.unwrap_or(all as u64), 1, max)?;
-        let hold_ms = checked::within("hold_ms", self.hold_ms, 0, HOLD_MS_MAX)?;
-        let timeout_ms =
-            checked::within("timeout_ms", self.timeout_ms.unwrap_or(TIMEOUT_MS_DEFAULT), 0, TIMEOUT_MS_MAX)?;
-        let want = want(self.capability, self.min_confidence_permille)?;
-        Ok(Wait { id: self.id, among, need: need as usize, want, hold_ms, timeout_ms })
+        Ok(Wait {
+            id: id(&fields)?,
+            need: fields.number("need", 1..=max)?.unwrap_or(all) as usize,
+            want: want(&fields)?,
+            hold_ms: fields.number("hold_ms", 0..=HOLD_MS_MAX)?.unwrap_or(0),
+            timeout_ms: fields.number("timeout_ms", 0..=TIMEOUT_MS_MAX)?.unwrap_or(TIMEOUT_MS_DEFAULT),
+            among,
+        })
     }
 }
 
-/// Whom a question is about: users, named in the field `name`, or the members of a room.
-///
-/// # Errors
-/// [`AskError::Malformed`].
-pub(super) fn among(users: Option<Vec<String>>, name: &str, room: Option<String>) -> Result<Among, AskError> {
-    match (users, room) {
-        (Some(users), None) => {
-            let count = users.len();
-            checked::within(&format!("the number of {name}"), count as u64, 1, USERS_MAX as u64)?;
-            let mut tokens: Vec<Box<str>> = Vec::with_capacity(count);
-            for user in &users {
-                let token = checked::token("user", user)?.into();
-                if !tokens.contains(&token) {
-                    tokens.push(token);
-                }
-            }
-            Ok(Among::Users(tokens))
-        }
-        (None, Some(room)) => Ok(Among::Room(checked::token("room", &room)?.into())),
-        (Some(_), Some(_)) | (None, None) => {
-            Err(AskError::Malformed(format!("either `{name}` or `room` has to be there, and only one of them")))
-        }
+/// The id of a question.
+pub(super) fn id(fields: &Fields) -> Result<String, AskError> {
+    let id = fields.text("id", ID_BYTES_MAX)?;
+    id.map(str::to_owned).ok_or_else(|| missing("id", "a text that you choose"))
+}
+
+/// Whom a question is about: users, in the field `users`, or the members of a room.
+pub(super) fn among(fields: &Fields, users: &str) -> Result<Among, AskError> {
+    match (fields.names(users, USERS_MAX)?, fields.name("room")?) {
+        (Some(users), None) => Ok(Among::Users(users)),
+        (None, Some(room)) => Ok(Among::Room(room)),
+        (Some(_), Some(_)) => Err(malformed(format!("`{users}` and `room` are both there, name one of them"))),
+        (None, None) => Err(malformed(format!("neither `{users}` nor `room` is there, name one of them"))),
     }
 }
 
 /// What is wanted of somebody.
-///
-/// # Errors
-/// [`AskError::Malformed`].
-pub(super) fn want(capability: Option<String>, min_permille: Option<u64>) -> Result<Want, AskError> {
-    let min = min_permille.map(|min| checked::within("min_confidence_permille", min, 0, CERTAIN.into())).transpose()?;
-    Ok(Want {
-        capability: capability.map(Into::into),
-        min_permille: min.map(|min| u16::try_from(min).expect("it is within a thousand")),
-    })
+pub(super) fn want(fields: &Fields) -> Result<Want, AskError> {
+    let min = fields.number("min_confidence_permille", 0..=CERTAIN.into())?;
+    let capability = fields.text("for", CAPABILITY_BYTES_MAX)?;
+    Ok(Want { capability: capability.map(Into::into), min_permille: min.and_then(|min| u16::try_from(min).ok()) })
+}
+
+impl WaitAnswer {
+    /// The answer.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        Encoding::Json.write(self)
+    }
 }
 
 impl MissingUser {
@@ -206,14 +200,13 @@ const _: () = assert!(ID_BYTES_MAX == 128 && USERS_MAX == 256, "the schemas abov
 mod tests {
     use super::*;
 
-    fn check(json: serde_json::Value) -> Result<Wait, String> {
-        let question: WaitQuestion = serde_json::from_value(json).map_err(|error| error.to_string())?;
-        question.check().map_err(|error| error.to_string())
+    fn read(question: &str) -> Result<Wait, String> {
+        WaitQuestion::read(question.as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn what_is_not_said_has_its_default() {
-        let wait = check(serde_json::json!({ "id": "call-7", "users": ["ada", "b@c", "ada"] })).unwrap();
+        let wait = read(r#"{"id":"call-7","users":["ada","b@c","ada"]}"#).unwrap();
         let expected = Wait {
             id: "call-7".into(),
             among: Among::Users(vec!["ada".into(), "b=40c".into()]),
@@ -223,24 +216,21 @@ mod tests {
             timeout_ms: 20_000,
         };
         assert_eq!(wait, expected);
-        let room = check(serde_json::json!({ "id": "x", "room": "desk", "for": "audio" })).unwrap();
+        let room = read(r#"{"id":"x","room":"desk","for":"audio"}"#).unwrap();
         assert_eq!((room.need, room.among), (1, Among::Room("desk".into())));
     }
 
     #[test]
     fn what_is_wrong_is_told_with_the_value_and_the_limit() {
-        let refused = |json| check(json).unwrap_err();
-        let whom = refused(serde_json::json!({ "id": "x" }));
-        assert_eq!(whom, "either `users` or `room` has to be there, and only one of them");
-        let none = refused(serde_json::json!({ "id": "x", "users": [] }));
-        assert_eq!(none, "the number of users is 0, allowed are 1 to 256");
-        let need = refused(serde_json::json!({ "id": "x", "users": ["ada"], "need": 2 }));
-        assert_eq!(need, "need is 2, allowed are 1 to 1");
-        let long = refused(serde_json::json!({ "id": "x", "users": ["ada"], "timeout_ms": 25_001 }));
-        assert_eq!(long, "timeout_ms is 25001, allowed are 0 to 25000");
-        let id = refused(serde_json::json!({ "id": "", "users": ["ada"] }));
-        assert_eq!(id, "id has 0 bytes, allowed are 1 to 128");
-        let name = refused(serde_json::json!({ "id": "x", "users": [""] }));
-        assert_eq!(name, "user: a name must not be empty");
+        for (question, why) in [
+            (r#"{"id":"x"}"#, "neither `users` nor `room` is there, name one of them"),
+            (r#"{"id":"x","users":["a"],"room":"b"}"#, "`users` and `room` are both there, name one of them"),
+            (r#"{"id":"x","users":[]}"#, "`users` has 0 entries, it has to have 1 to 256"),
+            (r#"{"id":"x","users":["ada"],"need":2}"#, "`need` is 2, it has to be within 1 to 1"),
+            (r#"{"id":"x","room":"a","timeout_ms":25001}"#, "`timeout_ms` is 25001, it has to be within 0 to 25000"),
+            (r#"{"users":["ada"]}"#, "`id` is missing, it has to be a text that you choose"),
+        ] {
+            assert_eq!(read(question).unwrap_err(), why);
+        }
     }
 }
