@@ -94,6 +94,7 @@ pub async fn run(
             live: false,
             members: Vec::new(),
             owned: Vec::new(),
+            waiting: 0,
             log_seq: None,
         },
         tell_info,
@@ -166,6 +167,7 @@ impl Life {
         let (due, next_due) = watch::channel(None);
         let (ask, questions) = mpsc::channel(ASKED_MAX);
         let interests = Interests::default();
+        let waits = Waits::new(config.limits.waits_per_tenant);
         let desk = Arc::new(Desk {
             nats: nats.clone(),
             partitions: config.engine.partitions,
@@ -173,7 +175,7 @@ impl Life {
             questions: ask,
             interests: interests.clone(),
             info: around.tell_info.subscribe(),
-            waits: Waits::new(config.limits.waits_per_tenant),
+            waits: waits.clone(),
             load_rooms: config.load_rooms.0.to_string(),
         });
         owned.answer(&desk, config.limits.questions + config.limits.waits);
@@ -197,6 +199,7 @@ impl Life {
             leaving: BTreeMap::new(),
             questions,
             interests,
+            waits,
             woken: Woken::default(),
             releases: JoinSet::new(),
             due,

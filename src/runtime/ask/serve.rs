@@ -14,8 +14,6 @@ use crate::nats::service::Question;
 use crate::wire::AskError;
 use crate::wire::ask::Verb;
 
-/// Most questions that wait for a task.
-const WAITING_MAX: usize = 64;
 /// How long the last questions may take when the engine ends.
 const LAST_MAX: Duration = Duration::from_secs(2);
 
@@ -41,7 +39,8 @@ impl Serving {
         desks: watch::Receiver<Option<Arc<Desk>>>,
         limits: &EngineLimits,
     ) -> (Self, mpsc::Sender<Question>) {
-        let (questions, mut waiting) = mpsc::channel::<Question>(WAITING_MAX);
+        // As many as may be at it: a burst of them is taken as fast as tasks can be begun.
+        let (questions, mut waiting) = mpsc::channel::<Question>(limits.questions + limits.waits);
         let turns = Turns {
             questions: Arc::new(Semaphore::new(limits.questions)),
             waits: Arc::new(Semaphore::new(limits.waits)),
