@@ -5,6 +5,7 @@
 use std::ops::Bound;
 
 use super::partition::Partition;
+use crate::model::id::is_text;
 use crate::model::{Address, Intent, Millis, NextState, State, Token};
 
 /// What is public of a user who is present, as of the partition's latest entry. Times are log time in milliseconds.
@@ -114,7 +115,7 @@ impl Partition {
         present.into_iter().filter_map(|of| state(&of).map(|state| (of, state))).collect()
     }
 
-    /// The first of some users by name.
+    /// The first of some users by name. Who has a name that is no text can't be asked for by it, nor can a page go on behind it.
     fn first(&self, users: impl Iterator<Item = u32>, after: Option<&str>, limit: usize) -> Vec<Present> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut first = std::collections::BTreeMap::new();
@@ -124,8 +125,9 @@ impl Partition {
                 Bound::Excluded(after) => name > after,
                 Bound::Unbounded | Bound::Included(_) => true,
             };
+            let is_text = !name.contains('=') || Token::parse(name).is_ok_and(is_text);
             let is_first = first.len() < limit || first.last_key_value().is_some_and(|(last, _)| name < *last);
-            if is_behind && is_first {
+            if is_behind && is_first && is_text {
                 first.insert(name, at);
                 if first.len() > limit {
                     first.pop_last();

@@ -121,8 +121,9 @@ pub async fn run(
                 warn!(%lost, "the log was lost while it was read: starting over with what is there");
             }
             ended => {
-                drop((service, owned));
+                service.end().await;
                 serving.end().await;
+                drop(owned);
                 return ended;
             }
         }

@@ -46,11 +46,11 @@ impl Desk {
         (0..self.partitions).collect()
     }
 
-    /// Asks the owners of partitions, and again where one is gone or has not caught up: for some seconds where this engine is
-    /// live, once where it begins.
+    /// Asks the owners of partitions, and again for some seconds where one is gone or has not caught up; not where this engine
+    /// is alone and begins, which may take long.
     ///
     /// # Errors
-    /// [`AskError::Unavailable`]: at least one of them can't be asked.
+    /// [`AskError::Unavailable`]: at least one of them can't be asked. [`AskError::Malformed`]: never will be.
     pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, AskError> {
         let until = Instant::now() + AGAIN_MAX;
         let mut view = self.view.clone();
@@ -65,17 +65,22 @@ impl Desk {
                         left.retain(|partition| !asked.contains(partition));
                         answers.push(answer);
                     }
-                    Err(error) => why = Some(error),
+                    Err(error @ AskError::Unavailable(_)) => why = Some(error),
+                    Err(error) => return Err(error),
                 }
             }
             let Some(why) = why else { return Answer::all(&question.what, answers) };
-            let is_live = self.info.borrow().as_ref().is_some_and(|info| info.live);
-            if !is_live || Instant::now() >= until {
+            if Instant::now() >= until || self.is_alone_and_begins() {
                 return Err(why);
             }
             // Whether it changed or not: what was not known a moment ago may be known now.
             timeout(PAUSE, view.changed()).await.ok();
         }
+    }
+
+    fn is_alone_and_begins(&self) -> bool {
+        let is_live = self.info.borrow().as_ref().is_some_and(|info| info.live);
+        !is_live && self.view.borrow().members().count() == 1
     }
 
     /// Asks each owner once, all at the same time.

@@ -15,6 +15,8 @@ use crate::wire::ask::Verb;
 
 /// Most questions that wait for a task.
 const WAITING_MAX: usize = 64;
+/// How long is waited for an engine that is about to take part.
+const BEGIN_MAX: Duration = Duration::from_secs(2);
 /// How long the last questions may take when the engine ends.
 const LAST_MAX: Duration = Duration::from_secs(2);
 
@@ -39,9 +41,9 @@ impl Serving {
                     question.answer(Err(AskError::TooMany { limit, max })).await;
                     continue;
                 };
-                let desk = desks.borrow().clone();
+                let desks = desks.clone();
                 tokio::spawn(async move {
-                    let answer = answer(desk, &question).await;
+                    let answer = answer(desks, &question).await;
                     question.answer(answer).await;
                     drop(turn);
                 });
@@ -52,16 +54,24 @@ impl Serving {
 
     /// Takes no more questions, and waits a while for those that are being answered.
     pub(crate) async fn end(self) {
-        self.task.abort();
-        timeout(LAST_MAX, self.turns.acquire_many(self.at_once)).await.ok();
+        // The way to it is closed by now, so it ends once all are on their way.
+        timeout(LAST_MAX, async {
+            self.task.await.ok();
+            self.turns.acquire_many(self.at_once).await.ok();
+        })
+        .await
+        .ok();
     }
 }
 
-async fn answer(desk: Option<Arc<Desk>>, question: &Question) -> Result<Vec<u8>, AskError> {
+async fn answer(mut desks: watch::Receiver<Option<Arc<Desk>>>, question: &Question) -> Result<Vec<u8>, AskError> {
     let tenant = question.tenant();
     let tenant =
         Token::parse(tenant).map_err(|error| AskError::Malformed(format!("the tenant in the subject: {error}")))?;
-    let desk = desk.ok_or_else(|| AskError::Unavailable("the engine is about to begin".into()))?;
+    let desk = timeout(BEGIN_MAX, desks.wait_for(Option::is_some)).await.ok().and_then(Result::ok);
+    let desk = desk
+        .and_then(|desk| desk.clone())
+        .ok_or_else(|| AskError::Unavailable("the engine is about to begin".into()))?;
     match question.verb {
         Verb::Session => verb::session::answer(&desk, tenant, question.payload()).await,
         Verb::User => verb::user::answer(&desk, tenant, question.payload()).await,

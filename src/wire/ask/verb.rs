@@ -1,5 +1,7 @@
 //! The verbs: what can be asked.
 
+use serde_json::Value;
+
 use super::{
     ASK, RoomAnswer, RoomQuestion, SessionAnswer, SessionQuestion, UserAnswer, UserQuestion, UsersAnswer, UsersQuestion,
 };
@@ -37,12 +39,23 @@ impl Verb {
 
     /// The JSON Schemas of its question and of its answer.
     #[must_use]
-    pub fn schemas(self) -> [String; 2] {
+    pub fn schemas(self) -> [Value; 2] {
         match self {
             Self::Session => [schema::asked::<SessionQuestion>(), schema::answered::<SessionAnswer<'_>>()],
             Self::User => [schema::asked::<UserQuestion>(), schema::answered::<UserAnswer<'_>>()],
             Self::Users => [schema::asked::<UsersQuestion>(), schema::answered::<UsersAnswer>()],
             Self::Room => [schema::asked::<RoomQuestion>(), schema::answered::<RoomAnswer>()],
+        }
+    }
+
+    /// The files of `schemas/` that hold them.
+    #[must_use]
+    pub fn files(self) -> [&'static str; 2] {
+        match self {
+            Self::Session => ["ask-session.schema.json", "answer-session.schema.json"],
+            Self::User => ["ask-user.schema.json", "answer-user.schema.json"],
+            Self::Users => ["ask-users.schema.json", "answer-users.schema.json"],
+            Self::Room => ["ask-room.schema.json", "answer-room.schema.json"],
         }
     }
 }
