@@ -54,6 +54,8 @@ pub struct PresentSession {
     pub state: State,
     /// How probable it is now that it is still there, in thousandths.
     pub confidence_permille: u16,
+    /// The log time of its latest event, told or not.
+    pub told_at_ms: Millis,
 }
 
 impl Partition {
@@ -69,7 +71,8 @@ impl Partition {
         let at = self.people.find(address, &self.people.sought(address))?;
         let state = self.people.hot[at].state();
         let confidence_permille = self.certainty(at, self.time.w).permille;
-        (state != State::Offline).then_some(PresentSession { state, confidence_permille })
+        let told_at_ms = self.people.cold[at].told_at.get();
+        (state != State::Offline).then_some(PresentSession { state, confidence_permille, told_at_ms })
     }
 
     /// Whether any session, or intent, of a tenant is known, remembered ones included.

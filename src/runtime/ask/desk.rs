@@ -30,7 +30,7 @@ pub(crate) struct Desk {
     pub(crate) partitions: u16,
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) questions: mpsc::Sender<Asked>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "`wait` is built on it"))]
+    #[expect(dead_code, reason = "`wait` is built on it")]
     pub(crate) interests: Interests,
     pub(crate) info: watch::Receiver<Option<Info>>,
 }
