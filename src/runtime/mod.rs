@@ -173,7 +173,6 @@ impl Life {
             view: membership.view(),
             questions: ask,
             interests: interests.clone(),
-            info: around.tell_info.subscribe(),
         });
         owned.answer(&desk, config.limits.questions);
         around.tell_desk.send_replace(Some(desk));

@@ -12,8 +12,8 @@ use super::split::{Split, about};
 use super::{Asked, Interests};
 use crate::model::partition_of;
 use crate::nats::{self, Nats, View, told};
+use crate::wire::AskError;
 use crate::wire::ask::owned::{self, Answer, Question, What};
-use crate::wire::{AskError, Info};
 
 /// How long one owner may take.
 const OWNER_MAX: Duration = Duration::from_secs(2);
@@ -32,7 +32,6 @@ pub(crate) struct Desk {
     pub(crate) questions: mpsc::Sender<Asked>,
     #[expect(dead_code, reason = "`wait` is built on it")]
     pub(crate) interests: Interests,
-    pub(crate) info: watch::Receiver<Option<Info>>,
 }
 
 impl Desk {
@@ -46,8 +45,7 @@ impl Desk {
         (0..self.partitions).collect()
     }
 
-    /// Asks the owners of partitions, and again for some seconds where one is gone or has not caught up; not where this engine
-    /// is alone and begins, which may take long.
+    /// Asks the owners of partitions, and again for some seconds where one is gone or has not caught up.
     ///
     /// # Errors
     /// [`AskError::Unavailable`]: at least one of them can't be asked. [`AskError::Malformed`]: never will be.
@@ -70,17 +68,12 @@ impl Desk {
                 }
             }
             let Some(why) = why else { return Answer::all(&question.what, answers) };
-            if Instant::now() >= until || self.is_alone_and_begins() {
+            if Instant::now() >= until {
                 return Err(why);
             }
             // Whether it changed or not: what was not known a moment ago may be known now.
             timeout(PAUSE, view.changed()).await.ok();
         }
-    }
-
-    fn is_alone_and_begins(&self) -> bool {
-        let is_live = self.info.borrow().as_ref().is_some_and(|info| info.live);
-        !is_live && self.view.borrow().members().count() == 1
     }
 
     /// Asks each owner once, all at the same time.
