@@ -122,8 +122,9 @@ pub async fn run(
                 warn!(%lost, "the log was lost while it was read: starting over with what is there");
             }
             ended => {
-                drop((service, owned));
+                service.end().await;
                 serving.end().await;
+                drop(owned);
                 return ended;
             }
         }
@@ -174,7 +175,6 @@ impl Life {
             view: membership.view(),
             questions: ask,
             interests: interests.clone(),
-            info: around.tell_info.subscribe(),
             waits: waits.clone(),
             load_rooms: config.load_rooms.0.to_string(),
         });
