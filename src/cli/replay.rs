@@ -4,14 +4,14 @@ use std::io::Write;
 
 use super::CliError;
 use super::global::Global;
-use super::history::{History, Since};
 use super::scope::{Beside, is_among, subjects};
-use super::{output, show};
+use super::{output, show, since};
+use crate::nats::history::{History, Since};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// How far back: a duration as 1h or 7d, a time as 2026-01-31T08:00:00Z, or all
-    #[arg(long, default_value = "1h", value_name = "WHEN", value_parser = Since::parse)]
+    #[arg(long, default_value = "1h", value_name = "WHEN", value_parser = since::parse)]
     since: Since,
     /// Only this user's, as plain text
     #[arg(long, value_name = "NAME")]

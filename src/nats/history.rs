@@ -1,15 +1,17 @@
-//! Reading PRESENCE_EVENTS from some moment up to the end it has when the reading begins.
+//! What PRESENCE_EVENTS holds, from some moment up to the end that it has when the reading begins: in order and without gap.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{self, Stream};
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use futures::StreamExt;
 
-use super::CliError;
-use crate::nats::{Nats, names};
+use super::{Nats, names};
+use crate::model::Millis;
 
 /// Most messages asked for at a time.
 const CHUNK_MAX: usize = 2_000;
@@ -20,44 +22,48 @@ const ATTEMPTS_MAX: u32 = 5;
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Why the events can't be read. Nothing was changed; what was handed out before is still true.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// There is no stream of events.
+    #[error("there is no stream of events yet: `presence setup` or an engine creates it")]
+    NoStream,
+    /// The server can't be asked, or refuses.
+    #[error("the stream of events can't be read: {0}")]
+    Unreadable(String),
+    /// The server delivers nothing though there is more; holds the last sequence that was read.
+    #[error("the stream of events delivers nothing after sequence {0}, though there is more")]
+    Stuck(u64),
+}
+
 /// What was stored, and where.
-pub(super) struct Stored {
+#[derive(Debug, Clone)]
+pub struct Stored {
     /// Its sequence in the stream.
-    pub(super) seq: u64,
-    pub(super) subject: Subject,
-    pub(super) headers: Option<HeaderMap>,
-    pub(super) payload: Bytes,
+    pub seq: u64,
+    /// Its timestamp in the stream, truncated to milliseconds.
+    pub ts_ms: Millis,
+    /// Its subject, as it is told.
+    pub subject: Subject,
+    /// Its headers, if it has any.
+    pub headers: Option<HeaderMap>,
+    /// Its payload.
+    pub payload: Bytes,
 }
 
 /// Where to begin.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Since {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
     /// With the first message there is.
     All,
     /// With what was stored at that time.
     Time(SystemTime),
+    /// With this sequence.
+    Seq(u64),
 }
 
-impl Since {
-    /// A duration before now, a moment, or `all`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text == "all" {
-            return Ok(Since::All);
-        }
-        let time = match humantime::parse_duration(text) {
-            Ok(ago) => SystemTime::now().checked_sub(ago),
-            Err(_) => humantime::parse_rfc3339_weak(text).ok(),
-        };
-        match time {
-            Some(time) if time >= SystemTime::UNIX_EPOCH => Ok(Since::Time(time)),
-            Some(_) => Ok(Since::All),
-            None => Err("write it as 1h, 7d, 2026-01-31T08:00:00Z or all".to_owned()),
-        }
-    }
-}
-
-/// The stored messages of some subjects, in order and without gap, up to the end.
-pub(super) struct History {
+/// The stored messages of some subjects.
+pub struct History {
     stream: Stream<stream::Info>,
     filters: Vec<String>,
     since: Since,
@@ -72,10 +78,13 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Opens the history of the subjects that match `filters`; no filter is all.
-    pub(super) async fn open(nats: &Nats, filters: Vec<String>, since: Since) -> Result<Self, CliError> {
-        let stream = nats.jetstream.get_stream(names::EVENTS).await;
-        let stream = stream.map_err(|error| CliError::no_stream("events", &error))?;
+    /// Opens the history of the subjects that match `filters`; no filter is all. The server is slow to filter by one that
+    /// matches many subjects: of a whole tenant it is faster to read all.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    pub async fn open(nats: &Nats, filters: Vec<String>, since: Since) -> Result<Self, HistoryError> {
+        let stream = nats.jetstream.get_stream(names::EVENTS).await.map_err(|error| no_stream(&error))?;
         let end = stream.cached_info().state.last_sequence;
         let consumer = consumer(&stream, &filters, start(since)).await?;
         let done = consumer.cached_info().num_pending == 0;
@@ -83,7 +92,8 @@ impl History {
     }
 
     /// Whether events that were told may be gone from the stream by its limits.
-    pub(super) fn is_cut(&self) -> bool {
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
         let info = self.stream.cached_info();
         let (config, state) = (&info.config, &info.state);
         let limited = config.max_bytes > 0 || config.max_messages > 0;
@@ -93,13 +103,28 @@ impl History {
         state.first_sequence > 1 && (limited || aged)
     }
 
-    /// The payload stored at `seq`, as text if it is that.
-    pub(super) async fn payload(&self, seq: u64) -> Option<Bytes> {
+    /// When the oldest message that is still there was stored, as of when the reading began.
+    #[must_use]
+    pub fn first_ms(&self) -> Millis {
+        millis(self.stream.cached_info().state.first_timestamp.into())
+    }
+
+    /// When the last message was stored, as of when the reading began; 0 if there never was one.
+    #[must_use]
+    pub fn last_ms(&self) -> Millis {
+        millis(self.stream.cached_info().state.last_timestamp.into())
+    }
+
+    /// The payload stored at `seq`, if it is still there.
+    pub async fn payload(&self, seq: u64) -> Option<Bytes> {
         self.stream.get_raw_message(seq).await.ok().map(|message| message.payload)
     }
 
     /// Some more, in order; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Stored>>, CliError> {
+    ///
+    /// # Errors
+    /// [`HistoryError`], worth another try from the beginning.
+    pub async fn next(&mut self) -> Result<Option<Vec<Stored>>, HistoryError> {
         for _ in 0..ATTEMPTS_MAX {
             if self.done {
                 return Ok(None);
@@ -113,11 +138,7 @@ impl History {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(CliError::Unreachable(format!(
-            "the stream {} delivers nothing after sequence {}, though there is more; try again",
-            names::EVENTS,
-            self.read
-        )))
+        Err(HistoryError::Stuck(self.read))
     }
 
     /// What one request brings, and whether nothing went wrong with it.
@@ -142,9 +163,9 @@ impl History {
             self.read = info.stream_sequence;
             self.done = info.pending == 0 || self.read >= self.end;
             if self.read <= self.end {
-                let seq = self.read;
+                let (seq, ts_ms) = (self.read, millis(info.published.into()));
                 let async_nats::Message { subject, payload, headers, .. } = message.message;
-                chunk.push(Stored { seq, subject, headers, payload });
+                chunk.push(Stored { seq, ts_ms, subject, headers, payload });
             }
             if self.done {
                 return (chunk, true);
@@ -153,7 +174,7 @@ impl History {
     }
 
     /// Goes on after what was read, with another consumer.
-    async fn reopen(&mut self) -> Result<(), CliError> {
+    async fn reopen(&mut self) -> Result<(), HistoryError> {
         let from = match self.read {
             0 => start(self.since),
             read => DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
@@ -169,6 +190,25 @@ fn start(since: Since) -> DeliverPolicy {
     match since {
         Since::All => DeliverPolicy::All,
         Since::Time(time) => DeliverPolicy::ByStartTime { start_time: time.into() },
+        Since::Seq(seq) => DeliverPolicy::ByStartSequence { start_sequence: seq.max(1) },
+    }
+}
+
+/// Milliseconds since the epoch, 0 for what lies before it.
+fn millis(time: SystemTime) -> Millis {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn no_stream(error: &GetStreamError) -> HistoryError {
+    match error.kind() {
+        GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            HistoryError::NoStream
+        }
+        GetStreamErrorKind::JetStream(_)
+        | GetStreamErrorKind::EmptyName
+        | GetStreamErrorKind::InvalidStreamName
+        | GetStreamErrorKind::Request => HistoryError::Unreadable(error.to_string()),
     }
 }
 
@@ -176,9 +216,9 @@ async fn consumer(
     stream: &Stream<stream::Info>,
     filters: &[String],
     deliver_policy: DeliverPolicy,
-) -> Result<PullConsumer, CliError> {
+) -> Result<PullConsumer, HistoryError> {
     let config = pull::Config {
-        description: Some("presence command line".to_owned()),
+        description: Some("presence: reads what was told".to_owned()),
         deliver_policy,
         ack_policy: AckPolicy::None,
         filter_subjects: filters.to_vec(),
@@ -187,22 +227,5 @@ async fn consumer(
         num_replicas: 1,
         ..pull::Config::default()
     };
-    stream.create_consumer(config).await.map_err(|error| {
-        CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_durations_moments_or_all() {
-        assert!(matches!(Since::parse("all"), Ok(Since::All)));
-        assert!(matches!(Since::parse("1000years"), Ok(Since::All)), "before all time");
-        let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        assert!(matches!(Since::parse("2023-11-14T22:13:20Z"), Ok(Since::Time(time)) if time == expected));
-        assert!(matches!(Since::parse("1h"), Ok(Since::Time(_))));
-        assert!(Since::parse("yesterday").is_err());
-    }
+    stream.create_consumer(config).await.map_err(|error| HistoryError::Unreadable(error.to_string()))
 }
