@@ -88,6 +88,8 @@ pub struct EngineLimits {
     pub pending_events: usize,
     /// Most messages of one atomic batch, at most the server's 1,000.
     pub batch_messages: usize,
+    /// Most messages of PRESENCE_EVENTS that one question about the past reads.
+    pub history_events: u64,
 }
 
 impl Default for EngineConfig {
@@ -107,7 +109,7 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { pending_events: 100_000, batch_messages: 900 }
+        Self { pending_events: 100_000, batch_messages: 900, history_events: 1_000_000 }
     }
 }
 

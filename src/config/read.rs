@@ -98,6 +98,7 @@ fn limits(section: &mut Section<'_, '_>, config: &mut Config) {
     section.millis("batch_age", batch_age);
     section.count("pending_events", &mut config.limits.pending_events, 1_000..=10_000_000);
     section.count("batch_messages", &mut config.limits.batch_messages, 10..=1_000);
+    section.count("history_events", &mut config.limits.history_events, 1_000..=100_000_000);
 }
 
 /// The built-in profiles and the text's own, sorted by name. The text's `default` comes first: others may start from it.

@@ -15,6 +15,7 @@ pub mod fleet;
 mod follower;
 mod freshness;
 mod handover;
+pub mod history;
 pub mod in_force;
 mod keeper;
 mod lane;

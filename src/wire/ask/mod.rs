@@ -1,8 +1,12 @@
 //! What is asked of engines, and what they answer: the payloads of `presence.v1.ask.<tenant>.<verb>`, see SERVICES.md.
 
 mod error;
+mod history;
 
 pub use error::AskError;
+pub use history::{
+    AskedOf, Cursor, HISTORY_PAGE_MAX, HistoryAnswer, HistoryQuestion, Past, Segment, UserHistory, WasHere, WhoWasHere,
+};
 
 /// Largest question, in bytes.
 pub const ASK_BYTES_MAX: usize = 64 * 1024;
