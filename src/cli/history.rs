@@ -14,10 +14,9 @@ use crate::wire::AskError;
 use crate::wire::ask::{HISTORY_PAGE_MAX, HistoryAnswer, HistoryQuestion, Segment, WasHere};
 
 #[derive(clap::Args)]
-#[group(id = "what", required = true, args = ["user", "at"])]
 pub(super) struct Args {
     /// What this user was, as plain text
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", required_unless_present = "at", conflicts_with = "at")]
     user: Option<String>,
     /// From when on: a duration as 1h or 7d, a time as 2026-01-31T08:00:00Z, or all [default: 1h before the end]
     #[arg(long, value_name = "WHEN", value_parser = since::parse, conflicts_with = "at")]
@@ -29,7 +28,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WHEN", value_parser = since::moment)]
     at: Option<Millis>,
     /// With --at: who was in this room
-    #[arg(long, value_name = "NAME", requires = "at", conflicts_with = "user")]
+    #[arg(long, value_name = "NAME", requires = "at")]
     room: Option<String>,
 }
 

@@ -18,7 +18,7 @@ pub struct Attendance {
     first_ms: Option<Millis>,
     /// By the users' tokens.
     users: BTreeMap<Box<str>, Was>,
-    /// Sessions that were in the room by that time, by the tokens of user and session.
+    /// What sessions were in the room, `Offline` where they were not in it, by the tokens of user and session.
     sessions: BTreeMap<Box<str>, BTreeMap<Box<str>, Was>>,
 }
 
@@ -99,7 +99,7 @@ impl Attendance {
         let until_ms = self.at_ms;
         if let Some(was) = self.sessions.get_mut(user).and_then(|sessions| sessions.get_mut(session)) {
             was.becomes(state, at_ms, until_ms);
-        } else if state != State::Offline && at_ms <= until_ms {
+        } else if at_ms <= until_ms {
             // Whether it was in the room before, its first event tells only if it is its very first.
             let since_ms = Some(at_ms).filter(|_| ordinal == 1);
             let was = Was { state, since_ms, last_ms: at_ms };
