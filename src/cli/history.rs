@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WHEN", value_parser = since::moment)]
     at: Option<Millis>,
     /// With --at: who was in this room
-    #[arg(long, value_name = "NAME", requires = "at")]
+    #[arg(long, value_name = "NAME", requires = "at", conflicts_with = "user")]
     room: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use presence::wire::AskError;
 use presence::wire::ask::{HistoryAnswer, HistoryQuestion, Segment, UserHistory, WhoWasHere};
 use serde_json::{Value, json};
 
-use super::common::client::{beat, log_time, signal};
+use super::common::client::{beat, log_time, publish, signal};
 use super::common::engine::{Engine, STILL, presence};
 use super::common::told::Subscriber;
 use super::common::{TestServer, eventually, streams};
@@ -283,6 +283,26 @@ async fn who_was_here_is_told_of_any_time_and_of_any_room_and_the_invisible_are_
     let (code, _, err) = told(engine.presence(&["history", "--at", &moment(at_ms[0] - 1)]));
     assert_eq!(code, 1);
     assert!(err.contains("nothing is kept of the tenant main at "), "{err}");
+}
+
+#[tokio::test]
+async fn what_engines_told_late_counts_by_when_it_happened() {
+    let (_server, nats) = TestServer::with_topology().await;
+    let at_ms = now_ms() - 600_000;
+    for (name, happened_ms) in [("ada", at_ms - 5), ("bob", at_ms), ("eve", at_ms + 1)] {
+        let event = json!({
+            "v": 1, "kind": "user", "id": "3-0-1-0", "incarnation": 1, "ordinal": 1, "cause": "joined",
+            "at_ms": happened_ms, "partition": 3, "seq": 1, "tenant": "main", "user": name, "from": "offline",
+            "to": "active", "sessions": {"active": 1, "idle": 0, "away": 0, "stale": 0}, "intent": "open",
+            "intent_until_ms": null, "ready": [], "last_seen_ms": 1, "last_input_ms": 1, "confidence": null, "next": null,
+        });
+        publish(&nats, &format!("presence.commit.v1.user.main.{name}"), event.to_string()).await;
+        // What says nothing of when it happened says nothing of where to stop either.
+        publish(&nats, &format!("presence.commit.v1.weather.{name}"), "").await;
+    }
+    let here = of_time(&nats, json!({"at_ms": at_ms})).await;
+    let names: Vec<_> = here.users.iter().map(|was| (was.user.as_str(), was.since_ms)).collect();
+    assert_eq!(names, [("ada", Some(at_ms - 5)), ("bob", Some(at_ms))]);
 }
 
 #[tokio::test]
