@@ -78,8 +78,7 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the history of the subjects that match `filters`; no filter is all. The server is slow to filter by one that
-    /// matches many subjects: of a whole tenant it is faster to read all.
+    /// Opens the history of the subjects that match `filters`; no filter is all.
     ///
     /// # Errors
     /// [`HistoryError`].

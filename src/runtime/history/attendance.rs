@@ -58,6 +58,14 @@ impl Attendance {
         }
     }
 
+    /// The subjects whose events are to be taken.
+    #[must_use]
+    pub fn filters(&self) -> Vec<String> {
+        let users = format!("{}*", self.users_prefix);
+        let sessions = self.room.as_ref().map(|_| format!("{}*.*", self.sessions_prefix));
+        [users].into_iter().chain(sessions).collect()
+    }
+
     /// Takes what is stored under `subject`, in the order of the stream. What is of another tenant, or can't be read, changes
     /// nothing.
     pub fn observe(&mut self, subject: &str, payload: &[u8]) {

@@ -12,7 +12,7 @@ use crate::model::{Millis, Token, partition_of};
 use crate::nats::history::{History, HistoryError, Since, Stored};
 use crate::nats::{Nats, topology};
 use crate::wire::ask::{AskedOf, HistoryAnswer, HistoryQuestion, UserHistory, WhoWasHere};
-use crate::wire::{AskError, Encoding, EventSubject, ToldEvent, plain, subject};
+use crate::wire::{AskError, Encoding, ToldEvent, plain, subject};
 
 /// What happened at some time is looked for among what was stored up to so long after it.
 const LATE_MS: Millis = 60_000;
@@ -106,8 +106,7 @@ async fn attend(
     at_ms: Millis,
     reach: Reach,
 ) -> Result<(Attendance, Millis), AskError> {
-    // The server is slow to filter by a subject that matches many.
-    let mut reading = Reading::open(nats, Vec::new(), reach).await?;
+    let mut reading = Reading::open(nats, attendance.filters(), reach).await?;
     let mut until_ms = at_ms.saturating_add(LATE_MS);
     'reading: while let Some(chunk) = reading.next().await? {
         for stored in chunk {
@@ -125,28 +124,13 @@ async fn attend(
     Ok((attendance, reading.history.last_ms()))
 }
 
-/// When a user's or session's event happened.
+/// When an event happened, of whatever version it is.
 fn happened_ms(stored: &Stored) -> Option<Millis> {
     #[derive(Deserialize)]
     struct Happened {
         at_ms: Millis,
     }
-    match EventSubject::parse(&stored.subject) {
-        EventSubject::User(_) | EventSubject::Session(_) => {
-            Encoding::read(&stored.payload).ok().map(|happened: Happened| happened.at_ms)
-        }
-        EventSubject::Ready(_)
-        | EventSubject::Room(_)
-        | EventSubject::Member(_)
-        | EventSubject::Partial(..)
-        | EventSubject::Engine(_)
-        | EventSubject::Rejected(_)
-        | EventSubject::GoneSession(_)
-        | EventSubject::GoneUser(_)
-        | EventSubject::GoneRoom(_)
-        | EventSubject::Progress(_)
-        | EventSubject::Other => None,
-    }
+    Encoding::read(&stored.payload).ok().map(|happened: Happened| happened.at_ms)
 }
 
 /// What is stored, up to a limit.
