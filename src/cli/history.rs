@@ -81,25 +81,29 @@ async fn tell(
     let mut is_told = false;
     loop {
         let now_ms = since::millis(SystemTime::now());
-        let (kept_from_ms, after) = match answer(nats, tenant, &question, now_ms, reach).await? {
+        let after = match answer(nats, tenant, &question, now_ms, reach).await? {
             HistoryAnswer::User(of) => {
+                if of.kept_from_ms.is_none() {
+                    return Err(nothing(&question, global.tenant_name()));
+                }
                 for segment in &of.segments {
                     write(&mut out, global.output, segment, text)?;
                 }
                 is_told |= !of.segments.is_empty();
-                (of.kept_from_ms, of.after)
+                of.after
             }
             HistoryAnswer::Time(of) => {
+                // Where all of that time is gone, what came next may still say who was there.
+                if of.kept_from_ms.is_none() && of.users.is_empty() {
+                    return Err(nothing(&question, global.tenant_name()));
+                }
                 for was in &of.users {
                     write(&mut out, global.output, was, who)?;
                 }
                 is_told |= !of.users.is_empty();
-                (of.kept_from_ms, of.after)
+                of.after
             }
         };
-        if kept_from_ms.is_none() {
-            return Err(nothing(&question, global.tenant_name()));
-        }
         out.flush()?;
         match after {
             Some(after) => question.after = Some(after),

@@ -215,8 +215,8 @@ async fn before_what_is_kept_a_user_is_unknown() {
     assert_eq!(of.kept_from_ms, Some(whole.segments[1].from_ms));
     let nobody = of_user(&nats, json!({"user": "nobody", "from_ms": from_ms, "to_ms": to_ms})).await;
     assert_eq!((states(&nobody.segments), nobody.kept_from_ms), (vec![("unknown", None)], None));
-    let (code, _, err) = told(engine.presence(&["history", "nobody"]));
-    assert_eq!(code, 1);
+    let (code, out, err) = told(engine.presence(&["history", "nobody"]));
+    assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("nothing is kept of nobody in the tenant main"), "{err}");
 }
 
