@@ -7,7 +7,7 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 
 use crate::nats::topology::TopologyError;
-use crate::nats::{ConnectError, LogError};
+use crate::nats::{ConnectError, HistoryError, LogError};
 use crate::runtime::RuntimeError;
 use crate::wire::subject::NameError;
 
@@ -74,6 +74,15 @@ impl From<TopologyError> for CliError {
     fn from(error: TopologyError) -> Self {
         let message = error.to_string();
         if error.may_pass() { Self::Unreachable(message) } else { Self::No(message) }
+    }
+}
+
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> Self {
+        match &error {
+            HistoryError::NoStream => Self::No(error.to_string()),
+            HistoryError::Unreadable(_) | HistoryError::Stuck(_) => Self::Unreachable(format!("{error}; try again")),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod scope;
 mod setup;
 mod show;
 mod signal;
+mod since;
 mod status;
 mod up;
 mod watch;
@@ -70,6 +71,10 @@ enum Verb {
     Explain(explain::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
+    /// What somebody was over time, or who was here at some time
+    ///
+    /// From what was told and is kept. With --at: everybody who was here, or with --room too, who was in that room.
+    History(history::Args),
     /// Fold the stored log under another policy too, and compare what is told
     ///
     /// Folds it twice, under the policy in force and under that of --config, and compares transitions, flaps, false alarms and
@@ -115,6 +120,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Get(args) => wait("warn", get::run(global, args)),
         Verb::Explain(args) => wait("warn", explain::run(global, args)),
         Verb::Replay(args) => wait("warn", replay::run(global, args)),
+        Verb::History(args) => wait("warn", history::run(global, args)),
         Verb::Backtest(args) => wait("warn", backtest::run(global, args)),
         Verb::Policy(args) => wait("warn", policy::run(global, args)),
         Verb::Audit(args) => wait("warn", audit::run(global, args)),

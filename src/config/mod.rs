@@ -106,6 +106,8 @@ pub struct EngineLimits {
     pub waits: usize,
     /// Most of one tenant's that do.
     pub waits_per_tenant: usize,
+    /// Most messages of PRESENCE_EVENTS that one question about the past reads.
+    pub history_events: u64,
 }
 
 impl Default for EngineConfig {
@@ -125,7 +127,14 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { pending_events: 100_000, batch_messages: 900, questions: 1_024, waits: 20_000, waits_per_tenant: 10_000 }
+        Self {
+            pending_events: 100_000,
+            batch_messages: 900,
+            questions: 1_024,
+            waits: 20_000,
+            waits_per_tenant: 10_000,
+            history_events: 1_000_000,
+        }
     }
 }
 

@@ -102,6 +102,7 @@ fn limits(section: &mut Section<'_, '_>, config: &mut Config) {
     section.count("questions", &mut config.limits.questions, 16..=100_000);
     section.count("waits", &mut config.limits.waits, 0..=1_000_000);
     section.count("waits_per_tenant", &mut config.limits.waits_per_tenant, 0..=1_000_000);
+    section.count("history_events", &mut config.limits.history_events, 1_000..=100_000_000);
 }
 
 /// The built-in profiles and the text's own, sorted by name. The text's `default` comes first: others may start from it.

@@ -16,6 +16,7 @@ pub mod fleet;
 mod follower;
 mod freshness;
 mod handover;
+pub mod history;
 pub mod in_force;
 mod keeper;
 mod lane;
@@ -34,7 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
@@ -51,7 +52,7 @@ use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Na
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
-use ask::{ASKED_MAX, Desk, Interests, Owned, Serving, Waits, Woken};
+use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Owned, Serving, Waits, Woken};
 use follower::Followers;
 use freshness::Freshness;
 use keeper::Keeper;
@@ -177,6 +178,8 @@ impl Life {
             interests: interests.clone(),
             waits: waits.clone(),
             load_rooms: config.load_rooms.0.to_string(),
+            histories: Semaphore::new(HISTORIES_MAX),
+            history_events: config.limits.history_events,
         });
         owned.answer(&desk, config.limits.questions + config.limits.waits);
         around.tell_desk.send_replace(Some(desk));

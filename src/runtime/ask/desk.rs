@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::split::{Split, about};
@@ -34,6 +34,10 @@ pub(crate) struct Desk {
     pub(crate) waits: Waits,
     /// The pattern of rooms that count as load.
     pub(crate) load_rooms: String,
+    /// Questions about the past that are read for at the same time.
+    pub(crate) histories: Semaphore,
+    /// Most messages that one of them reads.
+    pub(crate) history_events: u64,
 }
 
 impl Desk {

@@ -31,3 +31,5 @@ pub(crate) use waits::Waits;
 
 /// Most questions on their way to the loop; beyond it who asks waits.
 pub(crate) const ASKED_MAX: usize = 1_024;
+/// Most questions about the past that are read for at a time.
+pub(crate) const HISTORIES_MAX: usize = 4;

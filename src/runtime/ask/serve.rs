@@ -87,7 +87,7 @@ impl Turns {
     fn take(&self, verb: Verb) -> Result<OwnedSemaphorePermit, AskError> {
         let (free, limit, max) = match verb {
             Verb::Wait => (&self.waits, "limits.waits", self.waits_max),
-            Verb::Session | Verb::User | Verb::Users | Verb::Room | Verb::Route => {
+            Verb::Session | Verb::User | Verb::Users | Verb::Room | Verb::Route | Verb::History => {
                 (&self.questions, "limits.questions", self.questions_max)
             }
         };
@@ -109,6 +109,7 @@ async fn answer(mut desks: watch::Receiver<Option<Arc<Desk>>>, question: &Questi
         Verb::Users => verb::users::answer(&desk, tenant, question.payload()).await,
         Verb::Room => verb::room::answer(&desk, tenant, question.payload()).await,
         Verb::Wait => verb::wait::answer(&desk, tenant, question.payload()).await,
+        Verb::History => verb::history::answer(&desk, tenant, question.payload()).await,
         Verb::Route => verb::route::answer(&desk, tenant, question.payload()).await,
     }
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod fields;
+mod history;
 pub mod owned;
 mod person;
 mod room;
@@ -17,6 +18,9 @@ pub mod wait;
 
 pub use error::AskError;
 pub use fields::Fields;
+pub use history::{
+    AskedOf, Cursor, HISTORY_PAGE_MAX, HistoryAnswer, HistoryQuestion, Past, Segment, UserHistory, WasHere, WhoWasHere,
+};
 pub use person::{Now, Person};
 pub use room::{RoomAnswer, RoomQuestion};
 pub use route::{RouteAnswer, RouteQuestion};

@@ -38,7 +38,7 @@ pub struct RouteQuestion {
     #[schemars(range(min = 1, max = 64))]
     pub limit: Option<u8>,
     /// In which order; `best` where absent.
-    #[schemars(schema_with = "names_or_null::<Order>")]
+    #[schemars(default, schema_with = "names_or_null::<Order>")]
     pub order: Option<String>,
     /// Hold the first for so long; 0 releases whom this id holds; absent: neither.
     #[schemars(range(max = 30000))]

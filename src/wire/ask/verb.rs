@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    ASK, RoomAnswer, RoomQuestion, RouteAnswer, RouteQuestion, SessionAnswer, SessionQuestion, UserAnswer,
-    UserQuestion, UsersAnswer, UsersQuestion, WaitAnswer, WaitQuestion,
+    ASK, HistoryAnswer, HistoryQuestion, RoomAnswer, RoomQuestion, RouteAnswer, RouteQuestion, SessionAnswer,
+    SessionQuestion, UserAnswer, UserQuestion, UsersAnswer, UsersQuestion, WaitAnswer, WaitQuestion,
 };
 use crate::wire::name::named;
 use crate::wire::{Named, schema};
@@ -29,10 +29,14 @@ pub enum Verb {
     Wait,
     /// Whom to ask, best first.
     Route,
+    /// What was over time.
+    History,
 }
 
 named! {
-    Verb { Session = "session", User = "user", Users = "users", Room = "room", Wait = "wait", Route = "route" }
+    Verb { Session = "session", User = "user", Users = "users", Room = "room", Wait = "wait", Route = "route",
+        History = "history"
+    }
 }
 
 impl Verb {
@@ -52,6 +56,7 @@ impl Verb {
             Self::Room => [schema::asked::<RoomQuestion>(), schema::answered::<RoomAnswer>()],
             Self::Wait => [schema::asked::<WaitQuestion>(), schema::answered::<WaitAnswer>()],
             Self::Route => [schema::asked::<RouteQuestion>(), schema::answered::<RouteAnswer>()],
+            Self::History => [schema::asked::<HistoryQuestion>(), schema::answered::<HistoryAnswer>()],
         }
     }
 
@@ -65,6 +70,7 @@ impl Verb {
             Self::Room => ["ask-room.schema.json", "answer-room.schema.json"],
             Self::Wait => ["ask-wait.schema.json", "answer-wait.schema.json"],
             Self::Route => ["ask-route.schema.json", "answer-route.schema.json"],
+            Self::History => ["ask-history.schema.json", "answer-history.schema.json"],
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can be asked, a file each: from a question's payload to its answer.
 
+pub(super) mod history;
 pub(super) mod room;
 pub(super) mod route;
 pub(super) mod session;
