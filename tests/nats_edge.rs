@@ -12,10 +12,10 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use presence_engine::model::PARTITIONS_MAX;
 use presence_engine::nats::commit::{BATCH_MESSAGES_MAX, read_progress};
-use presence_engine::nats::info::InfoService;
 use presence_engine::nats::latest::{bucket_values, latest_events};
 use presence_engine::nats::log::entry_ts_ms;
 use presence_engine::nats::server::{EmbeddedServer, ServerError, ServerOptions};
+use presence_engine::nats::service::Service;
 use presence_engine::nats::tick::Outcome;
 use presence_engine::nats::topology::{self, Parameters, Remedy, TopologyError};
 use presence_engine::nats::{
@@ -657,7 +657,8 @@ async fn what_an_aborted_checkpoint_left_behind_is_collected() {
 async fn info_is_503_until_the_engine_is_live() {
     let (server, nats) = TestServer::with_topology().await;
     let (live, info) = watch::channel(None);
-    let _service = InfoService::start(&nats, "0.1.0", info).await.unwrap();
+    let (questions, _asked) = tokio::sync::mpsc::channel(1);
+    let _service = Service::start(&nats, "0.1.0", info, questions, 1).await.unwrap();
     let client = server.connect().await.client;
     let of_me = |is_live| Info {
         contract: "1.0".into(),

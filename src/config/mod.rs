@@ -36,6 +36,8 @@ pub struct Config {
     pub policy: Policy,
     /// How events are written.
     pub encoding: Encoding,
+    /// Which rooms count as load where somebody is looked for, see [`matches`](crate::model::ready::matches).
+    pub load_rooms: LoadRooms,
     /// Limits of the engine's loop; the fold's own are in the policy.
     pub limits: EngineLimits,
 }
@@ -59,6 +61,16 @@ pub struct EngineConfig {
     pub event_retention: Duration,
     /// An engine that is silent for so long is taken for dead; 100 ms to 1 min.
     pub lease_ttl: Duration,
+}
+
+/// A pattern of rooms; `*` in it stands for any bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadRooms(pub Box<str>);
+
+impl Default for LoadRooms {
+    fn default() -> Self {
+        Self("call-*".into())
+    }
 }
 
 /// Where streams are kept.
@@ -88,6 +100,12 @@ pub struct EngineLimits {
     pub pending_events: usize,
     /// Most messages of one atomic batch, at most the server's 1,000.
     pub batch_messages: usize,
+    /// Most questions that one engine is at, but for those that wait; more are answered 429.
+    pub questions: usize,
+    /// Most questions that wait in one engine.
+    pub waits: usize,
+    /// Most of one tenant's that do.
+    pub waits_per_tenant: usize,
 }
 
 impl Default for EngineConfig {
@@ -107,7 +125,7 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { pending_events: 100_000, batch_messages: 900 }
+        Self { pending_events: 100_000, batch_messages: 900, questions: 1_024, waits: 20_000, waits_per_tenant: 10_000 }
     }
 }
 

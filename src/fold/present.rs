@@ -71,6 +71,18 @@ impl Partition {
         (state != State::Offline).then_some(PresentSession { state, confidence_permille })
     }
 
+    /// Whether any session, or intent, of a tenant is known, remembered ones included.
+    #[must_use]
+    pub fn knows_tenant(&self, tenant: Token<'_>) -> bool {
+        self.people.sessions_of_tenant(tenant) > 0
+    }
+
+    /// The rooms that a user is in: tokens, by name.
+    #[must_use]
+    pub fn rooms_of_user(&self, tenant: Token<'_>, user: Token<'_>) -> Vec<Box<str>> {
+        self.people.find_user(tenant, user).map_or_else(Vec::new, |at| self.rooms_of(at))
+    }
+
     /// At most so many of a tenant's users in one of these states (in any, where there are none), behind the user token `after`, by
     /// their tokens.
     #[must_use]

@@ -7,8 +7,10 @@
 //! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
 //! - [`membership`]: which engines take part, and who holds which partition.
 //! - [`latest`]: the last stored message of each subject.
+//! - [`reservations`]: who is held for which question.
 //! - [`checkpoint`]: checkpoints in the Object Store.
-//! - [`info`]: the micro service `presence`.
+//! - [`told`]: what the stream of events holds now.
+//! - [`service`]: the micro service `presence`; [`owned`]: what engines ask each other.
 //! - [`server`]: `nats-server` as a supervised child.
 //!
 //! Times that this module measures by the local clock decide only when something is sent again or given up, never what
@@ -17,14 +19,17 @@
 pub mod checkpoint;
 pub mod commit;
 pub mod connect;
-pub mod info;
 pub mod latest;
 pub mod log;
 pub mod membership;
 pub mod names;
+pub mod owned;
 mod pull;
+pub mod reservations;
 pub mod server;
+pub mod service;
 pub mod tick;
+pub mod told;
 pub mod topology;
 pub mod version;
 

@@ -12,6 +12,8 @@ pub const USERS_BUCKET: &str = "presence_users";
 pub const MEMBERS_BUCKET: &str = "presence_members";
 /// The bucket of who holds which partition.
 pub const LEASES_BUCKET: &str = "presence_leases";
+/// The bucket of who is held for which question.
+pub const RESERVATIONS_BUCKET: &str = "presence_reservations";
 /// The Object Store of checkpoints.
 pub const CHECKPOINTS: &str = "presence_checkpoints";
 

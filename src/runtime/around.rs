@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::ask::Desk;
 use super::told::Leftover;
 use crate::model::Policy;
 use crate::nats::Nats;
@@ -22,6 +23,8 @@ pub(crate) struct Around<F> {
     pub(crate) policy: Arc<Policy>,
     pub(crate) info: Info,
     pub(crate) tell_info: watch::Sender<Option<Info>>,
+    /// Where questions are asked of this engine's life.
+    pub(crate) tell_desk: watch::Sender<Option<Arc<Desk>>>,
     pub(crate) on_live: Option<F>,
     /// Keys of the buckets that say offline, once live.
     pub(crate) leftovers: mpsc::Receiver<Leftover>,
@@ -45,6 +48,7 @@ impl<F: FnOnce()> Around<F> {
     /// The engine starts over.
     pub(crate) fn not_live(&mut self) {
         self.tell_info.send_replace(None);
+        self.tell_desk.send_replace(None);
     }
 }
 

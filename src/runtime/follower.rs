@@ -4,9 +4,11 @@
 //! both are near enough, the one behind takes over the other's partitions, which pass over what they have seen.
 
 use std::future::pending;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::select_all;
+use tokio::time::Instant;
 
 use super::fleet::Fleet;
 use super::outbox::Outbox;
@@ -14,6 +16,8 @@ use crate::nats::{LogError, LogMessage, LogReader};
 
 /// Two followers that are no further apart than so many entries become one: reading them again is cheaper than a consumer.
 const NEAR: u64 = 16_384;
+/// Ticks come once a second at least: a follower that has read nothing for so long doesn't know what is in the log now.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Partitions, and the reader of the log that feeds them.
 pub(crate) struct Follower {
@@ -21,6 +25,8 @@ pub(crate) struct Follower {
     reader: LogReader,
     /// The last entry that was in the log when its partitions were acquired.
     catch_up_to: u64,
+    /// When it has read something the last time.
+    heard: Instant,
 }
 
 /// All followers of an engine.
@@ -33,7 +39,22 @@ pub(crate) struct Followers {
 
 impl Follower {
     pub(crate) fn new(fleet: Fleet, reader: LogReader, catch_up_to: u64) -> Self {
-        Self { fleet, reader, catch_up_to }
+        Self { fleet, reader, catch_up_to, heard: Instant::now() }
+    }
+
+    /// Whether everything is read that was in the log when its partitions were acquired.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.fleet.position() >= self.catch_up_to
+    }
+
+    /// Whether something was read of the log just now.
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < SILENCE_MAX
+    }
+
+    /// How long ago the log was read.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
     }
 
     fn is_near(&self, other: &Self) -> bool {
@@ -64,6 +85,7 @@ impl Followers {
     /// Folds what a follower has read.
     pub(crate) fn fold(&mut self, at: usize, messages: &[LogMessage], outbox: &mut Outbox) {
         self.all[at].fleet.apply(messages, outbox);
+        self.all[at].heard = Instant::now();
         self.merge();
     }
 
@@ -75,6 +97,7 @@ impl Followers {
                 std::mem::swap(main, &mut ahead);
             }
             main.catch_up_to = main.catch_up_to.max(ahead.catch_up_to);
+            main.heard = main.heard.max(ahead.heard);
             main.fleet.absorb(ahead.fleet);
         }
     }
@@ -89,7 +112,12 @@ impl Followers {
 
     /// The fleet in which a partition is.
     pub(crate) fn of(&self, partition: u16) -> Option<&Fleet> {
-        self.fleets().find(|fleet| fleet.partition(partition).is_some())
+        self.follower_of(partition).map(|follower| &follower.fleet)
+    }
+
+    /// The follower of a partition.
+    pub(crate) fn follower_of(&self, partition: u16) -> Option<&Follower> {
+        self.all.iter().find(|follower| follower.fleet.partition(partition).is_some())
     }
 
     pub(crate) fn fleets(&self) -> impl Iterator<Item = &Fleet> {
@@ -103,7 +131,7 @@ impl Followers {
 
     /// Whether everything is read that was in the log when the partitions were acquired.
     pub(crate) fn is_caught_up(&self) -> bool {
-        self.all.iter().all(|follower| follower.fleet.position() >= follower.catch_up_to)
+        self.all.iter().all(Follower::is_caught_up)
     }
 
     /// The last entry of the log that all of them have read, 0 where there is none.

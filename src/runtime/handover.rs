@@ -71,6 +71,7 @@ impl Live {
     fn hand_over(&mut self, partition: u16) {
         let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) else { return };
         self.followers.remove(partition);
+        self.interests.everybody().wake();
         let seq = snapshot.reached.seq;
         debug!(partition, seq, "handing over");
         let is_kept = self.outbox.keep(snapshot);
@@ -130,6 +131,7 @@ impl Live {
     pub(super) fn give_up(&mut self, partition: u16) {
         if self.followers.of(partition).is_some() || self.leaving.contains_key(&partition) {
             self.followers.remove(partition);
+            self.interests.everybody().wake();
             self.leaving.remove(&partition);
             self.outbox.end(partition);
             self.freshness.end(partition);
@@ -144,6 +146,8 @@ impl Live {
         let (position, is_caught_up) = (self.followers.position(), self.followers.is_caught_up());
         let membership = Arc::clone(&self.ground.membership);
         membership.retire();
+        // Who asks this one now asks the next owner.
+        self.questions.close();
         for partition in self.followers.partitions() {
             self.hand_over(partition);
         }

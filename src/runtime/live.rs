@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
+use super::ask::{Asked, Interests, Woken};
 use super::error::RuntimeError;
 use super::follower::{Follower, Followers};
 use super::freshness::Freshness;
@@ -21,6 +22,7 @@ use super::patience::START_PATIENCE;
 use super::restored::Restored;
 use super::standing::stand_up;
 use super::told;
+use crate::model::{Token, partition_of};
 use crate::nats::{LogMessage, LogReader, Partitions, View};
 use crate::wire::Encoding;
 
@@ -52,6 +54,11 @@ pub(crate) struct Live {
     pub(crate) acquisition: Acquisition,
     /// Partitions that are being handed over: the position of their last snapshot, or `None` where there is none to store.
     pub(crate) leaving: BTreeMap<u16, Option<u64>>,
+    /// What it is asked.
+    pub(crate) questions: mpsc::Receiver<Asked>,
+    pub(crate) interests: Interests,
+    /// Whom the commit under way wakes.
+    pub(crate) woken: Woken,
     /// Leases on their way back.
     pub(crate) releases: JoinSet<()>,
     /// When the next tick is worth something.
@@ -91,6 +98,7 @@ impl Live {
             }
             self.acquisition.move_on(&mut self.lane);
             self.start_commit();
+            self.answer_some();
             tokio::select! {
                 biased;
                 () = &mut *shutdown => return self.drain().await,
@@ -121,6 +129,7 @@ impl Live {
                 (at, messages) = self.followers.read(), if self.outbox.len() < self.pending_max => {
                     self.fold(at, &messages?, &mut due);
                 }
+                Some(asked) = self.questions.recv() => self.answer(asked),
             }
         }
     }
@@ -139,6 +148,7 @@ impl Live {
         if !self.lane.is_busy()
             && let Some(batch) = self.outbox.next_batch()
         {
+            self.woken = self.interests.concerned(&batch, |tenant, user| self.rooms_of(tenant, user));
             self.lane.commit(batch);
         }
     }
@@ -150,6 +160,7 @@ impl Live {
                     warn!(%lost, "one engine owns a partition: giving it up");
                     self.give_up(lost.partition);
                 }
+                std::mem::take(&mut self.woken).wake();
                 // The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
                 for snapshot in self.outbox.confirm() {
                     let (partition, seq, log_time) = (snapshot.partition, snapshot.reached.seq, snapshot.reached.ts);
@@ -161,6 +172,14 @@ impl Live {
             }
             Outcome::Fenced(fences) => self.acquisition.fenced(&self.ground, fences),
         }
+    }
+
+    /// The rooms that a user is in.
+    fn rooms_of(&self, tenant: &str, user: &str) -> Vec<Box<str>> {
+        let (Ok(tenant), Ok(user)) = (Token::parse(tenant), Token::parse(user)) else { return Vec::new() };
+        let number = partition_of(tenant.as_str(), user.as_str(), self.ground.partitions);
+        let partition = self.followers.of(number).and_then(|fleet| fleet.partition(number));
+        partition.map_or_else(Vec::new, |partition| partition.rooms_of_user(tenant, user))
     }
 
     /// Puts to work what was acquired.

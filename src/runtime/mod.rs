@@ -8,6 +8,7 @@
 
 mod acquisition;
 mod around;
+mod ask;
 pub mod backtest;
 mod duty;
 mod error;
@@ -45,11 +46,12 @@ pub use standing::stand_up;
 use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::nats::checkpoint::ORPHAN_AGE;
-use crate::nats::info::InfoService;
+use crate::nats::service::Service;
 use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Nats, Owner, Ticker};
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
+use ask::{ASKED_MAX, Desk, Interests, Owned, Serving, Waits, Woken};
 use follower::Followers;
 use freshness::Freshness;
 use keeper::Keeper;
@@ -74,7 +76,9 @@ pub async fn run(
 ) -> Result<(), RuntimeError> {
     let mut shutdown = std::pin::pin!(shutdown);
     let (tell_info, info) = watch::channel(None);
-    let _service = InfoService::start(nats, env!("CARGO_PKG_VERSION"), info)
+    let (tell_desk, desks) = watch::channel(None);
+    let (serving, questions) = Serving::start(desks, &config.limits);
+    let service = Service::start(nats, env!("CARGO_PKG_VERSION"), info, questions, config.limits.questions)
         .await
         .map_err(|error| RuntimeError::Nats { what: "announcing the service", cause: error.to_string() })?;
     let mut around = Around {
@@ -93,6 +97,7 @@ pub async fn run(
             log_seq: None,
         },
         tell_info,
+        tell_desk,
         on_live: Some(on_live),
         leftovers: mpsc::channel(1).1,
     };
@@ -101,7 +106,7 @@ pub async fn run(
             life = Life::begin_patiently(nats, config, &mut around) => life?,
             () = &mut shutdown => return Ok(()),
         };
-        let Life { live, next_due, membership } = life;
+        let Life { live, next_due, membership, owned } = life;
         let ticker = Ticker::new(nats, config.engine.tick).run(next_due);
         let ended = tokio::select! {
             ended = live.run(&mut shutdown, &mut around) => ended,
@@ -115,7 +120,11 @@ pub async fn run(
                 around.not_live();
                 warn!(%lost, "the log was lost while it was read: starting over with what is there");
             }
-            ended => return ended,
+            ended => {
+                drop((service, owned));
+                serving.end().await;
+                return ended;
+            }
         }
     }
 }
@@ -125,6 +134,8 @@ struct Life {
     live: Live,
     next_due: watch::Receiver<Option<Instant>>,
     membership: Arc<Membership>,
+    /// The others ask it.
+    owned: Owned,
 }
 
 impl Life {
@@ -147,9 +158,26 @@ impl Life {
         owner.as_str().clone_into(&mut around.info.owner);
         let log = LogIdentity::read(nats).await?;
         let checkpoints = Checkpoints::open(nats, ORPHAN_AGE).await?;
+        let listening = Owned::listen(nats, owner.as_str()).await;
+        let what = "listening to the other engines";
+        let mut owned = listening.map_err(|cause| RuntimeError::Nats { what, cause })?;
         let membership = Arc::new(Membership::join(nats, member(&owner), config.engine.lease_ttl).await?);
         info!(engine = owner.as_str(), "joined");
         let (due, next_due) = watch::channel(None);
+        let (ask, questions) = mpsc::channel(ASKED_MAX);
+        let interests = Interests::default();
+        let desk = Arc::new(Desk {
+            nats: nats.clone(),
+            partitions: config.engine.partitions,
+            view: membership.view(),
+            questions: ask,
+            interests: interests.clone(),
+            info: around.tell_info.subscribe(),
+            waits: Waits::new(config.limits.waits_per_tenant),
+            load_rooms: config.load_rooms.0.to_string(),
+        });
+        owned.answer(&desk, config.limits.questions + config.limits.waits);
+        around.tell_desk.send_replace(Some(desk));
         let live = Live {
             view: membership.view(),
             ground: Ground {
@@ -167,6 +195,9 @@ impl Life {
             freshness: Freshness::new(config.engine.checkpoint_every),
             acquisition: Acquisition::default(),
             leaving: BTreeMap::new(),
+            questions,
+            interests,
+            woken: Woken::default(),
             releases: JoinSet::new(),
             due,
             encoding: match config.encoding {
@@ -177,7 +208,7 @@ impl Life {
             checkpoint_every: config.engine.checkpoint_every,
             began: Instant::now(),
         };
-        Ok(Self { live, next_due, membership })
+        Ok(Self { live, next_due, membership, owned })
     }
 }
 

@@ -52,6 +52,21 @@ fn of<T: JsonSchema>(contract: Contract) -> String {
     text(settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
+/// The schema of a question, on one line: what may be left out is not required.
+pub(super) fn asked<T: JsonSchema>() -> String {
+    line(&of::<T>(Contract::Deserialize))
+}
+
+/// The schema of an answer, on one line.
+pub(super) fn answered<T: JsonSchema>() -> String {
+    line(&of::<T>(Contract::Serialize))
+}
+
+fn line(text: &str) -> String {
+    let value: Value = serde_json::from_str(text).expect("a schema is JSON");
+    value.to_string()
+}
+
 fn text(value: Value) -> String {
     let mut text = serde_json::to_string_pretty(&sorted(value)).expect("a value is JSON");
     text.push('\n');

@@ -110,6 +110,7 @@ impl Session {
         let (when, from, cause) = told;
         self.ordinal += 1;
         self.at = self.at.max(when.at);
+        self.told.permille = self.certainty(when.instant, sky).permille;
         let excused = sky.excused(self, when.instant);
         let facts = self.facts.clone();
         let event = SessionEvent {

@@ -14,6 +14,7 @@ pub(crate) mod policies;
 pub(crate) mod random;
 mod reach;
 mod ready;
+mod rooms;
 mod session;
 mod sky;
 mod story;

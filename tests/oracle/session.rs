@@ -41,6 +41,8 @@ pub(super) struct Session {
 pub(super) struct Told {
     pub(super) instant: Millis,
     pub(super) band: u8,
+    /// The confidence that was told.
+    pub(super) permille: u16,
     pub(super) facts: Option<Shown>,
 }
 

@@ -1,0 +1,169 @@
+//! A desk: asks partitions wherever they are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use super::split::{Split, about};
+use super::{Asked, Interests, Waits};
+use crate::model::partition_of;
+use crate::nats::{self, Nats, View, told};
+use crate::wire::ask::owned::{self, Answer, Question, What};
+use crate::wire::{AskError, Info};
+
+/// How long one owner may take.
+const OWNER_MAX: Duration = Duration::from_secs(2);
+/// How long is asked again where an owner is gone, or has not caught up.
+const AGAIN_MAX: Duration = Duration::from_secs(4);
+/// The pause before, unless the view changes.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks the partitions of a log, those of the own engine in its loop and the others over NATS. It is one life's.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) nats: Nats,
+    /// How many partitions the log has.
+    pub(crate) partitions: u16,
+    pub(crate) view: watch::Receiver<Arc<View>>,
+    pub(crate) questions: mpsc::Sender<Asked>,
+    pub(crate) interests: Interests,
+    pub(crate) info: watch::Receiver<Option<Info>>,
+    pub(crate) waits: Waits,
+    /// The pattern of rooms that count as load.
+    pub(crate) load_rooms: String,
+}
+
+impl Desk {
+    /// The partition of a user, names are tokens.
+    pub(crate) fn partition_of(&self, tenant: &str, user: &str) -> BTreeSet<u16> {
+        BTreeSet::from([partition_of(tenant, user, self.partitions)])
+    }
+
+    /// All partitions.
+    pub(crate) fn all(&self) -> BTreeSet<u16> {
+        (0..self.partitions).collect()
+    }
+
+    /// Asks the owners of partitions, and again where one is gone or has not caught up: for some seconds where this engine is
+    /// live, once where it begins.
+    ///
+    /// # Errors
+    /// [`AskError::Unavailable`]: at least one of them can't be asked.
+    pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, AskError> {
+        let until = Instant::now() + AGAIN_MAX;
+        let mut view = self.view.clone();
+        let mut left = question.partitions.clone();
+        let mut answers = Vec::new();
+        loop {
+            let split = Split::of(&view.borrow_and_update().clone(), &left);
+            let mut why = split.nobodys.first().map(|partition| nobodys(*partition));
+            for (asked, answer) in self.ask_each(question, split).await {
+                match answer {
+                    Ok(answer) => {
+                        left.retain(|partition| !asked.contains(partition));
+                        answers.push(answer);
+                    }
+                    Err(error) => why = Some(error),
+                }
+            }
+            let Some(why) = why else { return Answer::all(&question.what, answers) };
+            let is_live = self.info.borrow().as_ref().is_some_and(|info| info.live);
+            if !is_live || Instant::now() >= until {
+                return Err(why);
+            }
+            // Whether it changed or not: what was not known a moment ago may be known now.
+            timeout(PAUSE, view.changed()).await.ok();
+        }
+    }
+
+    /// Asks each owner once, all at the same time.
+    async fn ask_each(&self, question: &Question, split: Split) -> Vec<(BTreeSet<u16>, Result<Answer, AskError>)> {
+        let part = |partitions| about(question, partitions, self.partitions);
+        let own = split.own.into_iter().map(|partition| part(BTreeSet::from([partition])));
+        let own = own.map(async |part| {
+            let answer = self.ask_own(&part).await;
+            (part.partitions, answer)
+        });
+        let others = split.others.into_iter().map(|(engine, partitions)| (engine, part(partitions)));
+        let others = others.map(async |(engine, part)| {
+            let answer = self.ask_other(&engine, &part).await;
+            (part.partitions, answer)
+        });
+        let (mut answers, others) = futures::join!(join_all(own), join_all(others));
+        answers.extend(others);
+        answers
+    }
+
+    async fn ask_other(&self, engine: &str, question: &Question) -> Result<Answer, AskError> {
+        let answer = nats::owned::ask(&self.nats, engine, owned::FOLD, question.to_json(), OWNER_MAX).await?;
+        Answer::from_json(&answer).map_err(|_| owned::strange(engine))
+    }
+
+    /// Asks the own loop once, one partition after the other.
+    ///
+    /// # Errors
+    /// [`AskError::Unavailable`]: at least one of the partitions is not the own engine's, or not as the log is now.
+    pub(crate) async fn ask_own(&self, question: &Question) -> Result<Answer, AskError> {
+        let mut answers = Vec::with_capacity(question.partitions.len());
+        for partition in &question.partitions {
+            let part = about(question, BTreeSet::from([*partition]), self.partitions);
+            answers.push(self.ask_loop(*partition, part).await?);
+        }
+        Answer::all(&question.what, answers)
+    }
+
+    async fn ask_loop(&self, partition: u16, question: Question) -> Result<Answer, AskError> {
+        let unavailable = |why: &str| AskError::Unavailable(format!("partition {partition} {why}"));
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.questions.send(Asked { partition, question, reply }).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(OWNER_MAX, asked).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(unavailable("is handed over")),
+            Err(_) => Err(unavailable(&format!("was not asked within {OWNER_MAX:?}, its engine is busy"))),
+        }
+    }
+
+    /// Where `PRESENCE_EVENTS` ends.
+    pub(crate) async fn events_end(&self) -> Result<u64, AskError> {
+        told::last_seq(&self.nats).await.map_err(|error| unread(&error))
+    }
+
+    /// What `PRESENCE_EVENTS` has last under a filter.
+    pub(crate) async fn latest(&self, filter: &str) -> Result<Option<bytes::Bytes>, AskError> {
+        told::latest(&self.nats, filter).await.map_err(|error| unread(&error))
+    }
+
+    /// Fails where nobody was ever heard of under a tenant.
+    pub(crate) async fn must_know(&self, tenant: &str) -> Result<(), AskError> {
+        let filter = crate::wire::subject::user(&format!("{tenant}.>"));
+        if self.latest(&filter).await?.is_some() {
+            return Ok(());
+        }
+        let question = Question { tenant: tenant.to_owned(), partitions: self.all(), at_least: 0, what: What::Tenant };
+        match self.ask(&question).await?.said {
+            owned::Said::Tenant(true) => Ok(()),
+            owned::Said::Tenant(false) => Err(AskError::UnknownTenant(crate::wire::plain(tenant).into_owned())),
+            owned::Said::Session { .. }
+            | owned::Said::People(_)
+            | owned::Said::Room(_)
+            | owned::Said::Ready(_)
+            | owned::Said::ReadyIn(_)
+            | owned::Said::Candidates(_) => Err(owned::strange("an owner")),
+        }
+    }
+}
+
+fn nobodys(partition: u16) -> AskError {
+    AskError::Unavailable(format!("nobody owns partition {partition} now"))
+}
+
+fn unread(error: &str) -> AskError {
+    AskError::Unavailable(format!("PRESENCE_EVENTS can't be read: {error}"))
+}

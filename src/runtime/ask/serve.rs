@@ -1,0 +1,105 @@
+//! Questions of clients: each is answered in a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Desk, verb};
+use crate::config::EngineLimits;
+use crate::model::Token;
+use crate::nats::service::Question;
+use crate::wire::AskError;
+use crate::wire::ask::Verb;
+
+/// Most questions that wait for a task.
+const WAITING_MAX: usize = 64;
+/// How long the last questions may take when the engine ends.
+const LAST_MAX: Duration = Duration::from_secs(2);
+
+/// Those who answer; questions that are asked after it ended find nobody.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    task: JoinHandle<()>,
+    turns: Turns,
+}
+
+/// How many are answered at a time. Those that wait hinder no others.
+#[derive(Debug, Clone)]
+struct Turns {
+    questions: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
+    questions_max: usize,
+    waits_max: usize,
+}
+
+impl Serving {
+    /// Answers what comes by the returned way, so many at a time, from whichever desk there is.
+    pub(crate) fn start(
+        desks: watch::Receiver<Option<Arc<Desk>>>,
+        limits: &EngineLimits,
+    ) -> (Self, mpsc::Sender<Question>) {
+        let (questions, mut waiting) = mpsc::channel::<Question>(WAITING_MAX);
+        let turns = Turns {
+            questions: Arc::new(Semaphore::new(limits.questions)),
+            waits: Arc::new(Semaphore::new(limits.waits)),
+            questions_max: limits.questions,
+            waits_max: limits.waits,
+        };
+        let free = turns.clone();
+        let task = tokio::spawn(async move {
+            while let Some(question) = waiting.recv().await {
+                let turn = match free.take(question.verb) {
+                    Ok(turn) => turn,
+                    Err(error) => {
+                        question.answer(Err(error)).await;
+                        continue;
+                    }
+                };
+                let desk = desks.borrow().clone();
+                tokio::spawn(async move {
+                    let answer = answer(desk, &question).await;
+                    question.answer(answer).await;
+                    drop(turn);
+                });
+            }
+        });
+        (Self { task, turns }, questions)
+    }
+
+    /// Takes no more questions, and waits a while for those that are being answered; who waits asks another engine.
+    pub(crate) async fn end(self) {
+        self.task.abort();
+        let all = u32::try_from(self.turns.questions_max).unwrap_or(u32::MAX);
+        timeout(LAST_MAX, self.turns.questions.acquire_many(all)).await.ok();
+    }
+}
+
+impl Turns {
+    fn take(&self, verb: Verb) -> Result<OwnedSemaphorePermit, AskError> {
+        let (free, limit, max) = match verb {
+            Verb::Wait => (&self.waits, "limits.waits", self.waits_max),
+            Verb::Session | Verb::User | Verb::Users | Verb::Room | Verb::Route => {
+                (&self.questions, "limits.questions", self.questions_max)
+            }
+        };
+        Arc::clone(free).try_acquire_owned().map_err(|_| AskError::TooMany { limit, max: max as u64 })
+    }
+}
+
+async fn answer(desk: Option<Arc<Desk>>, question: &Question) -> Result<Vec<u8>, AskError> {
+    let tenant = question.tenant();
+    let tenant =
+        Token::parse(tenant).map_err(|error| AskError::Malformed(format!("the tenant in the subject: {error}")))?;
+    let desk = desk.ok_or_else(|| AskError::Unavailable("the engine is about to begin".into()))?;
+    match question.verb {
+        Verb::Session => verb::session::answer(&desk, tenant, question.payload()).await,
+        Verb::User => verb::user::answer(&desk, tenant, question.payload()).await,
+        Verb::Users => verb::users::answer(&desk, tenant, question.payload()).await,
+        Verb::Room => verb::room::answer(&desk, tenant, question.payload()).await,
+        Verb::Wait => verb::wait::answer(&desk, tenant, question.payload()).await,
+        Verb::Route => verb::route::answer(&desk, tenant, question.payload()).await,
+    }
+}

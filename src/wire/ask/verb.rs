@@ -1,0 +1,55 @@
+//! The verbs: what can be asked.
+
+use super::{
+    ASK, RoomAnswer, RoomQuestion, RouteAnswer, RouteQuestion, SessionAnswer, SessionQuestion, UserAnswer,
+    UserQuestion, UsersAnswer, UsersQuestion, WaitAnswer, WaitQuestion,
+};
+use crate::wire::name::named;
+use crate::wire::{Named, schema};
+
+/// What can be asked.
+///
+/// ```
+/// use presence_engine::wire::ask::Verb;
+/// assert_eq!(Verb::User.subject("main"), "presence.v1.ask.main.user");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// A session's latest event, and how it is now.
+    Session,
+    /// A user's latest event, and how it is now.
+    User,
+    /// Some users, or a page of who is here.
+    Users,
+    /// How many are in a room, and who.
+    Room,
+    /// When that many are ready.
+    Wait,
+    /// Whom to ask, best first.
+    Route,
+}
+
+named! {
+    Verb { Session = "session", User = "user", Users = "users", Room = "room", Wait = "wait", Route = "route" }
+}
+
+impl Verb {
+    /// The subject to ask a tenant's engines on; the tenant is a token, or `*` for a filter.
+    #[must_use]
+    pub fn subject(self, tenant: &str) -> String {
+        format!("{ASK}.{tenant}.{}", self.name())
+    }
+
+    /// The JSON Schemas of its question and of its answer.
+    #[must_use]
+    pub fn schemas(self) -> [String; 2] {
+        match self {
+            Self::Session => [schema::asked::<SessionQuestion>(), schema::answered::<SessionAnswer<'_>>()],
+            Self::User => [schema::asked::<UserQuestion>(), schema::answered::<UserAnswer<'_>>()],
+            Self::Users => [schema::asked::<UsersQuestion>(), schema::answered::<UsersAnswer>()],
+            Self::Room => [schema::asked::<RoomQuestion>(), schema::answered::<RoomAnswer>()],
+            Self::Wait => [schema::asked::<WaitQuestion>(), schema::answered::<WaitAnswer>()],
+            Self::Route => [schema::asked::<RouteQuestion>(), schema::answered::<RouteAnswer>()],
+        }
+    }
+}
