@@ -1,6 +1,8 @@
 //! The Rust client: sessions that beat by themselves and transitions that are followed, with the real engine; questions, with
 //! a stand-in that answers as SERVICES.md says.
 
+#[path = "client/asked.rs"]
+mod asked;
 #[path = "client/asks.rs"]
 mod asks;
 mod common;

@@ -20,9 +20,9 @@ pub struct Latest {
     /// The latest event's ordinal, unless it is not there.
     #[serde(default)]
     pub ordinal: Option<u32>,
-    /// The person's will.
+    /// The person's will; `None` where it is offline.
     #[serde(default)]
-    pub intent: Intent,
+    pub intent: Option<Intent>,
     /// The capabilities that the user is ready for.
     #[serde(default)]
     pub ready: Vec<String>,
@@ -59,9 +59,9 @@ pub struct Somebody {
     pub user: String,
     /// The state; of a room's member, that in the room.
     pub state: State,
-    /// The person's will.
+    /// The person's will; `None` where it is offline.
     #[serde(default)]
-    pub intent: Intent,
+    pub intent: Option<Intent>,
     /// How sure it is that the user is still there, in thousandths.
     #[serde(default)]
     pub confidence_permille: u16,
@@ -141,7 +141,7 @@ impl Waited {
     pub fn is_ready(&self) -> bool {
         match self.status {
             Status::Ready => true,
-            Status::Pending | Status::Superseded => false,
+            Status::Pending => false,
         }
     }
 }
@@ -154,8 +154,6 @@ pub enum Status {
     Ready,
     /// They are not, and time is over.
     Pending,
-    /// A newer question has the same id. [`Presence::wait`](super::Presence::wait) makes an error of it.
-    Superseded,
 }
 
 /// Somebody who is ready.

@@ -68,12 +68,6 @@ pub enum Error {
         /// What happened last.
         reason: String,
     },
-    /// Another question has the same id, and has ended this one. Give each question that runs by itself an id of its own.
-    #[error("a newer question has the id {id:?}, and has ended this one; give each an id of its own")]
-    Superseded {
-        /// The id.
-        id: String,
-    },
     /// An answer or event that can't be read. Take a client that is as new as the engine; events have to be told as JSON.
     #[error("{what} can't be read: {reason}; is the client as new as the engine, and is events.encoding \"json\"?")]
     Unreadable {

@@ -117,7 +117,7 @@ impl Presence {
     /// since when somebody has been ready is known by the owner and not by the question, so nothing is missed between.
     ///
     /// # Errors
-    /// Any [`Error`] of a question; [`Error::Unanswered`] if no engine answered to the end; [`Error::Superseded`].
+    /// Any [`Error`] of a question; [`Error::Unanswered`] if no engine answered to the end.
     pub async fn wait(&self, wait: &Wait, within: Duration) -> Result<Waited, Error> {
         wait.check()?;
         let until = Instant::now() + within;
@@ -129,7 +129,6 @@ impl Presence {
                 Ok(waited) => {
                     match waited.status {
                         Status::Ready => return Ok(waited),
-                        Status::Superseded => return Err(Error::Superseded { id: wait.id }),
                         Status::Pending => latest = Some(waited),
                     }
                     if Instant::now() < until {

@@ -100,7 +100,7 @@ impl Page {
 /// ```
 #[derive(Debug, Clone, Serialize)]
 pub struct Wait {
-    pub(super) id: String,
+    id: String,
     #[serde(flatten)]
     of: Of,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ impl Wait {
         Self { id: new_id(), of, need, capability, min_confidence_permille, hold_ms, timeout_ms: 0 }
     }
 
-    /// By this id, at most 128 bytes; one by chance where nothing is said. A newer question with the same id ends the older.
+    /// By this id, at most 128 bytes; one by chance where nothing is said.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();

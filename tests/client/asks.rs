@@ -93,7 +93,8 @@ async fn answers_are_read_as_the_contract_says() {
             "now": {"state": "idle", "confidence_permille": 990, "at_ms": 9}, "as_of_ms": 10})),
         "user" => Reply::Answer(json!({"v": 1, "kind": "user", "tenant": "main", "user": "bob", "to": "offline",
             "now": {"state": "offline", "confidence_permille": 0, "at_ms": 9}, "as_of_ms": 10})),
-        "users" => Reply::Answer(json!({"users": [somebody("ada", "active")], "after": "ada", "follow_from": 3, "as_of_ms": 10})),
+        "users" => Reply::Answer(json!({"users": [somebody("ada", "active"), {"user": "bob", "state": "offline", "intent": null,
+            "confidence_permille": 0, "last_seen_ms": null, "last_input_ms": null, "ready": [], "next": null}], "after": "ada", "follow_from": 3, "as_of_ms": 10})),
         "room" => Reply::Answer(json!({"room": "lobby", "sessions": {"active": 1, "idle": 0, "away": 0, "stale": 0},
             "users": {"active": 1, "idle": 0, "away": 0, "stale": 0}, "ready": {"audio": 1}, "expected_permille": 900,
             "variance_permille": 90, "as_of_ms": 10, "members": [somebody("ada", "active")], "after": null})),
@@ -112,6 +113,7 @@ async fn answers_are_read_as_the_contract_says() {
     let bob = presence.get("bob").await.unwrap();
     assert_eq!((bob.now.state, bob.incarnation), (State::Offline, None));
     let page = presence.users(&Page::default()).await.unwrap();
+    assert_eq!((page.users[1].state, page.users[1].intent), (State::Offline, None));
     assert_eq!((page.users[0].state, page.after.as_deref(), page.follow_from), (State::Active, Some("ada"), 3));
     let room = presence.members("lobby", Some("a")).await.unwrap();
     assert_eq!((room.density.users.all(), room.density.ready["audio"], room.members.len()), (1, 1, 1));
@@ -191,20 +193,16 @@ async fn a_wait_is_asked_again_by_the_same_id_until_it_comes_true() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_who_is_missing_or_by_a_newer_one() {
+async fn a_wait_ends_with_who_is_missing() {
     let server = TestServer::start().await;
     let nats = server.connect().await;
     let _stand_in = StandIn::start(&nats, |_, question, _| {
-        let status = if question["id"] == "old" { "superseded" } else { "pending" };
-        Reply::Answer(json!({"id": question["id"], "status": status, "ready": [],
-            "missing": [{"user": "bob", "why": "offline"}], "as_of_ms": 1}))
+        Reply::Answer(json!({"id": question["id"], "status": "pending", "ready": [],
+            "missing": [{"user": "bob", "why": "offline"}], "short": 1, "as_of_ms": 1}))
     })
     .await;
-    let presence = presence(&nats);
-    let waited = presence.wait(&Wait::users(["bob"]), Duration::ZERO).await.unwrap();
-    assert_eq!((waited.status, waited.missing[0].why.as_str()), (Status::Pending, "offline"));
-    let superseded = presence.wait(&Wait::users(["bob"]).id("old"), Duration::ZERO).await.unwrap_err();
-    assert_eq!(superseded, Error::Superseded { id: "old".into() });
+    let waited = presence(&nats).wait(&Wait::users(["bob"]), Duration::ZERO).await.unwrap();
+    assert_eq!((waited.status, waited.missing[0].why.as_str(), waited.short), (Status::Pending, "offline", 1));
 }
 
 #[tokio::test]
