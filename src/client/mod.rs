@@ -53,6 +53,11 @@ mod resume;
 mod voice;
 mod watch;
 
+/// What README.md says of it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub use self::answer::{
     Candidate, HistoryPage, Latest, Missing, Now, ReadyUser, RoomNow, Segment, Somebody, Status, Then, ThenPage,
     UsersPage, Waited,
