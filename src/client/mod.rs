@@ -55,6 +55,7 @@ mod watch;
 
 /// What README.md says of it compiles.
 #[cfg(doctest)]
+#[expect(rustdoc::invalid_codeblock_attributes, reason = "its other blocks say how they are run")]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
