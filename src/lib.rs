@@ -11,12 +11,16 @@
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
 //!
-//! [`model`] is always there. The others are behind the feature `engine`, which is on unless a dependent turns it off.
+//! Beside them stands [`client`], which speaks to an engine: behind the feature `client`, and on [`model`] alone.
+//!
+//! The others are behind the feature `engine`, which is on unless a dependent turns it off, and brings `client` with it.
 
 #![warn(unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(feature = "engine")]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "engine")]
 pub mod config;
 #[cfg(feature = "engine")]

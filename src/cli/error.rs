@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 
+use crate::client;
 use crate::nats::topology::TopologyError;
 use crate::nats::{ConnectError, HistoryError, LogError};
 use crate::runtime::RuntimeError;
@@ -66,6 +67,25 @@ impl From<ConnectError> for CliError {
             ConnectError::Options(_) => Self::Usage(message),
             ConnectError::Unreachable { .. } | ConnectError::Denied { .. } => Self::Unreachable(message),
             ConnectError::TooOld { .. } | ConnectError::NoJetStream { .. } => Self::No(message),
+        }
+    }
+}
+
+impl From<client::Error> for CliError {
+    fn from(error: client::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            client::Error::Name { .. } | client::Error::Limit { .. } | client::Error::Meta(_) => Self::Usage(message),
+            client::Error::Refused { .. } | client::Error::UnknownTenant { .. } | client::Error::Busy { .. } => {
+                Self::No(message)
+            }
+            client::Error::Unanswered { .. }
+            | client::Error::Unreadable { .. }
+            | client::Error::Unacknowledged(_)
+            | client::Error::NoStream { .. }
+            | client::Error::Gone { .. }
+            | client::Error::Replaced { .. } => Self::Unreachable(message),
+            client::Error::Resume(_) => Self::Usage(message),
         }
     }
 }
