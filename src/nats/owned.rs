@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{Message, Request, Subscriber, service};
+use async_nats::{HeaderValue, Message, Request, Subscriber, service};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -128,7 +128,7 @@ pub async fn ask(
             unavailable(format!("can't be asked: {error}"))
         }
     })?;
-    let header = |name| answer.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
+    let header = |name| answer.headers.as_ref().and_then(|headers| headers.get(name)).map(HeaderValue::as_str);
     match (header(service::NATS_SERVICE_ERROR), header(service::NATS_SERVICE_ERROR_CODE)) {
         (Some(why), Some("400")) => Err(AskError::Malformed(why.to_owned())),
         (Some(why), _) => Err(AskError::Unavailable(why.trim_end_matches("; ask again").to_owned())),
