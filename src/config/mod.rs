@@ -36,6 +36,8 @@ pub struct Config {
     pub policy: Policy,
     /// How events are written.
     pub encoding: Encoding,
+    /// What is told of rooms.
+    pub rooms: RoomsConfig,
     /// Limits of the engine's loop; the fold's own are in the policy.
     pub limits: EngineLimits,
 }
@@ -81,6 +83,15 @@ pub enum Encoding {
     MsgPack,
 }
 
+/// Section `[rooms]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomsConfig {
+    /// Least time between two events of a room; 10 ms to 1 h.
+    pub every: Duration,
+    /// Users up to which it is told who enters and leaves a room; 0 to 256.
+    pub member_events: usize,
+}
+
 /// Limits of the engine's loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineLimits {
@@ -102,6 +113,12 @@ impl Default for EngineConfig {
             event_retention: Duration::from_secs(7 * 24 * 3_600),
             lease_ttl: Duration::from_secs(3),
         }
+    }
+}
+
+impl Default for RoomsConfig {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(1), member_events: 64 }
     }
 }
 

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
 use super::error::RuntimeError;
+use super::fleet::Fleet;
 use super::follower::{Follower, Followers};
 use super::freshness::Freshness;
 use super::keeper::{Keeper, Kept};
@@ -21,7 +22,7 @@ use super::patience::START_PATIENCE;
 use super::restored::Restored;
 use super::standing::stand_up;
 use super::told;
-use crate::nats::{LogMessage, LogReader, Partitions, View};
+use crate::nats::{Fence, LogMessage, LogReader, Partitions, View};
 use crate::wire::Encoding;
 
 /// The next deadline is looked for at most so often: under load entries come by the thousand, and each look wakes the
@@ -57,6 +58,8 @@ pub(crate) struct Live {
     /// When the next tick is worth something.
     pub(crate) due: watch::Sender<Option<Instant>>,
     pub(crate) encoding: Encoding,
+    /// Who is in a room is told while they are no more than so many.
+    pub(crate) members_max: usize,
     /// Most items that wait for their commit; above it the log is read no further.
     pub(crate) pending_max: usize,
     pub(crate) checkpoint_every: Duration,
@@ -180,7 +183,7 @@ impl Live {
         };
         self.keeper.learn(stored);
         let known = Restored::latest(&restored);
-        let fleet = stand_up(restored, &fences, self.ground.partitions, self.encoding, &mut self.outbox);
+        let fleet = self.stand_up(restored, &fences);
         for fence in &fences {
             let log_time = fleet.partition(fence.partition).map_or(0, crate::fold::Partition::log_time);
             self.freshness.begin(fence.partition, fence.epoch, log_time, Instant::now());
@@ -190,6 +193,10 @@ impl Live {
         self.followers.add(Follower::new(fleet, reader, log.last_seq));
         self.reconcile();
         Ok(())
+    }
+
+    fn stand_up(&mut self, restored: Vec<Restored>, fences: &[Fence]) -> Fleet {
+        stand_up(restored, fences, self.ground.partitions, self.encoding, self.members_max, &mut self.outbox)
     }
 
     fn snapshot(&mut self, partition: u16) {

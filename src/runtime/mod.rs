@@ -173,6 +173,7 @@ impl Life {
                 config::Encoding::Json => wire::Encoding::Json,
                 config::Encoding::MsgPack => wire::Encoding::MessagePack,
             },
+            members_max: config.rooms.member_events,
             pending_max: config.limits.pending_events,
             checkpoint_every: config.engine.checkpoint_every,
             began: Instant::now(),

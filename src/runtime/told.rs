@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 use super::error::RuntimeError;
 use super::follower::Followers;
 use super::outbox::Outbox;
-use crate::model::{Address, Event, State, Token, partition_of};
+use crate::model::{Address, Event, RoomPart, State, Token, partition_of};
 use crate::nats::latest::{LatestError, Stored, bucket_values, latest_events};
 use crate::nats::{Nats, OutMessage, names};
 use crate::wire::{self, Encoding, Message, RuntimeEvent, ToldEvent, subject};
@@ -23,7 +23,12 @@ pub(crate) fn aside(event: &RuntimeEvent, encoding: Encoding) -> OutMessage {
     out(event.partition, event.message(encoding))
 }
 
-fn out(partition: u16, message: Message) -> OutMessage {
+/// The message that tells what a partition contributes to a room.
+pub(crate) fn partial(partition: u16, part: &RoomPart) -> OutMessage {
+    out(partition, wire::event::partial(partition, part))
+}
+
+pub(crate) fn out(partition: u16, message: Message) -> OutMessage {
     let Message { subject, headers, payload } = message;
     OutMessage { partition, subject, headers, payload }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::subject;
 use super::{CONTRACT_VERSION, Encoding, Named, told};
-use crate::model::{Event, EventBody, Millis, State};
+use crate::model::{Event, EventBody, Millis, RoomPart, State};
 
 /// How long a bucket remembers that a key was deleted.
 pub const GONE_TTL: &str = "5m";
@@ -76,6 +76,17 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
 pub fn gone(subject: String) -> Message {
     let headers = vec![("KV-Operation", "DEL".to_owned()), ("Nats-TTL", GONE_TTL.to_owned())];
     Message { subject, headers, payload: Bytes::new() }
+}
+
+/// What tells what a partition contributes to a room. The latest replaces all before; nothing is forgotten as a key is.
+#[must_use]
+pub fn partial(partition: u16, part: &RoomPart) -> Message {
+    let mut headers = vec![("Nats-Rollup", "sub".to_owned())];
+    if part.tally.is_empty() {
+        headers.push(("Nats-TTL", GONE_TTL.to_owned()));
+    }
+    let subject = subject::partial(partition, &subject::room_key(&part.tenant, &part.room));
+    Message { subject, headers, payload: told::Partial::of(partition, part).to_json().into() }
 }
 
 /// What the runtime tells of itself, outside of the fold and of the replay equality.

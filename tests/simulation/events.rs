@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use presence::nats::commit::protocol::Outcome;
 use presence::nats::commit::{BATCH_MESSAGES_MAX, StoredProgress};
-use presence::wire::{Progress, subject};
+use presence::wire::{EventSubject, Progress, subject};
 
 use crate::logs::{Log, PARTITIONS};
 use crate::random::Random;
@@ -30,6 +30,11 @@ impl Published {
     pub(crate) fn epoch(&self) -> u64 {
         let epoch = self.header("Presence-Epoch").and_then(|epoch| epoch.parse().ok());
         epoch.unwrap_or_else(|| panic!("I8: {} carries no epoch", self.subject))
+    }
+
+    /// Whether it tells what a partition contributes to a room: that converges, and is outside the replay equality.
+    pub(crate) fn is_partial(&self) -> bool {
+        matches!(EventSubject::parse(&self.subject), EventSubject::Partial(..))
     }
 
     fn is_progress(&self) -> bool {
@@ -256,7 +261,7 @@ impl Events {
         assert!(partition < PARTITIONS);
         let of_the_log = |message: &&Published| {
             let by_an_entry = message.header("ce-id").is_none_or(|id| !id.contains("-e"));
-            let is_aside = message.subject.contains(ASIDE) || !by_an_entry;
+            let is_aside = message.subject.contains(ASIDE) || message.is_partial() || !by_an_entry;
             message.partition == partition && !message.is_progress() && !is_aside
         };
         self.stored.iter().filter(of_the_log).collect()
