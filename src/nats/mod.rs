@@ -7,6 +7,7 @@
 //! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
 //! - [`membership`]: which engines take part, and who holds which partition.
 //! - [`latest`]: the last stored message of each subject.
+//! - [`told_rooms`]: what was told of rooms, the latest and then all that comes.
 //! - [`checkpoint`]: checkpoints in the Object Store.
 //! - [`info`]: the micro service `presence`.
 //! - [`server`]: `nats-server` as a supervised child.
@@ -25,6 +26,7 @@ pub mod names;
 mod pull;
 pub mod server;
 pub mod tick;
+pub mod told_rooms;
 pub mod topology;
 pub mod version;
 
@@ -34,3 +36,4 @@ pub use connect::{ConnectError, ConnectOptions, Nats};
 pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
 pub use membership::{Lessee, Membership, MembershipError, View};
 pub use tick::Ticker;
+pub use told_rooms::{RoomReader, ToldOfRooms};

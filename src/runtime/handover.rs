@@ -71,6 +71,7 @@ impl Live {
     fn hand_over(&mut self, partition: u16) {
         let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) else { return };
         self.followers.remove(partition);
+        self.census.end(partition);
         let seq = snapshot.reached.seq;
         debug!(partition, seq, "handing over");
         let is_kept = self.outbox.keep(snapshot);
@@ -131,6 +132,7 @@ impl Live {
         if self.followers.of(partition).is_some() || self.leaving.contains_key(&partition) {
             self.followers.remove(partition);
             self.leaving.remove(&partition);
+            self.census.end(partition);
             self.outbox.end(partition);
             self.freshness.end(partition);
         }

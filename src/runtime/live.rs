@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
+use super::census::Census;
 use super::error::RuntimeError;
 use super::fleet::Fleet;
 use super::follower::{Follower, Followers};
@@ -50,6 +51,7 @@ pub(crate) struct Live {
     pub(crate) lane: Lane,
     pub(crate) keeper: Keeper,
     pub(crate) freshness: Freshness,
+    pub(crate) census: Census,
     pub(crate) acquisition: Acquisition,
     /// Partitions that are being handed over: the position of their last snapshot, or `None` where there is none to store.
     pub(crate) leaving: BTreeMap<u16, Option<u64>>,
@@ -93,7 +95,9 @@ impl Live {
                 }
             }
             self.acquisition.move_on(&mut self.lane);
+            self.tell_rooms();
             self.start_commit();
+            let rooms_due = self.census.next_due();
             tokio::select! {
                 biased;
                 () = &mut *shutdown => return self.drain().await,
@@ -111,8 +115,8 @@ impl Live {
                 acquired = self.acquisition.step() => self.acquired(acquired, is_live)?,
                 kept = self.keeper.kept() => self.kept(&kept),
                 Some(_) = self.releases.join_next() => {}
-                Some(leftover) = around.leftovers.recv(), if is_live => {
-                    leftover.settle(count, &self.followers, &mut self.outbox);
+                Some(leftover) = around.leftovers.recv(), if is_live && self.census.is_settled() => {
+                    leftover.settle(count, &self.followers, &self.census.rooms, &mut self.outbox);
                 }
                 _ = snapshots.tick() => {
                     if self.outbox.len() < self.pending_max {
@@ -124,6 +128,9 @@ impl Live {
                 (at, messages) = self.followers.read(), if self.outbox.len() < self.pending_max => {
                     self.fold(at, &messages?, &mut due);
                 }
+                // Last, since each turn of the loop sees to rooms anyway.
+                chunk = self.census.next() => self.census.read(chunk),
+                () = sleep_until(rooms_due), if self.outbox.len() < self.pending_max => {}
             }
         }
     }
@@ -182,6 +189,7 @@ impl Live {
             Err(error) => return Err(error),
         };
         self.keeper.learn(stored);
+        self.census.begin(&fences);
         let known = Restored::latest(&restored);
         let fleet = self.stand_up(restored, &fences);
         for fence in &fences {

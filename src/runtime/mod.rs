@@ -9,6 +9,7 @@
 mod acquisition;
 mod around;
 pub mod backtest;
+pub mod census;
 mod duty;
 mod error;
 pub mod fleet;
@@ -24,6 +25,7 @@ pub mod outbox;
 mod patience;
 mod restore;
 pub mod restored;
+pub mod rooms;
 pub mod snapshot;
 mod standing;
 mod status;
@@ -46,16 +48,18 @@ use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::nats::checkpoint::ORPHAN_AGE;
 use crate::nats::info::InfoService;
-use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Nats, Owner, Ticker};
+use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Nats, Owner, RoomReader, Ticker};
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
+use census::Census;
 use follower::Followers;
 use freshness::Freshness;
 use keeper::Keeper;
 use lane::Lane;
 use live::Live;
 use outbox::Outbox;
+use rooms::Terms;
 
 /// How long the others are told that we leave; then they find out by themselves.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -150,6 +154,17 @@ impl Life {
         let membership = Arc::new(Membership::join(nats, member(&owner), config.engine.lease_ttl).await?);
         info!(engine = owner.as_str(), "joined");
         let (due, next_due) = watch::channel(None);
+        let encoding = match config.encoding {
+            config::Encoding::Json => wire::Encoding::Json,
+            config::Encoding::MsgPack => wire::Encoding::MessagePack,
+        };
+        let terms = Terms {
+            partitions: config.engine.partitions,
+            every: config.rooms.every,
+            members_max: config.rooms.member_events,
+            encoding,
+        };
+        let rooms = RoomReader::start(nats, owner.as_str());
         let live = Live {
             view: membership.view(),
             ground: Ground {
@@ -165,14 +180,12 @@ impl Life {
             lane: Lane::start(CommitLane::new(nats, owner, &log.created, FOLD_VERSION)),
             keeper: Keeper::start(checkpoints, log),
             freshness: Freshness::new(config.engine.checkpoint_every),
+            census: Census::new(rooms, terms, config.engine.event_retention),
             acquisition: Acquisition::default(),
             leaving: BTreeMap::new(),
             releases: JoinSet::new(),
             due,
-            encoding: match config.encoding {
-                config::Encoding::Json => wire::Encoding::Json,
-                config::Encoding::MsgPack => wire::Encoding::MessagePack,
-            },
+            encoding,
             members_max: config.rooms.member_events,
             pending_max: config.limits.pending_events,
             checkpoint_every: config.engine.checkpoint_every,

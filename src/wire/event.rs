@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::subject;
 use super::{CONTRACT_VERSION, Encoding, Named, told};
+use crate::model::id::escape;
 use crate::model::{Event, EventBody, Millis, RoomPart, State};
 
 /// How long a bucket remembers that a key was deleted.
@@ -89,6 +90,30 @@ pub fn partial(partition: u16, part: &RoomPart) -> Message {
     Message { subject, headers, payload: told::Partial::of(partition, part).to_json().into() }
 }
 
+/// The messages that tell of a room: the event, and behind one of an empty room what takes its key out of the bucket.
+pub fn room(told: &told::Room<'_>, encoding: Encoding) -> impl Iterator<Item = Message> + use<> {
+    let key = subject::room_key(&token(&told.tenant), &token(&told.room));
+    let (subject, gone) = (subject::room(&key), subject::gone_room(&key));
+    let is_empty = told.sessions == [0; 4].into();
+    let attributes = Attributes::beside(&told.id, "room", told.partition, told.at_ms, key);
+    let message = attributes.message(subject, encoding.write(told), encoding);
+    [Some(message), is_empty.then(|| self::gone(gone))].into_iter().flatten()
+}
+
+/// The message that tells of a user in a room.
+#[must_use]
+pub fn member(told: &told::Member<'_>, encoding: Encoding) -> Message {
+    let (key, user) = (subject::room_key(&token(&told.tenant), &token(&told.room)), token(&told.user));
+    let subject = subject::member(&key, &user);
+    let attributes = Attributes::beside(&told.id, "member", told.partition, told.at_ms, format!("{key}.{user}"));
+    attributes.message(subject, encoding.write(told), encoding)
+}
+
+/// The token of a plain name that was one.
+fn token(plain: &str) -> String {
+    escape(plain).expect("names inside the engine are tokens")
+}
+
 /// What the runtime tells of itself, outside of the fold and of the replay equality.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeEvent {
@@ -168,6 +193,11 @@ struct Attributes {
 }
 
 impl Attributes {
+    /// Of what is told beside the fold.
+    fn beside(id: &str, kind: &'static str, partition: u16, at_ms: Millis, about: String) -> Self {
+        Self { id: id.to_owned(), kind, partition, at_ms, about }
+    }
+
     fn message(self, subject: String, payload: Vec<u8>, encoding: Encoding) -> Message {
         let content_type = encoding.content_type();
         let headers = vec![
