@@ -1,8 +1,11 @@
 //! What was told of rooms: the latest of each partial, room event and member event in PRESENCE_EVENTS, and then all that come.
 //!
-//! One consumer after another. Each begins with the last message of each subject, so a new one tells everything anew: what
-//! aged out or was lost meanwhile is not there then. Marks tell how far it has read: a message of its own, which the stream
-//! has stored behind whatever was there when it was asked for.
+//! It takes two consumers. One for events begins with the last of each subject. One for partials, of which there is only one of
+//! each subject, begins with the first: a list of what is last would be of no use to the server once most of it is replaced.
+//! Where one fails both are made anew, and tell everything anew: what aged out or was lost meanwhile is not there then.
+//!
+//! Marks tell how far it has read: a message of its own, which the stream has stored behind whatever was there when the mark was
+//! asked for.
 
 use std::time::Duration;
 
@@ -118,6 +121,17 @@ struct Retry(String);
 /// Nobody wants what was read.
 struct Unwanted;
 
+enum End {
+    Retry(Retry),
+    Unwanted,
+}
+
+impl From<Retry> for End {
+    fn from(retry: Retry) -> Self {
+        Self::Retry(retry)
+    }
+}
+
 impl Retry {
     fn of(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
@@ -134,6 +148,7 @@ struct Reader {
 
 /// One consumer and how far it has delivered.
 struct Pull {
+    nats: Nats,
     consumer: Consumer<Config>,
     inbox: String,
     subscriber: Subscriber,
@@ -141,6 +156,14 @@ struct Pull {
     /// The connection that the requests went over.
     connects: u64,
     next_delivery: u64,
+    /// The sequence in the stream of what it delivered last.
+    read_to: u64,
+}
+
+/// Both consumers.
+struct Pulls {
+    partials: Pull,
+    events: Pull,
     /// The mark that is awaited: its number, and its sequence in the stream.
     awaited: Option<(u64, u64)>,
 }
@@ -153,9 +176,9 @@ impl Reader {
             let why = match timeout(OPEN_MAX, self.open()).await {
                 Err(_) => Retry(format!("no answer within {} s", OPEN_MAX.as_secs())),
                 Ok(Err(retry)) => retry,
-                Ok(Ok(pull)) => {
+                Ok(Ok(pulls)) => {
                     backoff = BACKOFF_MIN;
-                    match self.follow(pull).await {
+                    match self.follow(pulls).await {
                         Err(Unwanted) => return,
                         Ok(retry) => retry,
                     }
@@ -167,79 +190,60 @@ impl Reader {
         }
     }
 
-    async fn open(&mut self) -> Result<Pull, Retry> {
-        let connects = self.nats.connects();
-        let filters = [subject::PARTIALS, subject::ROOMS, subject::MEMBERS, &self.mark];
-        let config = Config {
-            description: Some("presence: reads what was told of rooms".into()),
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            ack_policy: AckPolicy::None,
-            filter_subjects: filters.map(str::to_owned).into(),
-            inactive_threshold: CONSUMER_KEPT,
-            memory_storage: true,
-            ..Config::default()
-        };
-        let consumer = self.nats.jetstream.create_consumer_on_stream(config, names::EVENTS).await.map_err(Retry::of)?;
-        let inbox = self.nats.client.new_inbox();
-        let subscriber = self.nats.client.subscribe(inbox.clone()).await.map_err(Retry::of)?;
-        debug!(consumer = consumer.cached_info().name, "reading what was told of rooms");
-        let credit = Credit::default();
-        let mut pull = Pull { consumer, inbox, subscriber, credit, connects, next_delivery: 1, awaited: None };
-        // Behind the consumer's beginning: when it comes, all of what was there has come.
-        self.publish_mark(&mut pull).await?;
-        Ok(pull)
+    async fn open(&mut self) -> Result<Pulls, Retry> {
+        let of_partials = vec![subject::PARTIALS.to_owned(), self.mark.clone()];
+        let of_events = vec![subject::ROOMS.to_owned(), subject::MEMBERS.to_owned(), self.mark.clone()];
+        let partials = Pull::open(&self.nats, DeliverPolicy::All, of_partials).await?;
+        let events = Pull::open(&self.nats, DeliverPolicy::LastPerSubject, of_events).await?;
+        let mut pulls = Pulls { partials, events, awaited: None };
+        // Behind the consumers' beginning: when it comes, all of what was there has come.
+        self.publish_mark(&mut pulls).await?;
+        Ok(pulls)
     }
 
-    async fn publish_mark(&mut self, pull: &mut Pull) -> Result<(), Retry> {
+    async fn publish_mark(&mut self, pulls: &mut Pulls) -> Result<(), Retry> {
         let number = *self.asked.borrow_and_update();
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Rollup", "sub");
         headers.insert("Nats-TTL", MARK_TTL);
         let sent = self.nats.jetstream.publish_with_headers(subject::commit(&self.mark), headers, Bytes::new());
         let stored = sent.await.map_err(Retry::of)?.await.map_err(Retry::of)?;
-        pull.awaited = Some((number, stored.sequence));
+        pulls.awaited = Some((number, stored.sequence));
         Ok(())
     }
 
-    /// Reads by one consumer, until it has to be given up.
-    async fn follow(&mut self, mut pull: Pull) -> Result<Retry, Unwanted> {
+    /// Reads by two consumers, until they have to be given up.
+    async fn follow(&mut self, mut pulls: Pulls) -> Result<Retry, Unwanted> {
         self.hand_on(vec![ToldOfRooms::Anew]).await?;
         let retry = loop {
-            if let Err(retry) = pull.refill().await {
-                break retry;
-            }
-            let mut waited = Ok(None);
-            let is_asked = tokio::select! {
-                came = pull.wait(&self.nats) => {
-                    waited = came;
-                    false
-                }
-                asked = self.asked.changed() => {
-                    asked.map_err(|_| Unwanted)?;
-                    true
-                }
-            };
-            if is_asked && let Err(retry) = self.publish_mark(&mut pull).await {
-                break retry;
-            }
-            let first = match waited {
-                Ok(Some(message)) => message,
-                Ok(None) => continue,
-                Err(retry) => break retry,
-            };
-            let (chunk, end) = pull.take(first);
-            self.hand_on(chunk).await?;
-            if let Some(retry) = end {
-                break retry;
+            match self.read_chunk(&mut pulls).await {
+                Ok(chunk) => self.hand_on(chunk).await?,
+                Err(End::Retry(retry)) => break retry,
+                Err(End::Unwanted) => return Err(Unwanted),
             }
         };
-        let name = &pull.consumer.cached_info().name;
-        if self.nats.is_connected() {
-            let subject = format!("CONSUMER.DELETE.{}.{name}", names::EVENTS);
-            // Whether the server hears that does not matter.
-            self.nats.jetstream.send_request(subject, async_nats::Request::new()).await.ok();
-        }
+        pulls.partials.delete().await;
+        pulls.events.delete().await;
         Ok(retry)
+    }
+
+    async fn read_chunk(&mut self, pulls: &mut Pulls) -> Result<Vec<ToldOfRooms>, End> {
+        pulls.partials.refill().await?;
+        pulls.events.refill().await?;
+        let mut chunk = tokio::select! {
+            came = pulls.partials.wait() => pulls.partials.take(came?)?,
+            came = pulls.events.wait() => pulls.events.take(came?)?,
+            asked = self.asked.changed() => {
+                asked.map_err(|_| End::Unwanted)?;
+                self.publish_mark(pulls).await?;
+                Vec::new()
+            }
+        };
+        let read_to = pulls.partials.read_to.min(pulls.events.read_to);
+        if let Some((number, _)) = pulls.awaited.take_if(|(_, seq)| read_to >= *seq) {
+            chunk.push(ToldOfRooms::Marked(number));
+        }
+        Ok(chunk)
     }
 
     async fn hand_on(&self, chunk: Vec<ToldOfRooms>) -> Result<(), Unwanted> {
@@ -251,6 +255,33 @@ impl Reader {
 }
 
 impl Pull {
+    async fn open(nats: &Nats, deliver_policy: DeliverPolicy, filter_subjects: Vec<String>) -> Result<Self, Retry> {
+        let connects = nats.connects();
+        let config = Config {
+            description: Some("presence: reads what was told of rooms".into()),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            filter_subjects,
+            inactive_threshold: CONSUMER_KEPT,
+            memory_storage: true,
+            ..Config::default()
+        };
+        let consumer = nats.jetstream.create_consumer_on_stream(config, names::EVENTS).await.map_err(Retry::of)?;
+        let inbox = nats.client.new_inbox();
+        let subscriber = nats.client.subscribe(inbox.clone()).await.map_err(Retry::of)?;
+        debug!(consumer = consumer.cached_info().name, "reading what was told of rooms");
+        let (nats, credit) = (nats.clone(), Credit::default());
+        Ok(Self { nats, consumer, inbox, subscriber, credit, connects, next_delivery: 1, read_to: 0 })
+    }
+
+    /// Tells the server that it need not be kept. Whether it hears that does not matter.
+    async fn delete(self) {
+        let subject = format!("CONSUMER.DELETE.{}.{}", names::EVENTS, self.consumer.cached_info().name);
+        if self.nats.is_connected() {
+            self.nats.jetstream.send_request(subject, async_nats::Request::new()).await.ok();
+        }
+    }
+
     /// Asks for more, as far as there is room.
     async fn refill(&mut self) -> Result<(), Retry> {
         while self.credit.refill(REQUEST_MESSAGES, REQUEST_BYTES) {
@@ -267,16 +298,16 @@ impl Pull {
     }
 
     /// The next message or notice. Cancel-safe.
-    async fn wait(&mut self, nats: &Nats) -> Result<Option<Message>, Retry> {
+    async fn wait(&mut self) -> Result<Message, Retry> {
         let silent_since = Instant::now();
         loop {
-            if nats.connects() != self.connects {
+            if self.nats.connects() != self.connects {
                 return Err(Retry("there is a new connection".into()));
             }
             match timeout(CONNECTION_CHECK, self.subscriber.next()).await {
-                Ok(Some(message)) => return Ok(Some(message)),
+                Ok(Some(message)) => return Ok(message),
                 Ok(None) => return Err(Retry("the subscription ended".into())),
-                Err(_) if silent_since.elapsed() > SILENCE_MAX && nats.is_connected() => {
+                Err(_) if silent_since.elapsed() > SILENCE_MAX && self.nats.is_connected() => {
                     return Err(Retry("the consumer is silent".into()));
                 }
                 Err(_) => {}
@@ -284,8 +315,8 @@ impl Pull {
         }
     }
 
-    /// What is there, and why this consumer has to go if it has to.
-    fn take(&mut self, first: Message) -> (Vec<ToldOfRooms>, Option<Retry>) {
+    /// What is there.
+    fn take(&mut self, first: Message) -> Result<Vec<ToldOfRooms>, Retry> {
         let mut chunk = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next {
@@ -293,28 +324,25 @@ impl Pull {
                 Notice::Message(delivery) => {
                     self.credit.delivered(message.length);
                     if delivery.consumer_seq != self.next_delivery {
-                        return (chunk, Some(Retry("a delivery was lost".into())));
+                        return Err(Retry("a delivery was lost".into()));
                     }
-                    self.next_delivery += 1;
+                    (self.next_delivery, self.read_to) = (delivery.consumer_seq + 1, delivery.stream_seq);
                     chunk.extend(read(&message, delivery));
-                    if let Some((number, _)) = self.awaited.take_if(|(_, seq)| delivery.stream_seq >= *seq) {
-                        chunk.push(ToldOfRooms::Marked(number));
-                    }
                 }
                 Notice::Heartbeat { last_consumer_seq } => {
                     if last_consumer_seq.is_some_and(|last| last >= self.next_delivery) {
-                        return (chunk, Some(Retry("a delivery was lost".into())));
+                        return Err(Retry("a delivery was lost".into()));
                     }
                 }
                 Notice::Ended { messages, bytes } => self.credit.ended(messages, bytes),
-                Notice::Empty | Notice::Gone => return (chunk, Some(Retry("the consumer is gone".into()))),
+                Notice::Empty | Notice::Gone => return Err(Retry("the consumer is gone".into())),
             }
             if chunk.len() >= CHUNK_MAX {
                 break;
             }
             next = self.subscriber.next().now_or_never().flatten();
         }
-        (chunk, None)
+        Ok(chunk)
     }
 }
 

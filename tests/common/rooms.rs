@@ -1,15 +1,16 @@
 //! What is told of rooms, against the log folded once more.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use presence::model::{Member, RoomPart, State, Tally};
-use presence::nats::{Nats, names};
+use presence::nats::{LogIdentity, Nats, names};
 use presence::wire::{EventSubject, ToldEvent, told};
 use serde_json::Value;
 
-use super::eventually;
 use super::oracle::Oracle;
 use super::streams::{self, Stored};
+use super::{PATIENCE, eventually};
 
 /// More than any room of the tests holds.
 const MEMBERS_MAX: usize = 256;
@@ -107,21 +108,21 @@ pub async fn told(nats: &Nats, members_max: u64) -> Rooms {
 }
 
 /// Waits until everything that is told of rooms is what the log says, and so is the bucket; returns it. Nobody publishes
-/// meanwhile, but engines run.
+/// meanwhile, nobody falls by time, and engines run.
 pub async fn at_rest(nats: &Nats, members_max: u64) -> Rooms {
-    let mut last = (Rooms::default(), Rooms::default());
-    let reached = tokio::time::timeout(super::PATIENCE * 2, async {
-        eventually("what is told of rooms is what the log says", async || {
-            let oracle = Oracle::fold(&streams::log(nats).await, &streams::progress(nats).await);
-            last = (Rooms::recount(&oracle, members_max), told(nats, members_max).await);
-            (last.0 == last.1).then_some(())
-        })
-        .await;
-    });
-    if reached.await.is_err() {
-        panic!("not at rest");
+    let last = LogIdentity::read(nats).await.expect("the log is there").last_seq;
+    streams::told_up_to(nats, last).await;
+    let oracle = Oracle::fold(&streams::log(nats).await, &streams::progress(nats).await);
+    let rooms = Rooms::recount(&oracle, members_max);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let told = told(nats, members_max).await;
+        if told == rooms {
+            break;
+        }
+        assert!(Instant::now() < until, "told of rooms is\n{told:#?}\nand the log says\n{rooms:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let rooms = last.0;
     eventually("the bucket has the latest event of each room", async || {
         let bucket = streams::bucket(nats, names::ROOMS_BUCKET).await;
         let is_it = bucket.keys().eq(rooms.sums.keys())
