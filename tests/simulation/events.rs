@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use presence::model::RoomPart;
 use presence::nats::commit::protocol::Outcome;
 use presence::nats::commit::{BATCH_MESSAGES_MAX, StoredProgress};
-use presence::wire::{EventSubject, Progress, subject};
+use presence::wire::{EventSubject, Progress, subject, told};
 
 use crate::logs::{Log, PARTITIONS};
 use crate::random::Random;
@@ -254,6 +255,16 @@ impl Events {
     /// What was told last of each subject, as a rebuild reads it.
     pub(crate) fn latest(&self) -> impl Iterator<Item = &Published> {
         self.last.values().map(|seq| &self.stored[*seq as usize - 1])
+    }
+
+    /// What partitions contribute to rooms, as it was told last; nothing of those that contribute nothing.
+    pub(crate) fn parts(&self) -> BTreeMap<(u16, String), RoomPart> {
+        let part = |message: &Published| {
+            let EventSubject::Partial(partition, key) = EventSubject::parse(&message.subject) else { return None };
+            let part = told::Partial::read(&message.payload).expect("a partial").recall().expect("tokens");
+            (!part.tally.is_empty()).then(|| ((partition, key.to_owned()), part))
+        };
+        self.latest().filter_map(part).collect()
     }
 
     /// What was told of one partition, in order, without what no entry of the log caused.
