@@ -18,11 +18,14 @@ const MEMBERS_MAX: usize = 256;
 /// Sessions by state.
 type Sessions = [u64; 4];
 
+/// How many, and who where that is told.
+type Part = (Tally, Option<Vec<Member>>);
+
 /// What holds of all rooms, by `<tenant>.<room>`; empty ones are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rooms {
     /// What each partition contributes.
-    pub parts: BTreeMap<(u16, String), (Tally, Option<Vec<Member>>)>,
+    pub parts: BTreeMap<(u16, String), Part>,
     /// The sums.
     pub sums: BTreeMap<String, Tally>,
     /// Who is in rooms that have no more users than so many, by `<tenant>.<room>.<user>`.
