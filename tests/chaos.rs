@@ -43,7 +43,7 @@ use nemesis::Nemeses;
 use proxy::Replies;
 use random::Random;
 use story::{Story, told_by};
-use verdict::{Terms, all_is_told, judge, nobody_fell_who_beat};
+use verdict::{Terms, all_is_told, judge, nobody_fell_who_beat, rooms_are_sums};
 
 /// Thresholds of some seconds. The log is kept for longer than a clock is ever wrong.
 const CONFIG: &str = r#"
@@ -105,6 +105,7 @@ async fn every_change_is_told_once_and_nobody_falls_who_beats_while_everything_f
 
     let taken = load.stop().await;
     all_is_told(&nats, TERMS, || fleet.tend(&story)).await;
+    rooms_are_sums(&nats).await;
     fleet.end().await;
     let heard: Vec<_> = subscribers.iter().map(Subscriber::heard).collect();
     drop(subscribers);

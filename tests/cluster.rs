@@ -34,7 +34,7 @@ use containers::{Container, Containers};
 use load::Load;
 use random::Random;
 use story::{Story, told_by};
-use verdict::{Terms, all_is_told, judge};
+use verdict::{Terms, all_is_told, judge, rooms_are_sums};
 
 /// Thresholds of some seconds.
 const CONFIG: &str = r#"
@@ -135,6 +135,7 @@ async fn nothing_is_lost_or_told_twice_while_each_container_of_a_cluster_fails_i
 
     let taken = load.stop().await;
     all_is_told(&nats, TERMS, || ()).await;
+    rooms_are_sums(&nats).await;
     shared_by(&nats, 3).await;
     for (engine, ended) in cluster.engines.iter().zip(join_all(cluster.engines.iter().map(Container::terminate)).await)
     {

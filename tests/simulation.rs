@@ -72,6 +72,7 @@ fn exactly_once(plan: Plan, story: &[Said], truth: &[Truth]) -> Seen {
     let mut run = Run::new(plan, story.to_vec());
     let owner = run.play();
     checks::told_exactly(&run.nats, &owner, truth);
+    checks::rooms_are_told(&run.nats, &owner);
     checks::checkpoints_are_true(&run.nats, truth);
     checks::audit(&run.nats.events);
     checks::no_entry_is_told_twice(&run.nats);
@@ -190,7 +191,8 @@ fn a_log_that_was_cut_or_replaced_is_told_once_at_most() {
         let plan = Plan { seed, faults: Faults::many(), fate, blow: None, tells: false };
         told(plan, |plan| {
             let mut run = Run::new(plan, story);
-            run.play();
+            let owner = run.play();
+            checks::rooms_are_told(&run.nats, &owner);
             checks::audit(&run.nats.events);
             checks::no_entry_is_told_twice(&run.nats);
         });

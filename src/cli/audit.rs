@@ -52,7 +52,8 @@ fn observe(auditor: &mut Auditor, stored: &Stored) -> Result<(), Trouble> {
         EventSubject::GoneSession(_)
         | EventSubject::GoneUser(_)
         | EventSubject::GoneRoom(_)
-        | EventSubject::Partial(..) => Ok(()),
+        | EventSubject::Partial(..)
+        | EventSubject::Mark(_) => Ok(()),
         EventSubject::Session(_)
         | EventSubject::User(_)
         | EventSubject::Ready(_)

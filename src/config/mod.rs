@@ -38,6 +38,8 @@ pub struct Config {
     pub encoding: Encoding,
     /// Which rooms count as load where somebody is looked for, see [`matches`](crate::model::ready::matches).
     pub load_rooms: LoadRooms,
+    /// What is told of rooms.
+    pub rooms: RoomsConfig,
     /// Limits of the engine's loop; the fold's own are in the policy.
     pub limits: EngineLimits,
 }
@@ -93,6 +95,15 @@ pub enum Encoding {
     MsgPack,
 }
 
+/// Section `[rooms]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomsConfig {
+    /// Least time between two events of a room; 10 ms to 1 h.
+    pub every: Duration,
+    /// Users up to which it is told who enters and leaves a room; 0 to 256.
+    pub member_events: usize,
+}
+
 /// Limits of the engine's loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineLimits {
@@ -122,6 +133,12 @@ impl Default for EngineConfig {
             event_retention: Duration::from_secs(7 * 24 * 3_600),
             lease_ttl: Duration::from_secs(3),
         }
+    }
+}
+
+impl Default for RoomsConfig {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(1), member_events: 64 }
     }
 }
 

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::reader::Reader;
 use super::table::{Given, Section};
 use super::value::{Unit, is_name};
-use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, Storage};
+use super::{Config, ConfigError, ConfigErrors, Encoding, EngineConfig, RoomsConfig, Storage};
 use crate::model::policy::{CAPABILITIES_MAX, DURATION_MS_MAX, Limits};
 use crate::model::{Confidence, Curve, PARTITIONS_MAX, PolicyError, Profile, State};
 
@@ -56,6 +56,11 @@ fn read(reader: &mut Reader<'_>) -> Config {
         section.word("encoding", &mut config.encoding, &[("json", Encoding::Json), ("msgpack", Encoding::MsgPack)]);
         section.flag("sessions", &mut config.policy.session_events);
         section.millis("update_every", &mut config.policy.update_every);
+    });
+    root.section("rooms", |section| {
+        let RoomsConfig { every, member_events } = &mut config.rooms;
+        section.duration("every", every, Duration::from_millis(10)..=Duration::from_secs(3_600));
+        section.count("member_events", member_events, 0..=256);
     });
     root.section("ready", |section| {
         section.words("states", &mut config.policy.ready.states, &PRESENT);

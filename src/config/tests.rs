@@ -63,7 +63,7 @@ fn unknown_keys_are_named_with_line_and_a_guess() {
         ),
         (
             "x = 1",
-            "line 1: there is no key x; the sections are engine, profile, events, ready, capabilities, route, limits",
+            "line 1: there is no key x; the sections are engine, profile, events, rooms, ready, capabilities, route, limits",
         ),
     ];
     for (text, expected) in cases {
@@ -109,6 +109,8 @@ fn values_out_of_range_name_the_range() {
         ("[profile.web]\npromise = { factor = 0.5 }", "profile.web.promise.factor is 0.5; allowed are 1 to 1000"),
         ("[limits]\nsessions_per_user = 256", "line 2: limits.sessions_per_user is 256; allowed are 1 to 255"),
         ("[limits]\nsessions_per_partition = 9", "limits.sessions_per_tenant is 500000 by default; allowed are 1 to 9"),
+        ("[rooms]\nevery = \"1ms\"", "line 2: rooms.every is \"1ms\"; allowed are 10ms to 1h"),
+        ("[rooms]\nmember_events = 257", "line 2: rooms.member_events is 257; allowed are 0 to 256"),
         ("[limits]\nbatch_messages = 1001", "limits.batch_messages is 1001; allowed are 10 to 1000"),
         (
             "[engine]\nlog_retention = \"1m\"",

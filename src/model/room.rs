@@ -12,6 +12,8 @@ use super::{Millis, State};
 /// room.sessions[State::Active as usize] = 2;
 /// room.add(&room.clone());
 /// assert_eq!((room.sessions, room.is_empty()), ([4, 0, 0, 0], false));
+/// room.remove(&room.clone());
+/// assert!(room.is_empty());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -38,6 +40,25 @@ impl Tally {
     #[must_use]
     pub fn users(&self) -> u64 {
         self.users.iter().sum()
+    }
+
+    /// Takes away what a partition contributed.
+    pub fn remove(&mut self, other: &Self) {
+        for (own, less) in self.sessions.iter_mut().zip(other.sessions) {
+            *own -= less;
+        }
+        for (own, less) in self.users.iter_mut().zip(other.users) {
+            *own -= less;
+        }
+        for (name, count) in &other.ready {
+            let at = self.ready.binary_search_by(|(own, _)| own.cmp(name)).expect("it was added before");
+            self.ready[at].1 -= count;
+            if self.ready[at].1 == 0 {
+                self.ready.remove(at);
+            }
+        }
+        self.expected_permille -= other.expected_permille;
+        self.variance_millionths -= other.variance_millionths;
     }
 
     /// Adds what another partition contributes.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::object_store::{Object, ObjectInfo, ObjectStore};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
@@ -266,8 +266,8 @@ async fn read_all(object: &mut Object) -> std::io::Result<Bytes> {
 async fn chunk_subjects(stream: &Stream<()>) -> Result<Vec<String>, CheckpointError> {
     let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("listed", cause);
     let pages = stream.info_with_subjects(chunk_subject(">")).await.map_err(|error| failed(&error))?;
-    let subjects = pages.collect::<Vec<_>>().await;
-    subjects.into_iter().map(|page| page.map(|(subject, _)| subject).map_err(|error| failed(&error))).collect()
+    // Only to the first error: asked again behind that, the client library panics.
+    pages.map_ok(|(subject, _)| subject).try_collect().await.map_err(|error| failed(&error))
 }
 
 fn object_name(partition: u16, seq: u64) -> String {

@@ -9,6 +9,7 @@
 //! - [`history`]: what was told, from some moment up to the end.
 //! - [`latest`]: the last stored message of each subject.
 //! - [`reservations`]: who is held for which question.
+//! - [`told_rooms`]: what was told of rooms, the latest and then all that comes.
 //! - [`checkpoint`]: checkpoints in the Object Store.
 //! - [`told`]: what the stream of events holds now.
 //! - [`service`]: the micro service `presence`; [`owned`]: what engines ask each other.
@@ -32,6 +33,7 @@ pub mod server;
 pub mod service;
 pub mod tick;
 pub mod told;
+pub mod told_rooms;
 pub mod topology;
 pub mod version;
 
@@ -42,3 +44,4 @@ pub use history::HistoryError;
 pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
 pub use membership::{Lessee, Membership, MembershipError, View};
 pub use tick::Ticker;
+pub use told_rooms::{RoomReader, ToldOfRooms};

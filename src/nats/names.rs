@@ -8,6 +8,8 @@ pub const EVENTS: &str = "PRESENCE_EVENTS";
 pub const SESSIONS_BUCKET: &str = "presence_sessions";
 /// The bucket of the latest event of each user.
 pub const USERS_BUCKET: &str = "presence_users";
+/// The bucket of the latest event of each room.
+pub const ROOMS_BUCKET: &str = "presence_rooms";
 /// The bucket in which engines say that they live.
 pub const MEMBERS_BUCKET: &str = "presence_members";
 /// The bucket of who holds which partition.

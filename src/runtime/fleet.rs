@@ -16,6 +16,8 @@ pub struct Fleet {
     /// By number; `None` where a partition is not of this fleet.
     slots: Vec<Option<Slot>>,
     encoding: Encoding,
+    /// Who is in a room is told while they are no more than so many.
+    members_max: usize,
     /// The last entry of the log that was read.
     position: u64,
     /// Its timestamp in milliseconds.
@@ -49,9 +51,10 @@ pub struct Standing {
 }
 
 impl Fleet {
-    /// Partitions of a log that has `count`, each with where it is.
+    /// Partitions of a log that has `count`, each with where it is; who is in a room is told while they are no more than
+    /// `members_max`.
     #[must_use]
-    pub fn new(count: u16, partitions: Vec<(Partition, Reached)>, encoding: Encoding) -> Self {
+    pub fn new(count: u16, partitions: Vec<(Partition, Reached)>, encoding: Encoding, members_max: usize) -> Self {
         let mut slots: Vec<Option<Slot>> = std::iter::repeat_with(|| None).take(count.into()).collect();
         // Where nothing comes after what is restored, everything was read.
         let position = partitions.iter().map(|(partition, _)| partition.position()).min().unwrap_or(0);
@@ -61,7 +64,7 @@ impl Fleet {
             let (at, policy) = (usize::from(partition.number()), Arc::clone(partition.policy()));
             slots[at] = Some(Slot { partition, derived, policy, blind: Blind::default() });
         }
-        Self { slots, encoding, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
+        Self { slots, encoding, members_max, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
     }
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.
@@ -69,6 +72,21 @@ impl Fleet {
         let mut ahead = Ahead::default();
         for group in messages.chunks(AHEAD) {
             self.apply_group(group, &mut ahead, outbox);
+        }
+        self.tell_rooms(outbox);
+    }
+
+    /// What changed in rooms goes to the outbox, but of partitions that still replay what they have told: there an old count
+    /// must not replace a newer one.
+    fn tell_rooms(&mut self, outbox: &mut Outbox) {
+        for Slot { partition, derived, .. } in self.slots.iter_mut().flatten() {
+            let number = partition.number();
+            if !partition.has_changed_rooms() || outbox.was_told(number, derived.seq, derived.k) {
+                continue;
+            }
+            for part in partition.take_changed_rooms(self.members_max) {
+                outbox.tell_partial(super::told::partial(number, &part));
+            }
         }
     }
 
@@ -147,6 +165,13 @@ impl Fleet {
     pub fn snapshot(&self, number: u16) -> Option<Snapshot> {
         let slot = self.slots.get(usize::from(number))?.as_ref()?;
         Some(Snapshot { partition: number, reached: slot.derived.clone(), bytes: slot.partition.checkpoint() })
+    }
+
+    /// Whether a partition of this fleet has derived all that was told of it before.
+    #[must_use]
+    pub fn is_past_what_was_told(&self, number: u16, outbox: &Outbox) -> bool {
+        let slot = self.slots.get(usize::from(number)).and_then(Option::as_ref);
+        slot.is_some_and(|Slot { derived, .. }| !outbox.was_told(number, derived.seq, derived.k))
     }
 
     /// Takes a partition out; whether it was there.

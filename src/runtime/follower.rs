@@ -134,6 +134,12 @@ impl Followers {
         self.all.iter().all(Follower::is_caught_up)
     }
 
+    /// Whether everything of a partition is read that was in the log when it was acquired.
+    pub(crate) fn is_caught_up_with(&self, partition: u16) -> bool {
+        let follower = self.all.iter().find(|follower| follower.fleet.partition(partition).is_some());
+        follower.is_some_and(|follower| follower.fleet.position() >= follower.catch_up_to)
+    }
+
     /// The last entry of the log that all of them have read, 0 where there is none.
     pub(crate) fn position(&self) -> u64 {
         self.fleets().map(Fleet::position).min().unwrap_or(0)

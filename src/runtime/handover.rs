@@ -72,6 +72,7 @@ impl Live {
         let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) else { return };
         self.followers.remove(partition);
         self.interests.everybody().wake();
+        self.census.end(partition);
         let seq = snapshot.reached.seq;
         debug!(partition, seq, "handing over");
         let is_kept = self.outbox.keep(snapshot);
@@ -133,6 +134,7 @@ impl Live {
             self.followers.remove(partition);
             self.interests.everybody().wake();
             self.leaving.remove(&partition);
+            self.census.end(partition);
             self.outbox.end(partition);
             self.freshness.end(partition);
         }

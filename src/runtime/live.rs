@@ -12,7 +12,9 @@ use tracing::{info, warn};
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
 use super::ask::{Asked, Interests, Waits, Woken};
+use super::census::Census;
 use super::error::RuntimeError;
+use super::fleet::Fleet;
 use super::follower::{Follower, Followers};
 use super::freshness::Freshness;
 use super::keeper::{Keeper, Kept};
@@ -23,7 +25,7 @@ use super::restored::Restored;
 use super::standing::stand_up;
 use super::told;
 use crate::model::{Token, partition_of};
-use crate::nats::{LogMessage, LogReader, Partitions, View};
+use crate::nats::{Fence, LogMessage, LogReader, Partitions, View};
 use crate::wire::Encoding;
 
 /// The next deadline is looked for at most so often: under load entries come by the thousand, and each look wakes the
@@ -51,6 +53,7 @@ pub(crate) struct Live {
     pub(crate) lane: Lane,
     pub(crate) keeper: Keeper,
     pub(crate) freshness: Freshness,
+    pub(crate) census: Census,
     pub(crate) acquisition: Acquisition,
     /// Partitions that are being handed over: the position of their last snapshot, or `None` where there is none to store.
     pub(crate) leaving: BTreeMap<u16, Option<u64>>,
@@ -66,6 +69,8 @@ pub(crate) struct Live {
     /// When the next tick is worth something.
     pub(crate) due: watch::Sender<Option<Instant>>,
     pub(crate) encoding: Encoding,
+    /// Who is in a room is told while they are no more than so many.
+    pub(crate) members_max: usize,
     /// Most items that wait for their commit; above it the log is read no further.
     pub(crate) pending_max: usize,
     pub(crate) checkpoint_every: Duration,
@@ -99,8 +104,10 @@ impl Live {
                 }
             }
             self.acquisition.move_on(&mut self.lane);
+            self.tell_rooms();
             self.start_commit();
             self.answer_some();
+            let rooms_due = self.census.next_due();
             tokio::select! {
                 biased;
                 () = &mut *shutdown => return self.drain().await,
@@ -118,8 +125,8 @@ impl Live {
                 acquired = self.acquisition.step() => self.acquired(acquired, is_live)?,
                 kept = self.keeper.kept() => self.kept(&kept),
                 Some(_) = self.releases.join_next() => {}
-                Some(leftover) = around.leftovers.recv(), if is_live => {
-                    leftover.settle(count, &self.followers, &mut self.outbox);
+                Some(leftover) = around.leftovers.recv(), if is_live && self.census.is_settled() => {
+                    leftover.settle(count, &self.followers, &self.census.rooms, &mut self.outbox);
                 }
                 _ = snapshots.tick() => {
                     if self.outbox.len() < self.pending_max {
@@ -132,6 +139,9 @@ impl Live {
                     self.fold(at, &messages?, &mut due);
                 }
                 Some(asked) = self.questions.recv() => self.answer(asked),
+                // Last, since each turn of the loop sees to rooms anyway.
+                chunk = self.census.next() => self.census.read(chunk),
+                () = sleep_until(rooms_due), if self.outbox.len() < self.pending_max => {}
             }
         }
     }
@@ -200,8 +210,9 @@ impl Live {
             Err(error) => return Err(error),
         };
         self.keeper.learn(stored);
+        self.census.begin(&fences);
         let known = Restored::latest(&restored);
-        let fleet = stand_up(restored, &fences, self.ground.partitions, self.encoding, &mut self.outbox);
+        let fleet = self.stand_up(restored, &fences);
         for fence in &fences {
             let log_time = fleet.partition(fence.partition).map_or(0, crate::fold::Partition::log_time);
             self.freshness.begin(fence.partition, fence.epoch, log_time, Instant::now());
@@ -211,6 +222,10 @@ impl Live {
         self.followers.add(Follower::new(fleet, reader, log.last_seq));
         self.reconcile();
         Ok(())
+    }
+
+    fn stand_up(&mut self, restored: Vec<Restored>, fences: &[Fence]) -> Fleet {
+        stand_up(restored, fences, self.ground.partitions, self.encoding, self.members_max, &mut self.outbox)
     }
 
     fn snapshot(&mut self, partition: u16) {

@@ -10,6 +10,7 @@ mod acquisition;
 mod around;
 mod ask;
 pub mod backtest;
+pub mod census;
 mod duty;
 mod error;
 pub mod fleet;
@@ -26,6 +27,7 @@ pub mod outbox;
 mod patience;
 mod restore;
 pub mod restored;
+pub mod rooms;
 pub mod snapshot;
 mod standing;
 mod status;
@@ -48,17 +50,19 @@ use crate::config::{self, Config};
 use crate::fold::{FOLD_VERSION, IndexKey};
 use crate::nats::checkpoint::ORPHAN_AGE;
 use crate::nats::service::Service;
-use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Nats, Owner, Ticker};
+use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Nats, Owner, RoomReader, Ticker};
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
 use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Owned, Serving, Waits, Woken};
+use census::Census;
 use follower::Followers;
 use freshness::Freshness;
 use keeper::Keeper;
 use lane::Lane;
 use live::Live;
 use outbox::Outbox;
+use rooms::Terms;
 
 /// How long the others are told that we leave; then they find out by themselves.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -183,6 +187,17 @@ impl Life {
         });
         owned.answer(&desk, config.limits.questions + config.limits.waits);
         around.tell_desk.send_replace(Some(desk));
+        let encoding = match config.encoding {
+            config::Encoding::Json => wire::Encoding::Json,
+            config::Encoding::MsgPack => wire::Encoding::MessagePack,
+        };
+        let terms = Terms {
+            partitions: config.engine.partitions,
+            every: config.rooms.every,
+            members_max: config.rooms.member_events,
+            encoding,
+        };
+        let rooms = RoomReader::start(nats, owner.as_str());
         let live = Live {
             view: membership.view(),
             ground: Ground {
@@ -198,6 +213,7 @@ impl Life {
             lane: Lane::start(CommitLane::new(nats, owner, &log.created, FOLD_VERSION)),
             keeper: Keeper::start(checkpoints, log),
             freshness: Freshness::new(config.engine.checkpoint_every),
+            census: Census::new(rooms, terms, config.engine.event_retention),
             acquisition: Acquisition::default(),
             leaving: BTreeMap::new(),
             questions,
@@ -206,10 +222,8 @@ impl Life {
             woken: Woken::default(),
             releases: JoinSet::new(),
             due,
-            encoding: match config.encoding {
-                config::Encoding::Json => wire::Encoding::Json,
-                config::Encoding::MsgPack => wire::Encoding::MessagePack,
-            },
+            encoding,
+            members_max: config.rooms.member_events,
             pending_max: config.limits.pending_events,
             checkpoint_every: config.engine.checkpoint_every,
             began: Instant::now(),

@@ -1,7 +1,7 @@
 //! The outbox: what was derived and not yet committed, in the order in which it has to be told. Pure, and public so that
 //! `tests/simulation.rs` drives the very thing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::nats::{Batch, OutMessage, Position};
@@ -73,6 +73,8 @@ enum Item {
     Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
     /// Messages that no entry of the log caused: they move no position.
     Aside { partition: u16, messages: Vec<OutMessage> },
+    /// What a partition contributes to a room: the message that waits under this subject. It moves no position.
+    Partial { partition: u16, subject: Box<str> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
     /// Of a partition that is ours no more: it is only counted among those of the commit under way.
@@ -82,7 +84,9 @@ enum Item {
 impl Item {
     fn partition(&self) -> Option<u16> {
         match self {
-            Self::Told { partition, .. } | Self::Aside { partition, .. } => Some(*partition),
+            Self::Told { partition, .. } | Self::Aside { partition, .. } | Self::Partial { partition, .. } => {
+                Some(*partition)
+            }
             Self::Snapshot(snapshot) => Some(snapshot.partition),
             Self::Nothing => None,
         }
@@ -91,14 +95,16 @@ impl Item {
     fn len(&self) -> usize {
         match self {
             Self::Told { messages, .. } | Self::Aside { messages, .. } => messages.len(),
+            Self::Partial { .. } => 1,
             Self::Snapshot(_) | Self::Nothing => 0,
         }
     }
 
     /// Moves its messages into the batch, which does not change any more until it is confirmed.
-    fn take_messages(&mut self) -> Vec<OutMessage> {
+    fn take_messages(&mut self, partials: &mut BTreeMap<Box<str>, OutMessage>) -> Vec<OutMessage> {
         match self {
             Self::Told { messages, .. } | Self::Aside { messages, .. } => std::mem::take(messages),
+            Self::Partial { subject, .. } => partials.remove(subject).into_iter().collect(),
             Self::Snapshot(_) | Self::Nothing => Vec::new(),
         }
     }
@@ -106,7 +112,7 @@ impl Item {
     fn reached(&self) -> Option<&Reached> {
         match self {
             Self::Told { reached, .. } => Some(reached),
-            Self::Aside { .. } | Self::Nothing => None,
+            Self::Aside { .. } | Self::Partial { .. } | Self::Nothing => None,
             Self::Snapshot(snapshot) => Some(&snapshot.reached),
         }
     }
@@ -117,6 +123,9 @@ impl Item {
 #[derive(Debug)]
 pub struct Outbox {
     items: VecDeque<Item>,
+    /// The messages of the partials that wait, by subject: the server takes the same rollup only once in a batch, and a newer
+    /// count replaces the one that waits.
+    partials: BTreeMap<Box<str>, OutMessage>,
     /// How many items at the front are in the commit that is under way.
     in_flight: usize,
     /// Per partition that is ours, what the last confirmed commit said.
@@ -128,7 +137,7 @@ impl Outbox {
     /// An empty outbox of no partition; a batch holds so many messages at most.
     #[must_use]
     pub fn new(messages_max: usize) -> Self {
-        Self { items: VecDeque::new(), in_flight: 0, confirmed: Vec::new(), messages_max }
+        Self { items: VecDeque::new(), partials: BTreeMap::new(), in_flight: 0, confirmed: Vec::new(), messages_max }
     }
 
     /// A partition is ours from now on, and has told so much already.
@@ -146,6 +155,7 @@ impl Outbox {
         let of_it = |item: &Item| item.partition() == Some(partition);
         self.items.iter_mut().take(self.in_flight).filter(|item| of_it(item)).for_each(|item| *item = Item::Nothing);
         self.items.retain(|item| !of_it(item));
+        self.partials.retain(|_, message| message.partition != partition);
     }
 
     /// Whether nothing of a partition waits for its commit.
@@ -199,6 +209,14 @@ impl Outbox {
         self.items.push_back(Item::Aside { partition, messages });
     }
 
+    /// Takes what a partition contributes to a room, in place of what waits of that already.
+    pub fn tell_partial(&mut self, message: OutMessage) {
+        let (partition, subject): (u16, Box<str>) = (message.partition, message.subject.as_str().into());
+        if self.partials.insert(subject.clone(), message).is_none() {
+            self.items.push_back(Item::Partial { partition, subject });
+        }
+    }
+
     /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
     /// in the midst of a replay, is passed over: its commit would take the progress back, and events would be told again.
     /// Whether it was taken.
@@ -228,7 +246,7 @@ impl Outbox {
                 break;
             }
             self.in_flight += 1;
-            batch.messages.extend(item.take_messages());
+            batch.messages.extend(item.take_messages(&mut self.partials));
             let reached = item.reached();
             match known {
                 Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),
@@ -299,6 +317,64 @@ mod tests {
         assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
         outbox.confirm();
         assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
+    }
+
+    /// A partial of a room with such a count.
+    fn partial(partition: u16, room: &str, count: &str) -> OutMessage {
+        let (subject, payload) = (format!("presence.v1.partial.{partition}.main.{room}"), count.to_owned().into());
+        OutMessage { subject, payload, ..message(partition) }
+    }
+
+    fn payloads(batch: &Batch) -> Vec<&[u8]> {
+        batch.messages.iter().map(|message| &*message.payload).collect()
+    }
+
+    #[test]
+    fn a_newer_count_takes_the_place_of_the_one_that_waits() {
+        let mut outbox = outbox(&[reached(7, 3)], 900);
+        outbox.tell_partial(partial(0, "a", "1"));
+        outbox.tell(0, reached(8, 1), vec![message(0)]);
+        outbox.tell_partial(partial(0, "b", "5"));
+        outbox.tell_partial(partial(0, "a", "2"));
+        assert_eq!(outbox.len(), 3);
+        let batch = outbox.next_batch().unwrap();
+        assert_eq!(payloads(&batch), [b"2".as_slice(), b"", b"5"]);
+        assert_eq!(batch.progress, [(0, reached(8, 1).position())], "partials move no position");
+    }
+
+    #[test]
+    fn beside_a_count_on_its_way_the_next_one_waits_for_the_next_batch() {
+        let mut outbox = outbox(&[reached(7, 3)], 900);
+        outbox.tell_partial(partial(0, "a", "1"));
+        assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"1"]);
+        outbox.tell_partial(partial(0, "a", "2"));
+        outbox.tell_partial(partial(0, "a", "3"));
+        assert!(outbox.next_batch().is_none() && !outbox.is_empty_of(0));
+        outbox.confirm();
+        assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"3"]);
+        outbox.confirm();
+        assert!(outbox.is_empty_of(0));
+    }
+
+    #[test]
+    fn the_counts_of_a_partition_that_is_lost_go_with_it() {
+        let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 900);
+        outbox.tell_partial(partial(0, "a", "1"));
+        outbox.tell_partial(partial(1, "a", "2"));
+        outbox.end(0);
+        outbox.begin(0, reached(1, 1));
+        outbox.tell_partial(partial(0, "a", "3"));
+        assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2", b"3"]);
+    }
+
+    #[test]
+    fn a_count_is_committed_before_the_snapshot_behind_it_is_stored() {
+        let mut outbox = outbox(&[reached(1, 1)], 2);
+        outbox.tell_partial(partial(0, "a", "1"));
+        assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] }));
+        outbox.tell_partial(partial(0, "a", "2"));
+        assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2"], "it waited before the snapshot");
+        assert_eq!(outbox.confirm().len(), 1);
     }
 
     #[test]

@@ -7,13 +7,15 @@ use super::told;
 use crate::nats::Fence;
 use crate::wire::{self, RuntimeEvent, RuntimeWhat};
 
-/// Puts partitions of a log that has `count` to work; tells who owned them before, and where their log was lost.
+/// Puts partitions of a log that has `count` to work; tells who owned them before, and where their log was lost. Who is in a
+/// room is told while they are no more than `members_max`.
 #[must_use]
 pub fn stand_up(
     restored: Vec<Restored>,
     fences: &[Fence],
     count: u16,
     encoding: wire::Encoding,
+    members_max: usize,
     outbox: &mut Outbox,
 ) -> Fleet {
     let (mut partitions, mut lost) = (Vec::new(), Vec::new());
@@ -22,7 +24,7 @@ pub fn stand_up(
         partitions.push((found.partition, found.position));
         lost.push((found.lost_since, found.amends));
     }
-    let fleet = Fleet::new(count, partitions, encoding);
+    let fleet = Fleet::new(count, partitions, encoding, members_max);
     for (fence, (since, amends)) in fences.iter().zip(lost) {
         let told = |what, n, at| RuntimeEvent {
             what,

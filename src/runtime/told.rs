@@ -8,7 +8,10 @@ use tracing::{debug, warn};
 use super::error::RuntimeError;
 use super::follower::Followers;
 use super::outbox::Outbox;
-use crate::model::{Address, Event, State, Token, partition_of};
+use super::rooms::Rooms;
+use crate::fold::Partition;
+use crate::model::id::escape;
+use crate::model::{Address, Event, RoomPart, State, Token, partition_of};
 use crate::nats::latest::{LatestError, Stored, bucket_values, latest_events};
 use crate::nats::{Nats, OutMessage, names};
 use crate::wire::{self, Encoding, Message, RuntimeEvent, ToldEvent, subject};
@@ -23,7 +26,12 @@ pub(crate) fn aside(event: &RuntimeEvent, encoding: Encoding) -> OutMessage {
     out(event.partition, event.message(encoding))
 }
 
-fn out(partition: u16, message: Message) -> OutMessage {
+/// The message that tells what a partition contributes to a room.
+pub(crate) fn partial(partition: u16, part: &RoomPart) -> OutMessage {
+    out(partition, wire::event::partial(partition, part))
+}
+
+pub(crate) fn out(partition: u16, message: Message) -> OutMessage {
     let Message { subject, headers, payload } = message;
     OutMessage { partition, subject, headers, payload }
 }
@@ -56,12 +64,12 @@ pub(crate) async fn latest(
     Ok(by_partition)
 }
 
-/// A key of a bucket whose value says offline: after a crash of the server its deletion may be undone.
+/// A key of a bucket whose value says offline, or of a room that nobody is in: after a crash of the server its deletion may be
+/// undone.
 #[derive(Debug)]
-pub(crate) struct Leftover {
-    tenant: String,
-    user: String,
-    session: Option<String>,
+pub(crate) enum Leftover {
+    User { tenant: String, user: String, session: Option<String> },
+    Room { tenant: String, room: String },
 }
 
 /// Most leftovers on their way from the buckets to the loop.
@@ -73,7 +81,7 @@ impl Leftover {
         let (found, leftovers) = mpsc::channel(LEFTOVERS_MAX);
         let nats = nats.clone();
         tokio::spawn(async move {
-            for bucket in [names::SESSIONS_BUCKET, names::USERS_BUCKET] {
+            for bucket in [names::SESSIONS_BUCKET, names::USERS_BUCKET, names::ROOMS_BUCKET] {
                 if let Err(error) = Self::find_in(&nats, bucket, &found).await {
                     warn!(bucket, %error, "leftovers not looked for; readers take offline values as absent");
                 }
@@ -94,6 +102,9 @@ impl Leftover {
                         Self::of(&told.tenant, &told.user, Some(&told.session))
                     }
                     Ok(ToldEvent::User(told)) if told.to == State::Offline => Self::of(&told.tenant, &told.user, None),
+                    Ok(ToldEvent::Room(told)) if told.sessions == [0; 4].into() => {
+                        Self::of_room(&told.tenant, &told.room)
+                    }
                     Ok(_) | Err(_) => None,
                 };
                 if let Some(leftover) = leftover
@@ -107,35 +118,53 @@ impl Leftover {
     }
 
     fn of(tenant: &str, user: &str, session: Option<&str>) -> Option<Self> {
-        let token = |plain: &str| crate::model::id::escape(plain).ok();
         let session = match session {
-            Some(session) => Some(token(session)?),
+            Some(session) => Some(escape(session).ok()?),
             None => None,
         };
-        Some(Self { tenant: token(tenant)?, user: token(user)?, session })
+        Some(Self::User { tenant: escape(tenant).ok()?, user: escape(user).ok()?, session })
+    }
+
+    fn of_room(tenant: &str, room: &str) -> Option<Self> {
+        Some(Self::Room { tenant: escape(tenant).ok()?, room: escape(room).ok()? })
     }
 
     /// Deletes the key again, if its partition is ours and its subject still offline. The log has `count` partitions.
-    pub(crate) fn settle(&self, count: u16, followers: &Followers, outbox: &mut Outbox) {
-        let number = partition_of(&self.tenant, &self.user, count);
-        let Some(partition) = followers.of(number).and_then(|fleet| fleet.partition(number)) else { return };
-        let (Ok(tenant), Ok(user)) = (Token::parse(&self.tenant), Token::parse(&self.user)) else {
-            return;
-        };
-        let (state, gone) = match &self.session {
-            Some(name) => {
-                let Ok(session) = Token::parse(name) else { return };
-                let key = subject::session_key(&self.tenant, &self.user, name);
-                let state = partition.session_state(Address { tenant, user, session });
-                (state, subject::gone_session(&key))
+    pub(crate) fn settle(&self, count: u16, followers: &Followers, rooms: &Rooms, outbox: &mut Outbox) {
+        let (number, gone) = match self {
+            Self::User { tenant, user, session } => {
+                let number = partition_of(tenant, user, count);
+                let Some(partition) = followers.of(number).and_then(|fleet| fleet.partition(number)) else { return };
+                let Some((State::Offline, gone)) = user_state(partition, tenant, user, session.as_deref()) else {
+                    return;
+                };
+                (number, gone)
             }
-            None => {
-                (partition.user_state(tenant, user), subject::gone_user(&subject::user_key(&self.tenant, &self.user)))
+            Self::Room { tenant, room } => {
+                let key = subject::room_key(tenant, room);
+                if !rooms.is_told_empty(&key) {
+                    return;
+                }
+                (partition_of(tenant, room, count), subject::gone_room(&key))
             }
         };
-        if state == State::Offline {
-            debug!(subject = gone, "deleting a key that came back offline");
-            outbox.tell_aside(number, vec![out(number, wire::event::gone(gone))]);
+        debug!(subject = gone, "deleting a key that came back offline");
+        outbox.tell_aside(number, vec![out(number, wire::event::gone(gone))]);
+    }
+}
+
+/// The state of a user, or of a session of it, and the subject that takes its key out of its bucket.
+fn user_state(partition: &Partition, tenant: &str, user: &str, session: Option<&str>) -> Option<(State, String)> {
+    let names = (Token::parse(tenant).ok()?, Token::parse(user).ok()?);
+    match session {
+        Some(name) => {
+            let address = Address { tenant: names.0, user: names.1, session: Token::parse(name).ok()? };
+            let key = subject::session_key(tenant, user, name);
+            Some((partition.session_state(address), subject::gone_session(&key)))
+        }
+        None => {
+            let key = subject::user_key(tenant, user);
+            Some((partition.user_state(names.0, names.1), subject::gone_user(&key)))
         }
     }
 }

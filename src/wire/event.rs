@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::subject;
 use super::{CONTRACT_VERSION, Encoding, Named, told};
-use crate::model::{Event, EventBody, Millis, State};
+use crate::model::id::escape;
+use crate::model::{Event, EventBody, Millis, RoomPart, State};
 
 /// How long a bucket remembers that a key was deleted.
 pub const GONE_TTL: &str = "5m";
@@ -76,6 +77,41 @@ pub fn messages(event: &Event, encoding: Encoding) -> impl Iterator<Item = Messa
 pub fn gone(subject: String) -> Message {
     let headers = vec![("KV-Operation", "DEL".to_owned()), ("Nats-TTL", GONE_TTL.to_owned())];
     Message { subject, headers, payload: Bytes::new() }
+}
+
+/// What tells what a partition contributes to a room. The latest replaces all before; nothing is forgotten as a key is.
+#[must_use]
+pub fn partial(partition: u16, part: &RoomPart) -> Message {
+    let mut headers = vec![("Nats-Rollup", "sub".to_owned())];
+    if part.tally.is_empty() {
+        headers.push(("Nats-TTL", GONE_TTL.to_owned()));
+    }
+    let subject = subject::partial(partition, &subject::room_key(&part.tenant, &part.room));
+    Message { subject, headers, payload: told::Partial::of(partition, part).to_json().into() }
+}
+
+/// The messages that tell of a room: the event, and behind one of an empty room what takes its key out of the bucket.
+pub fn room(told: &told::Room<'_>, encoding: Encoding) -> impl Iterator<Item = Message> + use<> {
+    let key = subject::room_key(&token(&told.tenant), &token(&told.room));
+    let (subject, gone) = (subject::room(&key), subject::gone_room(&key));
+    let is_empty = told.sessions == [0; 4].into();
+    let attributes = Attributes::beside(&told.id, "room", told.partition, told.at_ms, key);
+    let message = attributes.message(subject, encoding.write(told), encoding);
+    [Some(message), is_empty.then(|| self::gone(gone))].into_iter().flatten()
+}
+
+/// The message that tells of a user in a room.
+#[must_use]
+pub fn member(told: &told::Member<'_>, encoding: Encoding) -> Message {
+    let (key, user) = (subject::room_key(&token(&told.tenant), &token(&told.room)), token(&told.user));
+    let subject = subject::member(&key, &user);
+    let attributes = Attributes::beside(&told.id, "member", told.partition, told.at_ms, format!("{key}.{user}"));
+    attributes.message(subject, encoding.write(told), encoding)
+}
+
+/// The token of a plain name that was one.
+fn token(plain: &str) -> String {
+    escape(plain).expect("names inside the engine are tokens")
 }
 
 /// What the runtime tells of itself, outside of the fold and of the replay equality.
@@ -157,6 +193,11 @@ struct Attributes {
 }
 
 impl Attributes {
+    /// Of what is told beside the fold.
+    fn beside(id: &str, kind: &'static str, partition: u16, at_ms: Millis, about: String) -> Self {
+        Self { id: id.to_owned(), kind, partition, at_ms, about }
+    }
+
     fn message(self, subject: String, payload: Vec<u8>, encoding: Encoding) -> Message {
         let content_type = encoding.content_type();
         let headers = vec![

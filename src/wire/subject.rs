@@ -26,6 +26,13 @@ pub fn info_of(engine: &str) -> String {
     format!("{INFO}.{engine}")
 }
 
+/// The subjects of what partitions contribute to rooms.
+pub const PARTIALS: &str = "presence.v1.partial.>";
+/// The subjects of all rooms' events.
+pub const ROOMS: &str = "presence.v1.room.>";
+/// The subjects of all events of users in rooms.
+pub const MEMBERS: &str = "presence.v1.member.>";
+
 /// What an event's subject begins with, as it is stored and told.
 pub const TOLD_PREFIX: &str = "presence.v1.";
 /// What it begins with as it is published: here nobody listens but the stream.
@@ -128,6 +135,13 @@ pub fn member(key: &str, user: &str) -> String {
 #[must_use]
 pub fn partial(partition: impl Display, key: &str) -> String {
     told("partial", format_args!("{partition}.{key}"))
+}
+
+/// The subject by which an engine of this name finds out how far it has read: what is stored before its mark, it has read when
+/// the mark comes.
+#[must_use]
+pub fn mark(engine: &str) -> String {
+    told("mark", engine)
 }
 
 /// The subject that takes a room's key out of its bucket.
@@ -352,6 +366,8 @@ pub enum EventSubject<'a> {
     GoneRoom(&'a str),
     /// A partition's progress.
     Progress(u16),
+    /// How far an engine has read; holds its name.
+    Mark(&'a str),
     /// Something that this version doesn't know.
     Other,
 }
@@ -389,6 +405,7 @@ impl<'a> EventSubject<'a> {
             ("engine", None, Some(partition)) => Self::Engine(partition),
             ("rejected", None, Some(partition)) => Self::Rejected(partition),
             ("progress", None, Some(partition)) => Self::Progress(partition),
+            ("mark", None, _) => Self::Mark(rest),
             _ => Self::Other,
         }
     }

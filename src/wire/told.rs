@@ -236,7 +236,7 @@ pub struct Rejected<'a> {
 }
 
 /// The kinds of events, in the order of their schemas.
-pub(super) const KINDS: [&str; 8] = ["session", "user", "engine", "rejected", "ready", "room", "member", "partial"];
+pub(crate) const KINDS: [&str; 8] = ["session", "user", "engine", "rejected", "ready", "room", "member", "partial"];
 
 impl<'a> Session<'a> {
     /// What is told of `event`, which the session `of` is about.

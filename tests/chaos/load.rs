@@ -177,6 +177,9 @@ impl Client {
                 _ => json!({"input_age_ms": 0}),
             },
         };
+        if self.random.chance(300) {
+            signal["rooms"] = json!(self.random.pick(&[&[][..], &["lobby"], &["lobby", "stage"], &["stage"]]));
+        }
         for (field, value) in more.as_object().expect("it is one") {
             signal[field] = value.clone();
         }

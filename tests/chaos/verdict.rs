@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use presence_engine::model::Tally;
 use presence_engine::nats::commit::read_progress;
 use presence_engine::nats::{LogIdentity, Nats, names};
 use presence_engine::wire::{LogMessage, Route};
@@ -11,7 +12,10 @@ use super::story::Story;
 use crate::common::engine::audit;
 use crate::common::streams::{self, Stored};
 use crate::common::told::Told;
-use crate::common::{eventually, oracle};
+use crate::common::{eventually, oracle, rooms};
+
+/// Of a room with more users it is not told who they are.
+const MEMBERS_MAX: u64 = 64;
 
 /// What the configuration of the engines says, in milliseconds.
 #[derive(Clone, Copy)]
@@ -34,6 +38,21 @@ pub(crate) async fn all_is_told(nats: &Nats, terms: Terms, mut tend: impl FnMut(
     }
 }
 
+/// Waits until what is told of each room is the sum of what partitions contribute to it, as both are stored. People may fall
+/// meanwhile. Engines run.
+pub(crate) async fn rooms_are_sums(nats: &Nats) {
+    eventually("what is told of rooms is the sum of their parts", async || {
+        let told = rooms::told(nats, MEMBERS_MAX).await;
+        let mut sums = BTreeMap::<_, Tally>::new();
+        for ((_, key), (tally, _)) in &told.parts {
+            sums.entry(key.clone()).or_default().add(tally);
+        }
+        sums.values_mut().for_each(|sum| sum.variance_millionths -= sum.variance_millionths % 1_000);
+        (sums == told.sums).then_some(())
+    })
+    .await;
+}
+
 /// Judges what is stored and what subscribers heard. To be called when no engine runs and nobody publishes.
 pub(crate) async fn judge(
     url: &str,
@@ -48,9 +67,11 @@ pub(crate) async fn judge(
     everything_acknowledged_is_there(&log, taken);
     let counts = audit(url);
     story.say(format!("the audit is clean: {counts}"));
-    oracle::check_by(&log, nats).await;
+    let oracle = oracle::check_by(&log, nats).await;
     let events = streams::events(nats).await;
     story.say("one undisturbed fold of the whole log tells the same events");
+    let (told, counted) = (rooms::told(nats, MEMBERS_MAX).await, rooms::Rooms::recount(&oracle, MEMBERS_MAX));
+    assert_eq!(told.parts, counted.parts, "what partitions contribute to rooms is not what that fold counts");
     epochs_never_go_back(&events);
     let excused = nobody_fell_who_beat(&log, &events, terms).unwrap_or_else(|breach| panic!("{breach}"));
     story.say(format!(

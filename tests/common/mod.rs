@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod engine;
 pub mod oracle;
+pub mod rooms;
 pub mod streams;
 pub mod told;
 

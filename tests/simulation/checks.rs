@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use presence_engine::model::RoomPart;
 use presence_engine::runtime::snapshot::Stored;
 use presence_engine::wire::audit::{Auditor, Place};
 use presence_engine::wire::{ToldEvent, subject};
 
 use crate::events::Events;
-use crate::logs::PARTITIONS;
+use crate::logs::{MEMBERS_MAX, PARTITIONS};
 use crate::owner::{Nats, Owner};
 use crate::truth::{Told, Truth};
 
@@ -34,6 +35,23 @@ pub(crate) fn told_exactly(nats: &Nats, owner: &Owner, truth: &[Truth]) {
             );
         }
     }
+}
+
+/// What is told of rooms is what the last owner counts (I11).
+pub(crate) fn rooms_are_told(nats: &Nats, owner: &Owner) {
+    if nats.events.lost_end {
+        // Until its next commit is refused, the owner doesn't know.
+        return;
+    }
+    let live = owner.live().expect("the last owner is live");
+    let count = |part: RoomPart| (part.tally, part.members);
+    let counted = live.fleet.partitions().flat_map(|partition| {
+        let key = |part: &RoomPart| (partition.number(), format!("{}.{}", part.tenant, part.room));
+        partition.room_parts(MEMBERS_MAX).map(move |part| (key(&part), count(part)))
+    });
+    let told = nats.events.parts().into_iter().map(|(key, part)| (key, count(part)));
+    let (counted, told): (BTreeMap<_, _>, BTreeMap<_, _>) = (counted.collect(), told.collect());
+    assert!(counted == told, "I11: told of rooms is\n{told:?}\nand they are\n{counted:?}");
 }
 
 /// Every checkpoint that is whole is the undisturbed fold's state at its position (I6).

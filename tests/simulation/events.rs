@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use presence_engine::model::RoomPart;
 use presence_engine::nats::commit::protocol::Outcome;
 use presence_engine::nats::commit::{BATCH_MESSAGES_MAX, StoredProgress};
-use presence_engine::wire::{Progress, subject};
+use presence_engine::wire::{EventSubject, Progress, subject, told};
 
 use crate::logs::{Log, PARTITIONS};
 use crate::random::Random;
@@ -30,6 +31,11 @@ impl Published {
     pub(crate) fn epoch(&self) -> u64 {
         let epoch = self.header("Presence-Epoch").and_then(|epoch| epoch.parse().ok());
         epoch.unwrap_or_else(|| panic!("I8: {} carries no epoch", self.subject))
+    }
+
+    /// Whether it tells what a partition contributes to a room: that converges, and is outside the replay equality.
+    pub(crate) fn is_partial(&self) -> bool {
+        matches!(EventSubject::parse(&self.subject), EventSubject::Partial(..))
     }
 
     fn is_progress(&self) -> bool {
@@ -251,12 +257,22 @@ impl Events {
         self.last.values().map(|seq| &self.stored[*seq as usize - 1])
     }
 
+    /// What partitions contribute to rooms, as it was told last; nothing of those that contribute nothing.
+    pub(crate) fn parts(&self) -> BTreeMap<(u16, String), RoomPart> {
+        let part = |message: &Published| {
+            let EventSubject::Partial(partition, key) = EventSubject::parse(&message.subject) else { return None };
+            let part = told::Partial::read(&message.payload).expect("a partial").recall().expect("tokens");
+            (!part.tally.is_empty()).then(|| ((partition, key.to_owned()), part))
+        };
+        self.latest().filter_map(part).collect()
+    }
+
     /// What was told of one partition, in order, without what no entry of the log caused.
     pub(crate) fn told(&self, partition: u16) -> Vec<&Published> {
         assert!(partition < PARTITIONS);
         let of_the_log = |message: &&Published| {
             let by_an_entry = message.header("ce-id").is_none_or(|id| !id.contains("-e"));
-            let is_aside = message.subject.contains(ASIDE) || !by_an_entry;
+            let is_aside = message.subject.contains(ASIDE) || message.is_partial() || !by_an_entry;
             message.partition == partition && !message.is_progress() && !is_aside
         };
         self.stored.iter().filter(of_the_log).collect()

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use presence_engine::nats::{LogIdentity, OutMessage};
+use presence_engine::runtime::census::amends;
 use presence_engine::runtime::fleet::Fleet;
 use presence_engine::runtime::outbox::Outbox;
+use presence_engine::runtime::rooms::StoredPart;
+use presence_engine::wire::{Message, event};
 
 use crate::events::ASIDE;
-use crate::logs::PARTITIONS;
+use crate::logs::{MEMBERS_MAX, PARTITIONS};
 use crate::owner::Nats;
 use crate::random::Random;
 use crate::store::Keeper;
@@ -24,6 +27,8 @@ pub(crate) struct Live {
     catch_up_to: u64,
     pub(crate) duty: Duty,
     asides: u32,
+    /// Whether what is stored of rooms was compared with what the fold counts.
+    rooms_are_checked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,7 @@ impl Live {
             created: log.created,
             duty: Duty::Fold,
             asides: 0,
+            rooms_are_checked: false,
         }
     }
 
@@ -136,6 +142,28 @@ impl Live {
             self.next_seq += 1;
         }
         self.fleet.apply(&messages, &mut self.outbox);
+        self.check_rooms(nats);
         true
+    }
+
+    /// As `runtime::census` does it once it has caught up: what is stored of rooms is read as it is.
+    fn check_rooms(&mut self, nats: &Nats) {
+        let is_past = |number| self.fleet.is_past_what_was_told(number, &self.outbox);
+        if self.rooms_are_checked || !self.is_live() || !(0..PARTITIONS).all(is_past) {
+            return;
+        }
+        self.rooms_are_checked = true;
+        let stored = nats.events.parts();
+        for partition in self.fleet.partitions() {
+            let number = partition.number();
+            let stored = stored.iter().filter(|((of, _), _)| *of == number);
+            let stored: Vec<_> = stored
+                .map(|((partition, key), part)| StoredPart { partition: *partition, key, part, stored_ms: 0 })
+                .collect();
+            for part in amends(partition, &stored, MEMBERS_MAX) {
+                let Message { subject, headers, payload } = event::partial(number, &part);
+                self.outbox.tell_partial(OutMessage { partition: number, subject, headers, payload });
+            }
+        }
     }
 }

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::random::Random;
 
 pub(crate) const PARTITIONS: u16 = 3;
+/// Who is in a room is told while they are no more than so many.
+pub(crate) const MEMBERS_MAX: usize = 2;
 
 const TENANTS: [&str; 2] = ["acme", "globex"];
 const USERS: [&str; 4] = ["alice", "bob", "carol=40x", "dave"];

@@ -18,7 +18,7 @@ use crate::events::Events;
 use crate::faults::Faults;
 use crate::lane::{Ended, Lane};
 use crate::live::{Duty, Live};
-use crate::logs::{Log, PARTITIONS};
+use crate::logs::{Log, MEMBERS_MAX, PARTITIONS};
 use crate::random::Random;
 use crate::store::{Keeper, Store};
 
@@ -203,7 +203,7 @@ impl Owner {
     ) -> Phase {
         let Some(fence) = fences.get(restored.len()) else {
             let (known, mut outbox) = (Restored::latest(&restored), Outbox::new(self.settings.batch_messages));
-            let fleet = stand_up(restored, &fences, PARTITIONS, Encoding::Json, &mut outbox);
+            let fleet = stand_up(restored, &fences, PARTITIONS, Encoding::Json, MEMBERS_MAX, &mut outbox);
             return Phase::Live(Box::new(Live::new(log, fleet, outbox, keeper, known)));
         };
         let number = fence.partition;

@@ -74,6 +74,7 @@ pub(super) fn specs(parameters: &Parameters) -> Vec<Spec> {
             "latest event of each session; sourced, nobody writes it",
         ),
         bucket(parameters, names::USERS_BUCKET, "user", 2, "latest event of each user; sourced, nobody writes it"),
+        bucket(parameters, names::ROOMS_BUCKET, "room", 2, "latest event of each room; sourced, nobody writes it"),
         membership(parameters, names::MEMBERS_BUCKET, MEMBER_AGE, "engines that live, each by its own name"),
         membership(parameters, names::LEASES_BUCKET, Duration::ZERO, "who holds which partition"),
         reservations(parameters),

@@ -89,6 +89,7 @@ impl Interests {
                 | EventSubject::GoneUser(_)
                 | EventSubject::GoneRoom(_)
                 | EventSubject::Progress(_)
+                | EventSubject::Mark(_)
                 | EventSubject::Other => continue,
             };
             wake(About::User(user.into()));

@@ -92,6 +92,7 @@ fn what_is_committed_is_told_under_the_stored_subject() {
     assert_eq!(EventSubject::parse(&engine(7)), EventSubject::Engine(7));
     assert_eq!(EventSubject::parse(&rejected(7)), EventSubject::Rejected(7));
     assert_eq!(EventSubject::parse(&progress(7)), EventSubject::Progress(7));
+    assert_eq!(EventSubject::parse(&mark("Xy7")), EventSubject::Mark("Xy7"));
     assert_eq!(EventSubject::parse(&commit(&session(&key))), EventSubject::Other);
     assert_eq!(EventSubject::parse("presence.v1.session.acme.alice"), EventSubject::Other);
     assert_eq!(EventSubject::parse("presence.v1.engine.7.8"), EventSubject::Other);
