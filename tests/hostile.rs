@@ -10,10 +10,8 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use presence_engine::nats::{LogIdentity, Nats, names};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use common::client::{beat, publish, publish_with, signal};
+use common::client::{beat, publish, publish_with, raw_publish, signal};
 use common::engine::{Engine, STILL};
 use common::told::Subscriber;
 use common::{TestServer, eventually, oracle, soon, streams};
@@ -223,22 +221,6 @@ async fn a_question_with_headers_that_no_client_can_read_ends_nothing_but_its_ow
 
 /// Headers over which async-nats' connection panics.
 const POISON: &[u8] = b"NATS/1.0\r\nX: a carriage\rreturn\r\n\r\n";
-
-/// A publish with any bytes as its headers; waits until the server has taken it.
-async fn raw_publish(server: &TestServer, subject: &str, headers: &[u8], payload: &[u8]) {
-    let mut socket = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
-    let connect =
-        br#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"raw","version":"0"}"#;
-    let (all, length) = (headers.len() + payload.len(), headers.len());
-    let publish = format!("HPUB {subject} {length} {all}\r\n");
-    let sent = [&connect[..], b"\r\n", publish.as_bytes(), headers, payload, b"\r\nPING\r\n"].concat();
-    socket.write_all(&sent).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.windows(6).any(|bytes| bytes == b"PONG\r\n") {
-        let n = soon("the server answers", socket.read_buf(&mut answer)).await.unwrap();
-        assert!(n > 0, "the server refused it: {}", answer.escape_ascii());
-    }
-}
 
 #[tokio::test]
 async fn somebody_elses_message_ids_silence_nobody() {

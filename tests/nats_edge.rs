@@ -670,6 +670,7 @@ async fn info_is_503_until_the_engine_is_live() {
         live: is_live,
         members: vec!["me".into()],
         owned: Vec::new(),
+        waiting: 0,
         log_seq: None,
     };
     let code = |answer: &Message| {

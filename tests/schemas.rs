@@ -8,10 +8,11 @@ use presence_engine::model::{
     Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, ReadyEvent,
     RejectedEvent, Rejection, SessionEvent, Signal, State, Token, Transport, UserEvent, Visibility,
 };
+use presence_engine::wire::ask::{self, Now, Person, RoomAnswer, UsersAnswer, Verb};
 use presence_engine::wire::batch::{HeldSignal, Origin};
 use presence_engine::wire::info::{Blind, Gap, Owned, Stored};
 use presence_engine::wire::{
-    Encoding, Info, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal,
+    Encoding, Info, Named, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal, told,
 };
 use serde_json::{Value, json};
 
@@ -273,6 +274,98 @@ fn what_engines_write_for_themselves_fits_its_schema() {
     fits("info", &info.to_json());
     fits("info", &info.clone().public().to_json());
     fits("info", &Info { log_seq: None, owned: Vec::new(), ..info }.to_json());
+}
+
+/// Questions, with whether they are answered.
+const QUESTIONS: [(&str, &str, bool); 24] = [
+    ("user", r#"{"user":"a@b"}"#, true),
+    ("user", r#"{"user":"ada","more":[1]}"#, true),
+    ("user", "{}", false),
+    ("user", r#"{"user":5}"#, false),
+    ("user", r#"{"user":""}"#, false),
+    ("session", r#"{"user":"ada","session":"tab"}"#, true),
+    ("session", r#"{"user":"ada"}"#, false),
+    ("users", "{}", true),
+    ("users", r#"{"users":null,"after":null,"limit":null}"#, true),
+    ("users", r#"{"users":["ada","bob"]}"#, true),
+    ("users", r#"{"states":null}"#, true),
+    ("room", r#"{"room":"lobby","members":null,"after":null,"limit":null}"#, true),
+    ("users", r#"{"states":["active","stale"],"after":"bob","limit":256}"#, true),
+    ("users", r#"{"users":[]}"#, false),
+    ("users", r#"{"users":[""]}"#, false),
+    ("users", r#"{"states":["offline"]}"#, false),
+    ("users", r#"{"states":"active"}"#, false),
+    ("users", r#"{"limit":0}"#, false),
+    ("users", r#"{"limit":257}"#, false),
+    ("room", r#"{"room":"lobby"}"#, true),
+    ("room", r#"{"room":"lobby","members":true,"after":"bob","limit":1}"#, true),
+    ("room", r#"{"members":true}"#, false),
+    ("room", r#"{"room":"lobby","members":1}"#, false),
+    ("room", r#"{"room":"lobby","limit":"5"}"#, false),
+];
+
+#[test]
+fn a_question_fits_its_schema_exactly_if_it_is_answered() {
+    for (verb, payload, expected) in QUESTIONS {
+        let value: Value = serde_json::from_str(payload).expect("payloads of JSON");
+        let faults = check(&format!("ask-{verb}"), &value);
+        assert_eq!(faults.is_empty(), expected, "{verb} {payload}: {faults:?}");
+        let payload = payload.as_bytes();
+        let is_read = match Verb::from_name(verb).expect("a verb") {
+            Verb::Session => ask::SessionQuestion::read(payload).is_ok(),
+            Verb::User => ask::UserQuestion::read(payload).is_ok(),
+            Verb::Users => ask::UsersQuestion::read(payload).is_ok(),
+            Verb::Room => ask::RoomQuestion::read(payload).is_ok(),
+            Verb::Wait => ask::WaitQuestion::read(payload).is_ok(),
+            Verb::Route => ask::RouteQuestion::read(payload).is_ok(),
+        };
+        assert_eq!(is_read, expected, "{verb} and the reader");
+    }
+}
+
+/// As [`fits`], of an answer that has several forms.
+fn answer_fits(verb: &str, payload: &[u8]) {
+    let value: Value = serde_json::from_slice(payload).expect("a payload of JSON");
+    let name = format!("answer-{verb}");
+    assert_eq!(check(&name, &value), Vec::<String>::new(), "{value}");
+    let schema = schema_of(&name);
+    let forms = schema["anyOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
+    let is_named =
+        |form: &Value| value.as_object().expect("an object").keys().all(|key| form["properties"].get(key).is_some());
+    assert!(forms.iter().any(is_named), "{name}: something of {value} is in no schema");
+}
+
+#[test]
+fn answers_fit_their_schemas() {
+    let now = Now { state: State::Idle, confidence_permille: 900, at_ms: 7 };
+    for (verb, body) in [("user", user(State::Idle, true)), ("session", session(State::Idle, true))] {
+        let event = Event { at_ms: 5, partition: 511, generation: 1, seq: 9, k: 0, body };
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let told = event::messages(&event, encoding).next().expect("an event is a message").payload;
+            answer_fits(verb, &ask::with_now(&told, now).expect("an event"));
+        }
+    }
+    answer_fits("user", &ask::AbsentUser::of("main", "a=40b", now).to_json());
+    answer_fits("session", &ask::AbsentSession::of("main", "a=40b", "tab", now).to_json());
+    let next = told::Next { to: State::Away, at_ms: 9 };
+    let here = Person {
+        state: State::Idle,
+        last_seen_ms: Some(1),
+        last_input_ms: Some(1),
+        ready: vec!["audio".into()],
+        next: Some(next),
+        ..Person::offline("a=40b")
+    };
+    let people = vec![here, Person::offline("bob")];
+    let users = |after| UsersAnswer { users: people.clone(), after, follow_from: 5, as_of_ms: 7 };
+    answer_fits("users", &users(None).to_json());
+    answer_fits("users", &users(Some("bob".into())).to_json());
+    let room = RoomAnswer::of("room=201", ask::owned::Density::default(), 7);
+    answer_fits("room", &room.to_json());
+    for after in [None, Some("bob".to_owned())] {
+        let room = RoomAnswer { members: Some(people.clone()), after: Some(after), ..room.clone() };
+        answer_fits("room", &room.to_json());
+    }
 }
 
 /// Payloads that the contract allows, with whether they fit the schema; those that don't lose fields, or all.

@@ -5,6 +5,7 @@
 use std::ops::Bound;
 
 use super::partition::Partition;
+use crate::model::id::is_text;
 use crate::model::{Address, Intent, Millis, NextState, State, Token};
 
 /// What is public of a user who is present, as of the partition's latest entry. Times are log time in milliseconds.
@@ -53,6 +54,8 @@ pub struct PresentSession {
     pub state: State,
     /// How probable it is now that it is still there, in thousandths.
     pub confidence_permille: u16,
+    /// The log time of its latest event, told or not.
+    pub told_at_ms: Millis,
 }
 
 impl Partition {
@@ -68,7 +71,8 @@ impl Partition {
         let at = self.people.find(address, &self.people.sought(address))?;
         let state = self.people.hot[at].state();
         let confidence_permille = self.certainty(at, self.time.w).permille;
-        (state != State::Offline).then_some(PresentSession { state, confidence_permille })
+        let told_at_ms = self.people.cold[at].told_at.get();
+        (state != State::Offline).then_some(PresentSession { state, confidence_permille, told_at_ms })
     }
 
     /// Whether any session, or intent, of a tenant is known, remembered ones included.
@@ -114,7 +118,7 @@ impl Partition {
         present.into_iter().filter_map(|of| state(&of).map(|state| (of, state))).collect()
     }
 
-    /// The first of some users by name.
+    /// The first of some users by name. Who has a name that is no text can't be asked for by it, nor can a page go on behind it.
     fn first(&self, users: impl Iterator<Item = u32>, after: Option<&str>, limit: usize) -> Vec<Present> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut first = std::collections::BTreeMap::new();
@@ -124,8 +128,9 @@ impl Partition {
                 Bound::Excluded(after) => name > after,
                 Bound::Unbounded | Bound::Included(_) => true,
             };
+            let is_text = !name.contains('=') || Token::parse(name).is_ok_and(is_text);
             let is_first = first.len() < limit || first.last_key_value().is_some_and(|(last, _)| name < *last);
-            if is_behind && is_first {
+            if is_behind && is_first && is_text {
                 first.insert(name, at);
                 if first.len() > limit {
                     first.pop_last();

@@ -132,9 +132,19 @@ pub fn escape(plain: &str) -> Result<String, TokenError> {
     Ok(token)
 }
 
+/// Whether the bytes that a token stands for are text, so that its plain name leads back to it.
+#[must_use]
+pub fn is_text(token: Token<'_>) -> bool {
+    std::str::from_utf8(&bytes(token)).is_ok()
+}
+
 /// The plain name of a token; bytes that are not UTF-8 become the replacement character.
 #[must_use]
 pub fn unescape(token: Token<'_>) -> String {
+    String::from_utf8(bytes(token)).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn bytes(token: Token<'_>) -> Vec<u8> {
     let bytes = token.as_str().as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -148,7 +158,7 @@ pub fn unescape(token: Token<'_>) -> String {
             at += 1;
         }
     }
-    String::from_utf8(plain).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    plain
 }
 
 /// Who speaks: the identity that a signal's subject carries.
@@ -180,8 +190,15 @@ mod tests {
     fn plain_names_survive_the_round_trip() {
         for plain in ["alice", "a@b.c", "Ünï code", "=", "..", "*", ">", "a b\n", "\u{0}"] {
             let token = escape(plain).unwrap();
-            assert_eq!(unescape(Token::parse(&token).unwrap()), plain);
+            let token = Token::parse(&token).unwrap();
+            assert_eq!((unescape(token).as_str(), is_text(token)), (plain, true));
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_have_no_plain_name_of_their_own() {
+        let token = Token::parse("a=FF").unwrap();
+        assert_eq!((unescape(token).as_str(), is_text(token)), ("a\u{fffd}", false));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::Nats;
-use super::service::error_headers;
+use super::service::{error_headers, fits};
 use crate::wire::AskError;
 use crate::wire::ask::owned;
 
@@ -94,7 +94,7 @@ impl OwnedQuestion {
     pub async fn answer(self, answer: Result<Vec<u8>, AskError>) {
         let Some(reply) = self.message.reply else { return };
         let client = &self.nats.client;
-        let sent = match answer {
+        let sent = match answer.and_then(|answer| fits(&self.nats, answer)) {
             Ok(answer) => client.publish(reply, answer.into()).await,
             Err(error) => client.publish_with_headers(reply, error_headers(&error), Bytes::new()).await,
         };
@@ -107,7 +107,7 @@ impl OwnedQuestion {
 /// Asks another engine, and waits so long at most.
 ///
 /// # Errors
-/// [`AskError::Unavailable`]: it is gone, silent, or can't answer.
+/// [`AskError::Unavailable`]: it is gone, silent, or can't answer now; [`AskError::Malformed`]: it never will.
 pub async fn ask(
     nats: &Nats,
     engine: &str,
@@ -128,9 +128,10 @@ pub async fn ask(
             unavailable(format!("can't be asked: {error}"))
         }
     })?;
-    let headers = answer.headers.as_ref();
-    match headers.and_then(|headers| headers.get(service::NATS_SERVICE_ERROR)) {
-        Some(why) => Err(AskError::Unavailable(why.as_str().trim_end_matches("; ask again").to_owned())),
-        None => Ok(answer.payload),
+    let header = |name| answer.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
+    match (header(service::NATS_SERVICE_ERROR), header(service::NATS_SERVICE_ERROR_CODE)) {
+        (Some(why), Some("400")) => Err(AskError::Malformed(why.to_owned())),
+        (Some(why), _) => Err(AskError::Unavailable(why.trim_end_matches("; ask again").to_owned())),
+        (None, _) => Ok(answer.payload),
     }
 }

@@ -10,7 +10,8 @@ use async_nats::{HeaderMap, service};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{SelectAll, select_all};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -31,6 +32,7 @@ pub struct ServiceFault(String);
 #[derive(Debug)]
 pub struct Service {
     task: JoinHandle<()>,
+    ending: watch::Sender<bool>,
 }
 
 /// A question that somebody asked.
@@ -59,11 +61,13 @@ impl Service {
     ) -> Result<Self, ServiceFault> {
         let (nats, version) = (nats.clone(), version.to_owned());
         let mut announced = Announced::over(&nats, &version).await?;
+        let (ending, mut is_ending) = watch::channel(false);
+        let takers = Takers { questions, questions_max };
         let task = tokio::spawn(async move {
             loop {
-                announced.serve(&info, &questions, questions_max).await;
-                if questions.is_closed() {
-                    return;
+                tokio::select! {
+                    () = announced.serve(&info, &takers) => {}
+                    _ = is_ending.changed() => return announced.serve_the_last(&takers).await,
                 }
                 // Who asks may put anything into the headers of the question, even what ends the connection.
                 announced = loop {
@@ -75,7 +79,15 @@ impl Service {
                 };
             }
         });
-        Ok(Self { task })
+        Ok(Self { task, ending })
+    }
+
+    /// Takes no more questions, but for those that have come already.
+    pub async fn end(mut self) {
+        self.ending.send_replace(true);
+        if timeout(END_MAX, &mut self.task).await.is_err() {
+            debug!("the service ended in the midst of questions");
+        }
     }
 }
 
@@ -100,7 +112,7 @@ impl Question {
 
     /// Answers it.
     pub async fn answer(self, answer: Result<Vec<u8>, AskError>) {
-        let answer = answer.and_then(|answer| self.fits(answer));
+        let answer = answer.and_then(|answer| fits(&self.spare, answer));
         let answer = answer.map(Bytes::from).map_err(|error| service_error(&error));
         let Some(reply) = self.request.message.reply.clone() else { return };
         let Err(error) = self.request.respond(answer.clone()).await else { return };
@@ -114,18 +126,17 @@ impl Question {
             debug!(%error, "an answer could not be sent");
         }
     }
+}
 
-    /// What the server would refuse, and with it the connection, is not sent.
-    fn fits(&self, answer: Vec<u8>) -> Result<Vec<u8>, AskError> {
-        let max = self.spare.client.server_info().max_payload;
-        if answer.len() <= max {
-            return Ok(answer);
-        }
-        let size = answer.len();
-        Err(AskError::Malformed(format!(
-            "the answer has {size} bytes, the server takes {max}: ask for fewer, or by `limit`"
-        )))
+/// What the server would refuse, and with it the connection, is not sent.
+pub(super) fn fits(nats: &Nats, answer: Vec<u8>) -> Result<Vec<u8>, AskError> {
+    let (size, max) = (answer.len(), nats.client.server_info().max_payload);
+    if size <= max {
+        return Ok(answer);
     }
+    Err(AskError::Malformed(format!(
+        "the answer has {size} bytes, the server takes {max}: ask for fewer, or by `limit`"
+    )))
 }
 
 fn service_error(error: &AskError) -> ServiceError {
@@ -147,8 +158,31 @@ pub(super) fn error_headers(error: &AskError) -> HeaderMap {
     headers(&service_error(error))
 }
 
+/// Who takes questions.
+struct Takers {
+    questions: mpsc::Sender<Question>,
+    questions_max: usize,
+}
+
+impl Takers {
+    async fn take(&self, question: Question) {
+        match self.questions.try_send(question) {
+            Ok(()) => {}
+            Err(TrySendError::Full(question)) => {
+                let (limit, max) = ("limits.questions", self.questions_max as u64);
+                question.answer(Err(AskError::TooMany { limit, max })).await;
+            }
+            Err(TrySendError::Closed(question)) => {
+                question.answer(Err(AskError::Unavailable("this engine ends".into()))).await;
+            }
+        }
+    }
+}
+
 /// How long the log's leader may take to say where the log ends: others wait behind who asks.
 const LOG_MAX: Duration = Duration::from_millis(500);
+/// How long the end may take.
+const END_MAX: Duration = Duration::from_secs(1);
 /// How long to wait before the service is announced again.
 const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -193,12 +227,7 @@ impl Announced {
     }
 
     /// Answers until the connection has ended, or nobody takes questions any more.
-    async fn serve(
-        &mut self,
-        info: &watch::Receiver<Option<Info>>,
-        questions: &mpsc::Sender<Question>,
-        questions_max: usize,
-    ) {
+    async fn serve(&mut self, info: &watch::Receiver<Option<Info>>, takers: &Takers) {
         loop {
             tokio::select! {
                 request = self.any.next() => {
@@ -220,25 +249,26 @@ impl Announced {
                 }
                 asked = self.asks.next() => {
                     let Some((verb, request)) = asked else { return };
-                    let question = Question { verb, request, spare: self.spare.clone() };
-                    match questions.try_send(question) {
-                        Ok(()) => {}
-                        Err(mpsc::error::TrySendError::Full(question)) => {
-                            let max = questions_max as u64;
-                            question.answer(Err(AskError::TooMany { limit: "limits.questions", max })).await;
-                        }
-                        Err(mpsc::error::TrySendError::Closed(_)) => return,
-                    }
+                    takers.take(Question { verb, request, spare: self.spare.clone() }).await;
                 }
-                () = questions.closed() => return,
             }
+        }
+    }
+
+    /// Hears no more, and passes on what it has heard already.
+    async fn serve_the_last(mut self, takers: &Takers) {
+        if let Err(error) = self.nats.client.drain().await {
+            debug!(%error, "the service's connection has ended already");
+        }
+        while let Some((verb, request)) = self.asks.next().await {
+            takers.take(Question { verb, request, spare: self.spare.clone() }).await;
         }
     }
 }
 
 /// What tooling shows of a verb.
 fn metadata(verb: Verb) -> HashMap<String, String> {
-    let [request, response] = verb.schemas();
+    let [request, response] = verb.schemas().map(|schema| schema.to_string());
     let of = [("format", "application/json".to_owned()), ("request_schema", request), ("response_schema", response)];
     of.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

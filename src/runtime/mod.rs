@@ -94,6 +94,7 @@ pub async fn run(
             live: false,
             members: Vec::new(),
             owned: Vec::new(),
+            waiting: 0,
             log_seq: None,
         },
         tell_info,
@@ -121,8 +122,9 @@ pub async fn run(
                 warn!(%lost, "the log was lost while it was read: starting over with what is there");
             }
             ended => {
-                drop((service, owned));
+                service.end().await;
                 serving.end().await;
+                drop(owned);
                 return ended;
             }
         }
@@ -166,14 +168,14 @@ impl Life {
         let (due, next_due) = watch::channel(None);
         let (ask, questions) = mpsc::channel(ASKED_MAX);
         let interests = Interests::default();
+        let waits = Waits::new(config.limits.waits_per_tenant);
         let desk = Arc::new(Desk {
             nats: nats.clone(),
             partitions: config.engine.partitions,
             view: membership.view(),
             questions: ask,
             interests: interests.clone(),
-            info: around.tell_info.subscribe(),
-            waits: Waits::new(config.limits.waits_per_tenant),
+            waits: waits.clone(),
             load_rooms: config.load_rooms.0.to_string(),
         });
         owned.answer(&desk, config.limits.questions + config.limits.waits);
@@ -197,6 +199,7 @@ impl Life {
             leaving: BTreeMap::new(),
             questions,
             interests,
+            waits,
             woken: Woken::default(),
             releases: JoinSet::new(),
             due,

@@ -2,10 +2,29 @@
 
 use serde_json::{Value, json};
 
-use super::{CONTRACT, Encoding, subject};
+use super::ask::Verb;
+use super::{CONTRACT, Encoding, Named, subject};
 
-/// The document. Operations are the engine's: it receives signals and sends events.
+/// The document. Operations are the engine's: it receives signals and questions, and sends events.
 pub(super) fn asyncapi() -> Value {
+    let mut document = signals_and_events();
+    for (name, verb) in Verb::NAMES {
+        let (question, answer) = (format!("ask-{name}"), format!("answer-{name}"));
+        document["channels"][&question] = channel(&verb.subject("{tenant}"), &question);
+        // Where an answer goes says who asks.
+        document["channels"][&answer] = json!({ "address": null, "messages": channel("", &answer)["messages"] });
+        let mut operation = operation("receive", &question);
+        operation["reply"] = json!({ "channel": { "$ref": format!("#/channels/{answer}") } });
+        document["operations"][&question] = operation;
+        let messages = &mut document["components"]["messages"];
+        messages[&question] = message(&question, "A question, as a request; JSON.");
+        messages[&answer] =
+            message(&answer, "The answer, or none and the headers Nats-Service-Error and Nats-Service-Error-Code.");
+    }
+    document
+}
+
+fn signals_and_events() -> Value {
     let signal = subject::SIGNAL;
     let batch = subject::log_batch("{partition}", "{tenant}", "{gateway}");
     let session = subject::session("{tenant}.{user}.{session}");

@@ -5,6 +5,7 @@ use schemars::generate::{Contract, SchemaSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
+use super::ask::Verb;
 use super::asyncapi::asyncapi;
 use super::batch::BatchText;
 use super::policy::PolicyText;
@@ -41,30 +42,32 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("tick.schema.json", of::<Tick>(Serialize)),
         ("user.schema.json", of::<told::User<'_>>(Serialize)),
     ]
+    .into_iter()
+    .chain(Verb::NAMES.iter().flat_map(|(_, verb)| verb.files().into_iter().zip(verb.schemas().map(text))))
+    .collect()
 }
 
 /// What is written always has all of its fields; what is read may lack the optional ones.
 fn of<T: JsonSchema>(contract: Contract) -> String {
+    text(value_of::<T>(contract))
+}
+
+fn value_of<T: JsonSchema>(contract: Contract) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.contract = contract;
         settings.inline_subschemas = true;
     });
-    text(settings.into_generator().into_root_schema_for::<T>().to_value())
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// The schema of a question, on one line: what may be left out is not required.
-pub(super) fn asked<T: JsonSchema>() -> String {
-    line(&of::<T>(Contract::Deserialize))
+/// The schema of a question: what may be left out is not required.
+pub(super) fn asked<T: JsonSchema>() -> Value {
+    sorted(value_of::<T>(Contract::Deserialize))
 }
 
-/// The schema of an answer, on one line.
-pub(super) fn answered<T: JsonSchema>() -> String {
-    line(&of::<T>(Contract::Serialize))
-}
-
-fn line(text: &str) -> String {
-    let value: Value = serde_json::from_str(text).expect("a schema is JSON");
-    value.to_string()
+/// The schema of an answer.
+pub(super) fn answered<T: JsonSchema>() -> Value {
+    sorted(value_of::<T>(Contract::Serialize))
 }
 
 fn text(value: Value) -> String {
@@ -199,7 +202,7 @@ mod tests {
         let document = schema("asyncapi.json");
         let messages = document["components"]["messages"].as_object().unwrap();
         let files: BTreeSet<_> = all().into_iter().map(|(name, _)| format!("./{name}")).collect();
-        assert_eq!(messages.len(), 9);
+        assert_eq!(messages.len(), 9 + 2 * Verb::NAMES.len());
         for (name, message) in messages {
             let file = message["payload"]["schema"]["$ref"].as_str().unwrap();
             assert!(files.contains(file), "{name}: {file}");
@@ -212,6 +215,10 @@ mod tests {
                 assert!(messages.contains_key(message), "{name}: {message}");
             }
             let address = channel["address"].as_str().unwrap();
+            if let Some(reply) = operation.get("reply") {
+                let reply = reply["channel"]["$ref"].as_str().unwrap().strip_prefix("#/channels/").unwrap();
+                assert_eq!(document["channels"][reply]["messages"].as_object().unwrap().len(), 1, "{name}");
+            }
             for parameter in channel["parameters"].as_object().unwrap().keys() {
                 assert!(address.contains(&format!("{{{parameter}}}")), "{name}: {parameter}");
             }

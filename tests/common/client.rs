@@ -9,10 +9,12 @@ use bytes::Bytes;
 use presence_engine::nats::Nats;
 use presence_engine::nats::log::entry_ts_ms;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
-use super::{eventually, soon};
+use super::{TestServer, eventually, soon};
 
 /// Publishes to a subject that the log takes, and returns the sequence under which the log has it.
 pub async fn publish(nats: &Nats, subject: &str, payload: impl Into<Bytes>) -> u64 {
@@ -39,6 +41,22 @@ pub async fn beat(nats: &Nats, user: &str, session: &str) -> u64 {
 /// The log's time of one of its entries.
 pub async fn log_time(nats: &Nats, seq: u64) -> u64 {
     eventually("the log tells an entry's time", async || entry_ts_ms(nats, seq).await.ok().flatten()).await
+}
+
+/// A publish with any bytes as its headers; waits until the server has taken it.
+pub async fn raw_publish(server: &TestServer, subject: &str, headers: &[u8], payload: &[u8]) {
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port())).await.expect("the server listens");
+    let connect =
+        br#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"raw","version":"0"}"#;
+    let (all, length) = (headers.len() + payload.len(), headers.len());
+    let publish = format!("HPUB {subject} {length} {all}\r\n");
+    let sent = [&connect[..], b"\r\n", publish.as_bytes(), headers, payload, b"\r\nPING\r\n"].concat();
+    socket.write_all(&sent).await.expect("the server reads");
+    let mut answer = Vec::new();
+    while !answer.windows(6).any(|bytes| bytes == b"PONG\r\n") {
+        let n = soon("the server answers", socket.read_buf(&mut answer)).await.expect("the server speaks");
+        assert!(n > 0, "the server refused it: {}", answer.escape_ascii());
+    }
 }
 
 /// Sessions that go on beating until they are told to stop.

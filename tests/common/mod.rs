@@ -7,6 +7,7 @@
     reason = "each test file uses its own part of this, so none of these is so in all of them"
 )]
 
+pub mod ask;
 pub mod client;
 pub mod clock;
 pub mod engine;

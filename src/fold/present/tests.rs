@@ -70,3 +70,19 @@ fn pages_go_on_behind_a_name_whoever_comes_and_goes() {
         [("carol", State::Active), ("dave", State::Active)]
     );
 }
+
+#[test]
+fn who_has_a_name_that_is_no_text_is_on_no_page() {
+    let partition = with(&["ada", "b=FF", "carol=40x"]);
+    let page: Vec<_> = partition.page(token("main"), &[], None, 10).into_iter().map(|of| of.user).collect();
+    assert_eq!(page, ["ada".into(), Box::<str>::from("carol=40x")]);
+    assert!(partition.present(token("main"), token("b=FF")).is_some());
+}
+
+#[test]
+fn a_tenant_is_known_while_anything_of_it_is() {
+    let partition = with(&["ada"]);
+    assert!(partition.knows_tenant(token("main")) && !partition.knows_tenant(token("other")));
+    assert_eq!(partition.rooms_of_user(token("main"), token("ada")), ["lobby".into()]);
+    assert!(partition.rooms_of_user(token("main"), token("bob")).is_empty());
+}

@@ -112,8 +112,8 @@ fn readiness_is_counted_by_capability_also_when_a_policy_orders_them_anew() {
     log.signal("bob", "tab", &can(&["video"]));
     let expected = vec![("audio".into(), 1), ("video".into(), 2)];
     assert_eq!(log.room("lobby").ready, expected);
-    let mut policy = crate::model::Policy::default();
-    policy.capabilities = ["video", "hologram", "audio"].map(Into::into).into();
+    let capabilities = ["video", "hologram", "audio"].map(Into::into).into();
+    let policy = crate::model::Policy { capabilities, ..crate::model::Policy::default() };
     log.entry(Body::Policy(&std::sync::Arc::new(policy)));
     assert_eq!(log.room("lobby").ready, expected);
     log.signal("bob", "tab", &Signal { intent: Some(Intent::Dnd), ..Signal::default() });

@@ -12,8 +12,8 @@ use super::split::{Split, about};
 use super::{Asked, Interests, Waits};
 use crate::model::partition_of;
 use crate::nats::{self, Nats, View, told};
+use crate::wire::AskError;
 use crate::wire::ask::owned::{self, Answer, Question, What};
-use crate::wire::{AskError, Info};
 
 /// How long one owner may take.
 const OWNER_MAX: Duration = Duration::from_secs(2);
@@ -31,7 +31,6 @@ pub(crate) struct Desk {
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) questions: mpsc::Sender<Asked>,
     pub(crate) interests: Interests,
-    pub(crate) info: watch::Receiver<Option<Info>>,
     pub(crate) waits: Waits,
     /// The pattern of rooms that count as load.
     pub(crate) load_rooms: String,
@@ -48,11 +47,10 @@ impl Desk {
         (0..self.partitions).collect()
     }
 
-    /// Asks the owners of partitions, and again where one is gone or has not caught up: for some seconds where this engine is
-    /// live, once where it begins.
+    /// Asks the owners of partitions, and again for some seconds where one is gone or has not caught up.
     ///
     /// # Errors
-    /// [`AskError::Unavailable`]: at least one of them can't be asked.
+    /// [`AskError::Unavailable`]: at least one of them can't be asked. [`AskError::Malformed`]: never will be.
     pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, AskError> {
         let until = Instant::now() + AGAIN_MAX;
         let mut view = self.view.clone();
@@ -67,12 +65,12 @@ impl Desk {
                         left.retain(|partition| !asked.contains(partition));
                         answers.push(answer);
                     }
-                    Err(error) => why = Some(error),
+                    Err(error @ AskError::Unavailable(_)) => why = Some(error),
+                    Err(error) => return Err(error),
                 }
             }
             let Some(why) = why else { return Answer::all(&question.what, answers) };
-            let is_live = self.info.borrow().as_ref().is_some_and(|info| info.live);
-            if !is_live || Instant::now() >= until {
+            if Instant::now() >= until {
                 return Err(why);
             }
             // Whether it changed or not: what was not known a moment ago may be known now.

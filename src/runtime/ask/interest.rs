@@ -180,7 +180,7 @@ mod tests {
         commit(&interests, &["presence.v1.session.main.ada.tab", "presence.v1.progress.0"]);
         assert_eq!([&ada, &bob, &lobby].map(is_woken), [true, false, true]);
         commit(&interests, &["presence.v1.ready.main.bob", "presence.v1.user.other.ada"]);
-        assert_eq!([&ada, &bob, &lobby].map(is_woken), [false, true, true]);
+        assert_eq!([&ada, &bob, &lobby].map(is_woken), [false, true, false]);
         commit(&interests, &["presence.v1.member.main.lobby.zoe"]);
         assert_eq!([&ada, &bob, &lobby].map(is_woken), [false, false, true]);
         interests.everybody().wake();

@@ -14,8 +14,8 @@ use crate::nats::service::Question;
 use crate::wire::AskError;
 use crate::wire::ask::Verb;
 
-/// Most questions that wait for a task.
-const WAITING_MAX: usize = 64;
+/// How long is waited for an engine that is about to take part.
+const BEGIN_MAX: Duration = Duration::from_secs(2);
 /// How long the last questions may take when the engine ends.
 const LAST_MAX: Duration = Duration::from_secs(2);
 
@@ -41,7 +41,8 @@ impl Serving {
         desks: watch::Receiver<Option<Arc<Desk>>>,
         limits: &EngineLimits,
     ) -> (Self, mpsc::Sender<Question>) {
-        let (questions, mut waiting) = mpsc::channel::<Question>(WAITING_MAX);
+        // As many as may be at it: a burst of them is taken as fast as tasks can be begun.
+        let (questions, mut waiting) = mpsc::channel::<Question>(limits.questions + limits.waits);
         let turns = Turns {
             questions: Arc::new(Semaphore::new(limits.questions)),
             waits: Arc::new(Semaphore::new(limits.waits)),
@@ -58,9 +59,9 @@ impl Serving {
                         continue;
                     }
                 };
-                let desk = desks.borrow().clone();
+                let desks = desks.clone();
                 tokio::spawn(async move {
-                    let answer = answer(desk, &question).await;
+                    let answer = answer(desks, &question).await;
                     question.answer(answer).await;
                     drop(turn);
                 });
@@ -71,9 +72,14 @@ impl Serving {
 
     /// Takes no more questions, and waits a while for those that are being answered; who waits asks another engine.
     pub(crate) async fn end(self) {
-        self.task.abort();
         let all = u32::try_from(self.turns.questions_max).unwrap_or(u32::MAX);
-        timeout(LAST_MAX, self.turns.questions.acquire_many(all)).await.ok();
+        // The way to it is closed by now, so it ends once all are on their way.
+        timeout(LAST_MAX, async {
+            self.task.await.ok();
+            self.turns.questions.acquire_many(all).await.ok();
+        })
+        .await
+        .ok();
     }
 }
 
@@ -89,11 +95,14 @@ impl Turns {
     }
 }
 
-async fn answer(desk: Option<Arc<Desk>>, question: &Question) -> Result<Vec<u8>, AskError> {
+async fn answer(mut desks: watch::Receiver<Option<Arc<Desk>>>, question: &Question) -> Result<Vec<u8>, AskError> {
     let tenant = question.tenant();
     let tenant =
         Token::parse(tenant).map_err(|error| AskError::Malformed(format!("the tenant in the subject: {error}")))?;
-    let desk = desk.ok_or_else(|| AskError::Unavailable("the engine is about to begin".into()))?;
+    let desk = timeout(BEGIN_MAX, desks.wait_for(Option::is_some)).await.ok().and_then(Result::ok);
+    let desk = desk
+        .and_then(|desk| desk.clone())
+        .ok_or_else(|| AskError::Unavailable("the engine is about to begin".into()))?;
     match question.verb {
         Verb::Session => verb::session::answer(&desk, tenant, question.payload()).await,
         Verb::User => verb::user::answer(&desk, tenant, question.payload()).await,

@@ -40,6 +40,11 @@ impl Waits {
         Ok(Turn { of: self.clone(), tenant: tenant.into() })
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.lock().values().sum::<usize>() as u64
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Box<str>, usize>> {
         // Every change leaves it whole.
         self.by_tenant.lock().unwrap_or_else(PoisonError::into_inner)

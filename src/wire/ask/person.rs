@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::owned;
 use crate::model::{Intent, Millis, State};
 use crate::wire::plain;
-use crate::wire::schema::{names, names_or_null};
+use crate::wire::schema::names;
 use crate::wire::told::Next;
 
 /// How somebody is now, as the owner computes it from what it heard last.
@@ -29,9 +29,9 @@ pub struct Person {
     /// The state now; of a room's member, in that room.
     #[schemars(schema_with = "names::<State>")]
     pub state: State,
-    /// The person's will; `null` where it is offline.
-    #[schemars(schema_with = "names_or_null::<Intent>")]
-    pub intent: Option<Intent>,
+    /// The person's will; `open` where it is offline.
+    #[schemars(schema_with = "names::<Intent>")]
+    pub intent: Intent,
     /// How probable it is that its best session is there, in thousandths.
     pub confidence_permille: u16,
     /// The last life sign of any session; `null` where it is offline.
@@ -51,7 +51,7 @@ impl Person {
         Self {
             user: plain(user).into_owned(),
             state: State::Offline,
-            intent: None,
+            intent: Intent::Open,
             confidence_permille: 0,
             last_seen_ms: None,
             last_input_ms: None,
@@ -66,7 +66,7 @@ impl From<owned::Person> for Person {
         Self {
             user: plain(&of.user).into_owned(),
             state: of.in_room.unwrap_or(of.state),
-            intent: Some(of.intent),
+            intent: of.intent,
             confidence_permille: of.confidence_permille,
             last_seen_ms: Some(of.last_seen_ms),
             last_input_ms: Some(of.last_input_ms),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::owned::Density;
 use super::users::page;
-use super::{AskError, Fields, Person};
+use super::{AskError, Fields, PAGE_DEFAULT, Person};
 use crate::model::Millis;
 use crate::wire::told::Sessions;
 use crate::wire::{Encoding, plain};
@@ -19,15 +19,18 @@ pub struct RoomQuestion {
     #[schemars(length(min = 1, max = 192))]
     pub room: String,
     /// Whether to say who is there, a page of them.
-    #[schemars(default)]
+    #[schemars(default, with = "Option<bool>")]
     pub members: bool,
     /// Members behind this user.
     #[schemars(length(min = 1, max = 192))]
     pub after: Option<String>,
     /// At most so many, 1 to 256; 100 where absent.
-    #[schemars(range(min = 1, max = 256))]
-    #[schemars(default)]
+    #[schemars(range(min = 1, max = 256), default = "page_default", with = "Option<u16>")]
     pub limit: usize,
+}
+
+fn page_default() -> usize {
+    PAGE_DEFAULT
 }
 
 impl RoomQuestion {

@@ -1,12 +1,11 @@
 //! `users`: some of them, or a page of who is here.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{AskError, Fields, PAGE_DEFAULT, Person, USERS_MAX};
 use crate::model::{Millis, State};
-use crate::wire::Encoding;
-use crate::wire::schema::names_list;
+use crate::wire::{Encoding, Named};
 
 /// Asks for some users, or for a page of who is here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema)]
@@ -16,7 +15,7 @@ pub struct UsersQuestion {
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 192)))]
     pub users: Option<Vec<String>>,
     /// In one of these states; none: in any but offline.
-    #[schemars(schema_with = "names_list::<State>")]
+    #[schemars(schema_with = "present_states")]
     pub states: Vec<State>,
     /// Behind this user, whether it is here or not.
     #[schemars(length(min = 1, max = 192))]
@@ -24,6 +23,13 @@ pub struct UsersQuestion {
     /// At most so many, 1 to 256; 100 where absent.
     #[schemars(range(min = 1, max = 256))]
     pub limit: Option<u16>,
+}
+
+/// A list of the states of somebody who is here.
+fn present_states(_: &mut SchemaGenerator) -> Schema {
+    let states = State::ALL.into_iter().filter(|state| *state != State::Offline);
+    let states: Vec<_> = states.map(Named::name).collect();
+    json_schema!({ "type": ["array", "null"], "items": { "type": "string", "enum": states } })
 }
 
 const _: () = assert!(USERS_MAX == 256 && PAGE_DEFAULT == 100, "the schema says so");

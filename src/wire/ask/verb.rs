@@ -1,5 +1,7 @@
 //! The verbs: what can be asked.
 
+use serde_json::Value;
+
 use super::{
     ASK, RoomAnswer, RoomQuestion, RouteAnswer, RouteQuestion, SessionAnswer, SessionQuestion, UserAnswer,
     UserQuestion, UsersAnswer, UsersQuestion, WaitAnswer, WaitQuestion,
@@ -42,7 +44,7 @@ impl Verb {
 
     /// The JSON Schemas of its question and of its answer.
     #[must_use]
-    pub fn schemas(self) -> [String; 2] {
+    pub fn schemas(self) -> [Value; 2] {
         match self {
             Self::Session => [schema::asked::<SessionQuestion>(), schema::answered::<SessionAnswer<'_>>()],
             Self::User => [schema::asked::<UserQuestion>(), schema::answered::<UserAnswer<'_>>()],
@@ -50,6 +52,19 @@ impl Verb {
             Self::Room => [schema::asked::<RoomQuestion>(), schema::answered::<RoomAnswer>()],
             Self::Wait => [schema::asked::<WaitQuestion>(), schema::answered::<WaitAnswer>()],
             Self::Route => [schema::asked::<RouteQuestion>(), schema::answered::<RouteAnswer>()],
+        }
+    }
+
+    /// The files of `schemas/` that hold them.
+    #[must_use]
+    pub fn files(self) -> [&'static str; 2] {
+        match self {
+            Self::Session => ["ask-session.schema.json", "answer-session.schema.json"],
+            Self::User => ["ask-user.schema.json", "answer-user.schema.json"],
+            Self::Users => ["ask-users.schema.json", "answer-users.schema.json"],
+            Self::Room => ["ask-room.schema.json", "answer-room.schema.json"],
+            Self::Wait => ["ask-wait.schema.json", "answer-wait.schema.json"],
+            Self::Route => ["ask-route.schema.json", "answer-route.schema.json"],
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::is_worth_another_look;
+use super::may_be_told_by_now;
 use crate::model::{State, Token};
 use crate::runtime::ask::Desk;
 use crate::wire::ask::owned::{Question, Said, What, strange};
@@ -38,7 +38,7 @@ pub(in crate::runtime::ask) async fn answer(
         if let Some(answer) = there.and_then(|event| with_now(&event, now).ok()) {
             return Ok(answer);
         }
-        if !is_told || !is_worth_another_look(began).await {
+        if !is_told || !may_be_told_by_now(began, of.told_at_ms, answer.as_of_ms).await {
             return Ok(AbsentSession::of(tenant, &user, &session, now).to_json());
         }
     }

@@ -2,15 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::is_worth_another_look;
+use super::may_be_told_by_now;
 use crate::model::{State, Token};
 use crate::runtime::ask::Desk;
-use crate::wire::ask::owned::{Person, Question, Said, What, strange};
+use crate::wire::ask::owned::{Question, Said, What, strange};
 use crate::wire::ask::{AbsentUser, Now, UserQuestion, with_now};
 use crate::wire::{AskError, ToldEvent, subject};
-
-/// An event that is older than this was committed long ago, so it is not waited for.
-const COMMITTED_MS: u64 = 10_000;
 
 pub(in crate::runtime::ask) async fn answer(
     desk: &Desk,
@@ -40,15 +37,10 @@ pub(in crate::runtime::ask) async fn answer(
         if let Some(answer) = there.and_then(|event| with_now(&event, now).ok()) {
             return Ok(answer);
         }
-        if !is_on_its_way(&person, answer.as_of_ms) || !is_worth_another_look(began).await {
+        if !may_be_told_by_now(began, person.told_at_ms, answer.as_of_ms).await {
             return Ok(AbsentUser::of(tenant, &user, now).to_json());
         }
     }
-}
-
-/// Whether its latest event was derived so lately that it may not be committed yet.
-fn is_on_its_way(person: &Person, as_of_ms: u64) -> bool {
-    as_of_ms.saturating_sub(person.told_at_ms) < COMMITTED_MS
 }
 
 fn says_that_it_is_there(event: &[u8]) -> bool {

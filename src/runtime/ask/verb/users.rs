@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Token, partition_of};
+use crate::model::{State, Token, partition_of};
 use crate::nats::LogIdentity;
 use crate::runtime::ask::Desk;
 use crate::wire::AskError;
@@ -36,7 +36,7 @@ pub(in crate::runtime::ask) async fn answer(
             UsersAnswer { users, after, follow_from, as_of_ms: answer.as_of_ms }
         }
     };
-    if answer.users.iter().all(|user| user.intent.is_none()) {
+    if answer.users.iter().all(|user| user.state == State::Offline) {
         desk.must_know(tenant).await?;
     }
     Ok(answer.to_json())

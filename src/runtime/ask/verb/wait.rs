@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::model::{Lack, Millis, Readiness, Token, partition_of};
 use crate::runtime::ask::Desk;
@@ -20,6 +20,8 @@ use crate::wire::{AskError, plain};
 
 /// The pause before owners are asked again that could not be.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How much longer than was asked owners may take to say how it is.
+const GRACE: Duration = Duration::from_secs(2);
 /// Most of a room's members that an answer names.
 const NAMED_MAX: usize = 256;
 
@@ -94,8 +96,7 @@ impl<'a> Waiting<'a> {
                 Some(answer) => return Ok(answer),
                 None => AskError::Unavailable("not all owners of whom you wait for could be asked".into()),
             };
-            let now = Instant::now();
-            if now >= self.until {
+            if Instant::now() >= self.until + GRACE {
                 return self.judged.map(|judged| judged.answer).ok_or(why);
             }
         }
@@ -106,9 +107,8 @@ impl<'a> Waiting<'a> {
         let (desk, question) = (self.desk, self.question.clone());
         let mut view = desk.view.clone();
         let split = Split::of(&view.borrow_and_update().clone(), &question.partitions);
-        let pause = |until: Instant| (Instant::now() + PAUSE).min(until);
         if !split.nobodys.is_empty() {
-            timeout(pause(self.until) - Instant::now(), view.changed()).await.ok();
+            timeout(PAUSE, view.changed()).await.ok();
             return Ok(None);
         }
         let own = Some((None, split.own)).filter(|(_, own)| !own.is_empty());
@@ -126,11 +126,14 @@ impl<'a> Waiting<'a> {
         let mut looks: FuturesUnordered<_> = (0..parts.len()).map(|at| look(at, None)).collect();
         let mut said: Vec<Option<Answer>> = vec![None; parts.len()];
         loop {
-            let next = self.judged.as_ref().and_then(|judged| judged.next).unwrap_or(self.until);
+            let is_known = said.iter().all(Option::is_some);
+            let next = self.judged.as_ref().filter(|_| is_known).and_then(|judged| judged.next);
+            let until = if is_known { self.until } else { self.until + GRACE };
             tokio::select! {
+                biased;
                 Some((at, answer)) = looks.next() => {
                     let Ok(answer) = answer else {
-                        sleep_until(pause(self.until)).await;
+                        sleep(PAUSE).await;
                         return Ok(None);
                     };
                     looks.push(look(at, Some(answer.said.clone())));
@@ -147,19 +150,19 @@ impl<'a> Waiting<'a> {
                     }
                     continue;
                 }
-                () = sleep_until(next.min(self.until)) => {}
+                () = sleep_until(next.map_or(until, |next| next.min(until))) => {}
             }
-            let is_over = Instant::now() >= self.until;
+            let now = Instant::now();
             let Some(answers) = said.iter().cloned().collect::<Option<Vec<_>>>() else {
-                if is_over {
+                if now >= until {
                     return Ok(None);
                 }
                 continue;
             };
             let all = Answer::all(&question.what, answers)?;
-            let judged = judge(&self.wait, all, &mut self.held, Instant::now())?;
+            let judged = judge(&self.wait, all, &mut self.held, now)?;
             let is_ready = judged.answer.status == WaitStatus::Ready;
-            if is_ready || is_over {
+            if is_ready || now >= self.until {
                 return Ok(Some(judged.answer));
             }
             self.judged = Some(judged);
