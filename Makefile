@@ -17,7 +17,7 @@ up: ## a NATS server and the engine with profile demo: the whole ladder in twelv
 
 test: ## all tests: Rust's, the documentation's, and a foreign client's in Python
 	@scripts/tools
-	$(CARGO) build --locked
+	$(CARGO) build --locked --bins --examples
 	$(CARGO) test --locked --doc
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then set -- nextest run; else set -- test --lib --bins --tests; fi; \
 	set -x; $(CARGO) "$$@" --locked $(ARGS)
