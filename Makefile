@@ -6,7 +6,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help up test chaos bench lint schemas tools image
+.PHONY: help up test examples chaos bench lint schemas tools image
 
 help: ## tell what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ test: ## all tests: Rust's, the documentation's, and a foreign client's in Pytho
 	set -x; $(CARGO) "$$@" --locked $(ARGS)
 	PYTHONPATH=.tools/python PRESENCE_BIN="$${CARGO_TARGET_DIR:-target}/debug/presence" \
 		$(PYTHON) tests/python/foreign_client.py
+
+# make examples ARGS=av_call runs one.
+examples: ## stories in Rust and Python, each with a cast of its own: a call, a support desk, who is really here
+	@scripts/tools
+	$(CARGO) build --locked --bins --examples
+	@scripts/examples $(ARGS)
 
 # CHAOS_SEED chooses the same nemeses again; CHAOS_SECONDS says how long they strike, CHAOS_ENGINES how many engines there are.
 chaos: ## ten minutes of killed, stopped and cut-off engines and servers, a full disk and wrong clocks

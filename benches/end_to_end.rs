@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use presence::config::Config;
-use presence::nats::server::{EmbeddedServer, ServerOptions};
-use presence::nats::{ConnectOptions, LogIdentity, Nats, topology};
-use presence::wire::ToldEvent;
+use presence_engine::config::Config;
+use presence_engine::nats::server::{EmbeddedServer, ServerOptions};
+use presence_engine::nats::{ConnectOptions, LogIdentity, Nats, topology};
+use presence_engine::wire::ToldEvent;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -41,7 +41,7 @@ struct Bench {
 
 struct Engine {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<std::result::Result<(), presence::runtime::RuntimeError>>,
+    task: JoinHandle<std::result::Result<(), presence_engine::runtime::RuntimeError>>,
 }
 
 impl Engine {
@@ -75,7 +75,7 @@ impl Bench {
             let stopped = async {
                 let _ = stopped.await;
             };
-            presence::runtime::run(&nats, &config, stopped, || drop(tell_live)).await
+            presence_engine::runtime::run(&nats, &config, stopped, || drop(tell_live)).await
         });
         let _ = live.await;
         Ok(Engine { stop, task })

@@ -5,8 +5,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use presence::fold::{AHEAD, Ahead, Body, Entry, IndexKey, Partition};
-use presence::model::{Address, Signal, Token, partition_of};
+use presence_engine::fold::{AHEAD, Ahead, Body, Entry, IndexKey, Partition};
+use presence_engine::model::{Address, Signal, Token, partition_of};
 
 const PARTITIONS: u16 = 64;
 const SESSIONS: usize = 1_000_000;
@@ -61,7 +61,7 @@ struct Load {
 
 impl Load {
     /// The next heartbeats, as the engine takes them: each session in turn, each some twenty seconds of log time apart.
-    fn beat(&mut self, events: &mut Vec<presence::model::Event>) {
+    fn beat(&mut self, events: &mut Vec<presence_engine::model::Event>) {
         let begin = self.at % SESSIONS;
         let group = &self.names[begin..begin + AHEAD];
         let ahead = self.ahead.look(AHEAD, |at| (&self.partitions[group[at].0], group[at].1));

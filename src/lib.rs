@@ -10,13 +10,25 @@
 //! 5. [`runtime`]: the engine's loop: fence, restore, replay, live, shutdown.
 //! 6. [`config`]: text → validated configuration.
 //! 7. [`cli`]: a file per verb.
+//!
+//! Beside them stands [`client`], which speaks to an engine: behind the feature `client`, and on [`model`] alone.
+//!
+//! The others are behind the feature `engine`, which is on unless a dependent turns it off, and brings `client` with it.
 
 #![warn(unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(feature = "engine")]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "engine")]
 pub mod config;
+#[cfg(feature = "engine")]
 pub mod fold;
 pub mod model;
+#[cfg(feature = "engine")]
 pub mod nats;
+#[cfg(feature = "engine")]
 pub mod runtime;
+#[cfg(feature = "engine")]
 pub mod wire;

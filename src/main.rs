@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    presence::cli::main()
+    presence_engine::cli::main()
 }

@@ -7,7 +7,7 @@ mod common;
 use std::future::IntoFuture;
 
 use futures::future::join_all;
-use presence::nats::Nats;
+use presence_engine::nats::Nats;
 use serde_json::json;
 
 use common::client::signal;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
-use presence::nats::{LogIdentity, Nats, names};
+use presence_engine::nats::{LogIdentity, Nats, names};
 use serde_json::{Value, json};
 
 use common::client::{Beating, beat, log_time, signal};

@@ -30,7 +30,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::future::join_all;
-use presence::nats::topology::Parameters;
+use presence_engine::nats::topology::Parameters;
 use tokio::time::{Instant, sleep};
 
 use cluster::Cluster;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use futures::StreamExt;
-use presence::nats::{Nats, names};
+use presence_engine::nats::{Nats, names};
 use serde_json::Value;
 
 use common::client::beat;

@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
-use presence::nats::commit::read_progress;
-use presence::nats::{Nats, names};
+use presence_engine::nats::commit::read_progress;
+use presence_engine::nats::{Nats, names};
 use tokio::time::{sleep, timeout};
 
 use common::client::beat;

@@ -1,8 +1,8 @@
 //! Confidence against a reference in floating point, which the fold must not use: to one permille, at every silence; its
 //! crossings are the first millisecond below an edge; and it never rises in silence.
 
-use presence::model::confidence::CERTAIN;
-use presence::model::{Confidence, Curve};
+use presence_engine::model::confidence::CERTAIN;
+use presence_engine::model::{Confidence, Curve};
 use proptest::prelude::*;
 
 /// The curves as their formulas stand in books.

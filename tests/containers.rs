@@ -8,7 +8,7 @@ mod common;
 #[path = "containers/reach.rs"]
 mod reach;
 
-use presence::nats::names;
+use presence_engine::nats::names;
 use serde_json::json;
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;

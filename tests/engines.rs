@@ -7,7 +7,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use presence::nats::{LogIdentity, Nats, names};
+use presence_engine::nats::{LogIdentity, Nats, names};
 use serde_json::{Value, json};
 
 use common::client::{Beating, beat, signal};

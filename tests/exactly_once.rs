@@ -11,9 +11,9 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::kv::Operation;
 use bytes::Bytes;
 use futures::StreamExt;
-use presence::fold::FOLD_VERSION;
-use presence::model::{State, partition_of};
-use presence::nats::{Batch, Checkpoints, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names};
+use presence_engine::fold::FOLD_VERSION;
+use presence_engine::model::{State, partition_of};
+use presence_engine::nats::{Batch, Checkpoints, CommitLane, LogIdentity, Nats, OutMessage, Owner, Position, names};
 use serde_json::{Value, json};
 
 use common::client::{beat, signal};

@@ -12,10 +12,11 @@ use oracle::Oracle;
 use oracle::logs::{Line, Log, What, Who, address, everybody};
 use oracle::random::{Mood, logs};
 use oracle::witness::Witness;
-use presence::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
-use presence::model::policy::DURATION_MS_MAX;
-use presence::model::{
-    Cause, Claim, EngineWhat, Event, EventBody, Kind, Millis, Policy, Profile, Rejection, Signal, State, Visibility,
+use presence_engine::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
+use presence_engine::model::policy::DURATION_MS_MAX;
+use presence_engine::model::{
+    Cause, Claim, EngineWhat, Event, EventBody, Kind, Member, Millis, Policy, Profile, Rejection, Signal, State, Tally,
+    Visibility,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -97,6 +98,27 @@ impl Run {
     }
 }
 
+/// I11 within a partition: what it counts is a recount of everybody, and what it says has changed is what has.
+fn same_rooms(run: &mut Run, oracle: &Oracle, known: &mut Rooms) -> Result<(), TestCaseError> {
+    for part in run.partition.take_changed_rooms(usize::MAX) {
+        let key = (part.tenant.into(), part.room.into());
+        let members = part.members.expect("they are asked for");
+        if part.tally.is_empty() {
+            known.remove(&key)
+        } else {
+            known.insert(key, (part.tally, members))
+        };
+    }
+    prop_assert_eq!(&*known, &oracle.rooms());
+    let parts = run.partition.room_parts(usize::MAX);
+    let parts =
+        parts.map(|part| ((part.tenant.into(), part.room.into()), (part.tally, part.members.unwrap_or_default())));
+    prop_assert_eq!(&*known, &parts.collect::<Rooms>());
+    Ok(())
+}
+
+type Rooms = BTreeMap<(String, String), (Tally, Vec<Member>)>;
+
 fn oracle_apply(oracle: &mut Oracle, line: &Line) -> Vec<Event> {
     if let What::NewLog = line.what {
         oracle.lose_log();
@@ -117,17 +139,23 @@ fn same(run: &Run, expected: &Run, from: usize) -> Result<(), TestCaseError> {
         prop_assert!(told == expected, "at the entry in place {}\n{}", from + place, difference(told, expected));
     }
     prop_assert_eq!(run.partition.checkpoint(), expected.partition.checkpoint(), "the checkpoints at the end differ");
+    let rooms = |run: &Run| {
+        let parts = run.partition.room_parts(usize::MAX);
+        parts.map(|part| (part.tenant, part.room, part.tally, part.members)).collect::<Vec<_>>()
+    };
+    prop_assert_eq!(rooms(run), rooms(expected), "the rooms at the end differ");
     Ok(())
 }
 
 #[test]
 fn fold_tells_what_the_oracle_tells() {
     check("fold_tells_what_the_oracle_tells", 100, logs(ANY), |log| {
-        let (mut run, mut oracle) = (Run::new(), Oracle::new(NUMBER));
+        let (mut run, mut oracle, mut rooms) = (Run::new(), Oracle::new(NUMBER), Rooms::new());
         for line in &log.0 {
             let told = run.apply(line);
             let expected = oracle_apply(&mut oracle, line);
             prop_assert!(told == expected, "at {} ({:?})\n{}", line.seq, oracle.clock(), difference(told, &expected));
+            same_rooms(&mut run, &oracle, &mut rooms)?;
         }
         for who in everybody() {
             prop_assert_eq!(run.states(who), oracle.states(who), "states of {:?}", who);

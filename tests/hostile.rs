@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use presence::nats::{LogIdentity, Nats, names};
+use presence_engine::nats::{LogIdentity, Nats, names};
 use serde_json::{Value, json};
 
 use common::client::{beat, publish, publish_with, raw_publish, signal};

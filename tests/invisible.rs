@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::kv;
-use presence::nats::Nats;
+use presence_engine::nats::Nats;
 use serde_json::{Value, json};
 
 use common::client::{log_time, signal};

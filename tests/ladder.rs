@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use futures::future::join_all;
-use presence::fold::{Body, Entry, IndexKey, Partition};
-use presence::model::{Address, Event, EventBody, Millis, Policy, Signal, State, Token};
+use presence_engine::fold::{Body, Entry, IndexKey, Partition};
+use presence_engine::model::{Address, Event, EventBody, Millis, Policy, Signal, State, Token};
 use serde_json::{Value, json};
 
 use common::client::{beat, signal};

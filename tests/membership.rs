@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use presence::nats::topology::{self, Parameters};
-use presence::nats::{Lessee, Membership, Nats, View, names};
-use presence::wire::{Lease, Member};
+use presence_engine::nats::topology::{self, Parameters};
+use presence_engine::nats::{Lessee, Membership, Nats, View, names};
+use presence_engine::wire::{Lease, Member};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 

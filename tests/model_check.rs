@@ -5,7 +5,7 @@
 //! (lane, outbox, checkpoints, the server) is modelled after it. Where `tests/simulation.rs` drives more of the engine and
 //! picks its way at random, this drives less and goes every way.
 //!
-//! [`CommitProtocol`]: presence::nats::commit::protocol::CommitProtocol
+//! [`CommitProtocol`]: presence_engine::nats::commit::protocol::CommitProtocol
 //!
 //! **Bounds.** Two partitions; a log of two entries, of which each tells one or two events a partition; batches of two or
 //! three events; at most one takeover, one crash and two mishaps (see [`Bounds`]), not all of them at once, and the

@@ -8,8 +8,8 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
-use presence::nats::topology::{self, Parameters};
-use presence::nats::{
+use presence_engine::nats::topology::{self, Parameters};
+use presence_engine::nats::{
     Batch, CommitLane, LogIdentity, LogReader, Nats, OutMessage, Owner, Partitions, Position, Ticker, names,
 };
 use tokio::sync::watch;

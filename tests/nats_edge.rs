@@ -10,19 +10,19 @@ use async_nats::jetstream::{consumer, kv};
 use async_nats::{HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use presence::model::PARTITIONS_MAX;
-use presence::nats::commit::{BATCH_MESSAGES_MAX, read_progress};
-use presence::nats::latest::{bucket_values, latest_events};
-use presence::nats::log::entry_ts_ms;
-use presence::nats::server::{EmbeddedServer, ServerError, ServerOptions};
-use presence::nats::service::Service;
-use presence::nats::tick::Outcome;
-use presence::nats::topology::{self, Parameters, Remedy, TopologyError};
-use presence::nats::{
+use presence_engine::model::PARTITIONS_MAX;
+use presence_engine::nats::commit::{BATCH_MESSAGES_MAX, read_progress};
+use presence_engine::nats::latest::{bucket_values, latest_events};
+use presence_engine::nats::log::entry_ts_ms;
+use presence_engine::nats::server::{EmbeddedServer, ServerError, ServerOptions};
+use presence_engine::nats::service::Service;
+use presence_engine::nats::tick::Outcome;
+use presence_engine::nats::topology::{self, Parameters, Remedy, TopologyError};
+use presence_engine::nats::{
     Batch, Checkpoints, CommitError, CommitLane, ConnectError, ConnectOptions, LogError, LogIdentity, LogMessage,
     LogReader, Nats, OutMessage, Owner, Partitions, Position, TakenOver, Ticker, names,
 };
-use presence::wire::{Info, subject};
+use presence_engine::wire::{Info, subject};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -415,8 +415,8 @@ async fn headers_on_ones_own_signal_harm_nobody() {
     assert_eq!((log.first_seq, log.last_seq), (1, 3));
     let mut reader = LogReader::start(&nats, &log.created, Partitions::All, 1);
     let entries = read(&mut reader, 3).await;
-    let own = presence::model::partition_of("acme", "mallory", 64);
-    let bob = presence::model::partition_of("acme", "bob", 64);
+    let own = presence_engine::model::partition_of("acme", "mallory", 64);
+    let bob = presence_engine::model::partition_of("acme", "bob", 64);
     let subjects: Vec<_> = entries.iter().map(|entry| entry.subject.to_string()).collect();
     let expected = [(bob, "bob"), (own, "mallory"), (bob, "bob")];
     assert_eq!(subjects, expected.map(|(p, user)| format!("presence.v1.log.{p}.signal.acme.{user}.tab")));
@@ -670,6 +670,7 @@ async fn info_is_503_until_the_engine_is_live() {
         live: is_live,
         members: vec!["me".into()],
         owned: Vec::new(),
+        waiting: 0,
         log_seq: None,
     };
     let code = |answer: &Message| {

@@ -8,14 +8,15 @@ mod source;
 use source::{Kind, Source, Used, sources};
 
 /// Who may use whom. A room that stands nowhere here has no arrows yet.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("fold", &["model"]),
     ("wire", &["fold", "model"]),
     ("config", &["model"]),
+    ("client", &["model"]),
     ("nats", &["wire", "fold", "model"]),
     ("runtime", &["nats", "wire", "fold", "model", "config"]),
-    ("cli", &["runtime", "nats", "wire", "fold", "model", "config"]),
+    ("cli", &["client", "runtime", "nats", "wire", "fold", "model", "config"]),
     ("main", &["cli"]),
 ];
 
@@ -76,7 +77,7 @@ fn crates() -> Vec<String> {
     let manifest = include_str!("../Cargo.toml").parse::<toml::Table>().expect("Cargo.toml is TOML");
     let of = |table: &str| manifest.get(table).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
     let names = of("dependencies").chain(of("dev-dependencies")).map(|name| name.replace('-', "_"));
-    names.chain(["rand".to_owned(), "presence".to_owned()]).collect()
+    names.chain(["rand".to_owned(), "presence_engine".to_owned()]).collect()
 }
 
 /// What a file of the core uses and must not.
@@ -125,7 +126,7 @@ fn wrong_arrows(source: &Source) -> Vec<Find> {
             "no such room is known to tests/purity.rs: give it its arrows in ARROWS, and a line in ARCHITECTURE.md";
         return vec![Find::new(source, 1, room, mend)];
     };
-    let root = if room == "main" { "presence" } else { "crate" };
+    let root = if room == "main" { "presence_engine" } else { "crate" };
     let mut finds = Vec::new();
     for path in source.paths() {
         let [first, other, ..] = &path.segments[..] else {
@@ -159,7 +160,10 @@ fn arrows_between_rooms_point_one_way() {
     let rooms: Vec<&Source> = house.iter().filter(|source| source.name != "src/lib.rs").collect();
     assert!(rooms.iter().any(|source| source.name == "src/main.rs"), "src/main.rs was not found");
     let finds = report(rooms.into_iter().flat_map(wrong_arrows).collect());
-    assert!(finds.is_empty(), "main → cli → runtime → nats → wire → fold → model; config → model:\n{finds}");
+    assert!(
+        finds.is_empty(),
+        "main → cli → runtime → nats → wire → fold → model; config → model; client → model:\n{finds}"
+    );
 }
 
 // ── that these tests see what they look for ──
@@ -248,14 +252,15 @@ fn every_arrow_that_points_back_is_seen() {
     assert_eq!(arrows("src/wire/x.rs", "use crate::nats::Nats;"), 1);
     assert_eq!(arrows("src/nats/commit/x.rs", "use super::super::super::runtime::Engine;"), 1);
     assert_eq!(arrows("src/nats/x.rs", "use crate::config::Config;"), 1);
+    assert_eq!(arrows("src/client/x.rs", "use crate::wire::Named;"), 1);
     assert_eq!(arrows("src/config.rs", "fn f() { crate::fold::GRID_MS }"), 1);
     assert_eq!(arrows("src/runtime/x.rs", "use crate::{cli::Output, model};"), 1);
-    assert_eq!(arrows("src/main.rs", "fn main() { presence::runtime::run() }"), 1);
+    assert_eq!(arrows("src/main.rs", "fn main() { presence_engine::runtime::run() }"), 1);
     assert_eq!(arrows("src/cellar/mod.rs", ""), 1);
     assert_eq!(
         arrows("src/cli/x.rs", "use crate::{runtime, nats::Nats, wire, fold, model, config}; use super::output;"),
         0
     );
-    assert_eq!(arrows("src/main.rs", "fn main() { presence::cli::main() }"), 0);
+    assert_eq!(arrows("src/main.rs", "fn main() { presence_engine::cli::main() }"), 0);
     assert_eq!(arrows("src/nats/commit/x.rs", "use super::super::names; use crate::wire::Progress;"), 0);
 }

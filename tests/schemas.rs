@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use presence::model::{
+use presence_engine::model::{
     Cause, Certainty, Curve, EngineEvent, EngineWhat, Event, EventBody, Intent, NextState, Policy, ReadyEvent,
     RejectedEvent, Rejection, SessionEvent, Signal, State, Token, Transport, UserEvent, Visibility,
 };
-use presence::wire::ask::{self, Now, Person, RoomAnswer, UsersAnswer, Verb};
-use presence::wire::batch::{HeldSignal, Origin};
-use presence::wire::info::{Blind, Gap, Owned, Stored};
-use presence::wire::{
+use presence_engine::wire::ask::{self, Now, Person, RoomAnswer, UsersAnswer, Verb};
+use presence_engine::wire::batch::{HeldSignal, Origin};
+use presence_engine::wire::info::{Blind, Gap, Owned, Stored};
+use presence_engine::wire::{
     Encoding, Info, Named, Progress, RuntimeEvent, RuntimeWhat, Tick, batch, event, policy, schema, signal, told,
 };
 use serde_json::{Value, json};
@@ -269,6 +269,7 @@ fn what_engines_write_for_themselves_fits_its_schema() {
             owned(None, None),
             owned(Some(Stored { seq: Some(7), age_ms: 1 }), Some(Gap { from_ms: 1, to_ms: 5_001 })),
         ],
+        waiting: 3,
         log_seq: Some(9),
     };
     fits("info", &info.to_json());
@@ -277,7 +278,7 @@ fn what_engines_write_for_themselves_fits_its_schema() {
 }
 
 /// Questions, with whether they are answered.
-const QUESTIONS: [(&str, &str, bool); 24] = [
+const QUESTIONS: [(&str, &str, bool); 38] = [
     ("user", r#"{"user":"a@b"}"#, true),
     ("user", r#"{"user":"ada","more":[1]}"#, true),
     ("user", "{}", false),
@@ -298,6 +299,20 @@ const QUESTIONS: [(&str, &str, bool); 24] = [
     ("users", r#"{"limit":0}"#, false),
     ("users", r#"{"limit":257}"#, false),
     ("room", r#"{"room":"lobby"}"#, true),
+    ("wait", r#"{"id":"x","users":["ada","bob"],"need":1,"for":"audio","hold_ms":500,"timeout_ms":25000}"#, true),
+    ("wait", r#"{"id":"x","room":"desk","need":256,"min_confidence_permille":1000}"#, true),
+    ("wait", r#"{"users":["ada"]}"#, false),
+    ("wait", r#"{"id":"","users":["ada"]}"#, false),
+    ("wait", r#"{"id":"x","users":["ada"],"timeout_ms":25001}"#, false),
+    ("wait", r#"{"id":"x","users":["ada"],"for":5}"#, false),
+    ("route", r#"{"id":"x","room":"desk","order":"spread","limit":64,"reserve_ms":30000}"#, true),
+    ("route", r#"{"id":"x","candidates":["ada"],"order":null,"limit":null}"#, true),
+    ("route", r#"{"id":"x","release":true}"#, true),
+    ("route", r#"{"id":"x","room":"desk","order":"fastest"}"#, false),
+    ("route", r#"{"id":"x","room":"desk","limit":65}"#, false),
+    ("history", r#"{"user":"ada","from_ms":1,"to_ms":2,"limit":1000}"#, true),
+    ("history", r#"{"at_ms":5,"room":"desk","after":"bob"}"#, true),
+    ("history", r#"{"user":5}"#, false),
     ("room", r#"{"room":"lobby","members":true,"after":"bob","limit":1}"#, true),
     ("room", r#"{"members":true}"#, false),
     ("room", r#"{"room":"lobby","members":1}"#, false),
@@ -316,6 +331,11 @@ fn a_question_fits_its_schema_exactly_if_it_is_answered() {
             Verb::User => ask::UserQuestion::read(payload).is_ok(),
             Verb::Users => ask::UsersQuestion::read(payload).is_ok(),
             Verb::Room => ask::RoomQuestion::read(payload).is_ok(),
+            Verb::Wait => ask::WaitQuestion::read(payload).is_ok(),
+            Verb::Route => ask::RouteQuestion::read(payload).is_ok(),
+            Verb::History => {
+                serde_json::from_slice::<ask::HistoryQuestion>(payload).is_ok_and(|question| question.check().is_ok())
+            }
         };
         assert_eq!(is_read, expected, "{verb} and the reader");
     }

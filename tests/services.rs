@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_nats::Message;
 use futures::StreamExt;
-use presence::model::partition_of;
-use presence::nats::{LogIdentity, Nats};
+use presence_engine::model::partition_of;
+use presence_engine::nats::{LogIdentity, Nats};
 use serde_json::{Value, json};
 
 use common::client::{beat, publish, raw_publish, signal};

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use async_nats::HeaderMap;
 use futures::future::join_all;
-use presence::model::partition_of;
-use presence::nats::Nats;
+use presence_engine::model::partition_of;
+use presence_engine::nats::Nats;
 use serde_json::{Value, json};
 
 use common::client::{beat, log_time, publish, publish_with, signal};

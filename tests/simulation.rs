@@ -37,8 +37,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use faults::Faults;
 use logs::{Said, World};
-use presence::fold::{IndexKey, Partition};
-use presence::model::EventBody;
+use presence_engine::fold::{IndexKey, Partition};
+use presence_engine::model::EventBody;
 use run::{Blow, Fate, Plan, Run, Seen};
 use store::StoreFaults;
 use truth::Truth;

@@ -8,6 +8,8 @@ mod backtest;
 mod batches;
 #[path = "verbs/explain.rs"]
 mod explain;
+#[path = "verbs/history.rs"]
+mod history;
 #[path = "verbs/policy.rs"]
 mod policy;
 #[path = "verbs/readiness.rs"]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use presence::nats::{LogIdentity, LogReader, Nats, Partitions};
+use presence_engine::nats::{LogIdentity, LogReader, Nats, Partitions};
 
 /// The publisher runs at most so far ahead of the log: beyond, the server drops what it can't store in time.
 const AHEAD: u64 = 20_000;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt;
-use presence::model::State;
-use presence::nats::Nats;
-use presence::wire::ToldEvent;
+use presence_engine::model::State;
+use presence_engine::nats::Nats;
+use presence_engine::wire::ToldEvent;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 

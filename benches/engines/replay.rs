@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use presence::nats::{LogIdentity, Nats};
+use presence_engine::nats::{LogIdentity, Nats};
 
 use crate::common::{Result, flood, quantile, read_log};
 use crate::phases::restart;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use presence::nats::latest::latest_events;
-use presence::nats::{LogIdentity, Nats};
-use presence::wire::Progress;
+use presence_engine::nats::latest::latest_events;
+use presence_engine::nats::{LogIdentity, Nats};
+use presence_engine::wire::Progress;
 use tokio::time::sleep;
 
 use crate::common::Result;

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use presence::model::partition_of;
-use presence::nats::Nats;
-use presence::wire::ToldEvent;
+use presence_engine::model::partition_of;
+use presence_engine::nats::Nats;
+use presence_engine::wire::ToldEvent;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::CliError;
 use super::global::{Global, Output};
-use super::history::{History, Since, Stored};
 use super::output;
+use crate::nats::history::{History, Since, Stored};
 use crate::wire::audit::{Auditor, Breach, Counts, Place};
 use crate::wire::told::json_line;
 use crate::wire::{EventSubject, ToldEvent};

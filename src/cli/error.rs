@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 
+use crate::client;
 use crate::nats::topology::TopologyError;
-use crate::nats::{ConnectError, LogError};
+use crate::nats::{ConnectError, HistoryError, LogError};
 use crate::runtime::RuntimeError;
 use crate::wire::subject::NameError;
 
@@ -70,10 +71,38 @@ impl From<ConnectError> for CliError {
     }
 }
 
+impl From<client::Error> for CliError {
+    fn from(error: client::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            client::Error::Name { .. } | client::Error::Limit { .. } | client::Error::Meta(_) => Self::Usage(message),
+            client::Error::Refused { .. } | client::Error::UnknownTenant { .. } | client::Error::Busy { .. } => {
+                Self::No(message)
+            }
+            client::Error::Unanswered { .. }
+            | client::Error::Unreadable { .. }
+            | client::Error::Unacknowledged(_)
+            | client::Error::NoStream { .. }
+            | client::Error::Gone { .. }
+            | client::Error::Replaced { .. } => Self::Unreachable(message),
+            client::Error::Resume(_) => Self::Usage(message),
+        }
+    }
+}
+
 impl From<TopologyError> for CliError {
     fn from(error: TopologyError) -> Self {
         let message = error.to_string();
         if error.may_pass() { Self::Unreachable(message) } else { Self::No(message) }
+    }
+}
+
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> Self {
+        match &error {
+            HistoryError::NoStream => Self::No(error.to_string()),
+            HistoryError::Unreadable(_) | HistoryError::Stuck(_) => Self::Unreachable(format!("{error}; try again")),
+        }
     }
 }
 

@@ -1,208 +1,170 @@
-//! Reading PRESENCE_EVENTS from some moment up to the end it has when the reading begins.
+//! `presence history`: what somebody was over time, or who was here at some time, from what was told.
 
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::{self, Stream};
-use async_nats::{HeaderMap, Subject};
-use bytes::Bytes;
-use futures::StreamExt;
-
 use super::CliError;
-use crate::nats::{Nats, names};
+use super::global::{Global, Output};
+use super::{output, since};
+use crate::model::{Millis, Token};
+use crate::nats::Nats;
+use crate::nats::history::Since;
+use crate::runtime::history::{Reach, answer};
+use crate::wire::AskError;
+use crate::wire::ask::{HISTORY_PAGE_MAX, HistoryAnswer, HistoryQuestion, Segment, WasHere};
 
-/// Most messages asked for at a time.
-const CHUNK_MAX: usize = 2_000;
-/// A server that says nothing for so long is asked anew.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// So often in a row it is asked anew before the reading is given up.
-const ATTEMPTS_MAX: u32 = 5;
-/// Time between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// What was stored, and where.
-pub(super) struct Stored {
-    /// Its sequence in the stream.
-    pub(super) seq: u64,
-    pub(super) subject: Subject,
-    pub(super) headers: Option<HeaderMap>,
-    pub(super) payload: Bytes,
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// What this user was, as plain text
+    #[arg(value_name = "USER", required_unless_present = "at", conflicts_with = "at")]
+    user: Option<String>,
+    /// From when on: a duration as 1h or 7d, a time as 2026-01-31T08:00:00Z, or all [default: 1h before the end]
+    #[arg(long, value_name = "WHEN", value_parser = since::parse, conflicts_with = "at")]
+    since: Option<Since>,
+    /// Until when, a duration ago or a time [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = since::moment, conflicts_with = "at")]
+    until: Option<Millis>,
+    /// Who was here at that time, a duration ago or a time
+    #[arg(long, value_name = "WHEN", value_parser = since::moment)]
+    at: Option<Millis>,
+    /// With --at: who was in this room
+    #[arg(long, value_name = "NAME", requires = "at", conflicts_with = "user")]
+    room: Option<String>,
 }
 
-/// Where to begin.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Since {
-    /// With the first message there is.
-    All,
-    /// With what was stored at that time.
-    Time(SystemTime),
+/// So far back where nobody says since when.
+const SINCE_MS: Millis = 3_600_000;
+
+/// Fails with exit code 1 where nothing is kept.
+pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
+    let tenant = global.tenant()?;
+    let tenant = Token::parse(&tenant).map_err(|error| CliError::Usage(format!("tenant: {error}")))?;
+    let question = question(args)?;
+    let events_max = global.config()?.limits.history_events;
+    let nats = global.connect().await?;
+    let reach = Reach::find(&nats, events_max)
+        .await?
+        .ok_or_else(|| CliError::No("there is no log yet: `presence setup` or an engine creates it".to_owned()))?;
+    tell(global, &nats, tenant, question, reach).await
 }
 
-impl Since {
-    /// A duration before now, a moment, or `all`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text == "all" {
-            return Ok(Since::All);
-        }
-        let time = match humantime::parse_duration(text) {
-            Ok(ago) => SystemTime::now().checked_sub(ago),
-            Err(_) => humantime::parse_rfc3339_weak(text).ok(),
+fn question(args: &Args) -> Result<HistoryQuestion, CliError> {
+    let limit = Some(HISTORY_PAGE_MAX as u64);
+    let question = if args.at.is_some() {
+        HistoryQuestion { at_ms: args.at, room: args.room.clone(), limit, ..HistoryQuestion::default() }
+    } else {
+        let to_ms = args.until.unwrap_or_else(|| since::millis(SystemTime::now()));
+        let from_ms = match args.since {
+            None => Some(to_ms.saturating_sub(SINCE_MS)),
+            Some(Since::Time(time)) => Some(since::millis(time)),
+            // Nobody names a sequence.
+            Some(Since::All | Since::Seq(_)) => None,
         };
-        match time {
-            Some(time) if time >= SystemTime::UNIX_EPOCH => Ok(Since::Time(time)),
-            Some(_) => Ok(Since::All),
-            None => Err("write it as 1h, 7d, 2026-01-31T08:00:00Z or all".to_owned()),
+        if from_ms.is_some_and(|from_ms| from_ms > to_ms) {
+            return Err(CliError::Usage("--since is after --until: nothing lies between them".to_owned()));
         }
-    }
-}
-
-/// The stored messages of some subjects, in order and without gap, up to the end.
-pub(super) struct History {
-    stream: Stream<stream::Info>,
-    filters: Vec<String>,
-    since: Since,
-    consumer: PullConsumer,
-    /// The consumer's count of what it delivered.
-    delivered: u64,
-    /// The last sequence that was read; 0 before the first.
-    read: u64,
-    /// The last sequence that is to be read.
-    end: u64,
-    done: bool,
-}
-
-impl History {
-    /// Opens the history of the subjects that match `filters`; no filter is all.
-    pub(super) async fn open(nats: &Nats, filters: Vec<String>, since: Since) -> Result<Self, CliError> {
-        let stream = nats.jetstream.get_stream(names::EVENTS).await;
-        let stream = stream.map_err(|error| CliError::no_stream("events", &error))?;
-        let end = stream.cached_info().state.last_sequence;
-        let consumer = consumer(&stream, &filters, start(since)).await?;
-        let done = consumer.cached_info().num_pending == 0;
-        Ok(Self { stream, filters, since, consumer, delivered: 0, read: 0, end, done })
-    }
-
-    /// Whether events that were told may be gone from the stream by its limits.
-    pub(super) fn is_cut(&self) -> bool {
-        let info = self.stream.cached_info();
-        let (config, state) = (&info.config, &info.state);
-        let limited = config.max_bytes > 0 || config.max_messages > 0;
-        let created = SystemTime::from(info.created);
-        let aged = !config.max_age.is_zero()
-            && SystemTime::now().duration_since(created).unwrap_or_default() >= config.max_age;
-        state.first_sequence > 1 && (limited || aged)
-    }
-
-    /// The payload stored at `seq`, as text if it is that.
-    pub(super) async fn payload(&self, seq: u64) -> Option<Bytes> {
-        self.stream.get_raw_message(seq).await.ok().map(|message| message.payload)
-    }
-
-    /// Some more, in order; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Stored>>, CliError> {
-        for _ in 0..ATTEMPTS_MAX {
-            if self.done {
-                return Ok(None);
-            }
-            let (chunk, whole) = self.fetch().await;
-            if !whole || chunk.is_empty() {
-                self.reopen().await?;
-            }
-            if !chunk.is_empty() {
-                return Ok(Some(chunk));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Err(CliError::Unreachable(format!(
-            "the stream {} delivers nothing after sequence {}, though there is more; try again",
-            names::EVENTS,
-            self.read
-        )))
-    }
-
-    /// What one request brings, and whether nothing went wrong with it.
-    async fn fetch(&mut self) -> (Vec<Stored>, bool) {
-        let mut chunk = Vec::new();
-        let Ok(mut batch) = self.consumer.fetch().max_messages(CHUNK_MAX).messages().await else {
-            return (chunk, false);
-        };
-        loop {
-            let message = match tokio::time::timeout(SILENCE_MAX, batch.next()).await {
-                Ok(Some(Ok(message))) => message,
-                Ok(None) => return (chunk, true),
-                Ok(Some(Err(_))) | Err(_) => return (chunk, false),
-            };
-            let Ok(info) = message.info() else {
-                return (chunk, false);
-            };
-            if info.consumer_sequence != self.delivered + 1 {
-                return (chunk, false);
-            }
-            self.delivered += 1;
-            self.read = info.stream_sequence;
-            self.done = info.pending == 0 || self.read >= self.end;
-            if self.read <= self.end {
-                let seq = self.read;
-                let async_nats::Message { subject, payload, headers, .. } = message.message;
-                chunk.push(Stored { seq, subject, headers, payload });
-            }
-            if self.done {
-                return (chunk, true);
-            }
-        }
-    }
-
-    /// Goes on after what was read, with another consumer.
-    async fn reopen(&mut self) -> Result<(), CliError> {
-        let from = match self.read {
-            0 => start(self.since),
-            read => DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
-        };
-        self.consumer = consumer(&self.stream, &self.filters, from).await?;
-        self.delivered = 0;
-        self.done = self.done || self.consumer.cached_info().num_pending == 0;
-        Ok(())
-    }
-}
-
-fn start(since: Since) -> DeliverPolicy {
-    match since {
-        Since::All => DeliverPolicy::All,
-        Since::Time(time) => DeliverPolicy::ByStartTime { start_time: time.into() },
-    }
-}
-
-async fn consumer(
-    stream: &Stream<stream::Info>,
-    filters: &[String],
-    deliver_policy: DeliverPolicy,
-) -> Result<PullConsumer, CliError> {
-    let config = pull::Config {
-        description: Some("presence command line".to_owned()),
-        deliver_policy,
-        ack_policy: AckPolicy::None,
-        filter_subjects: filters.to_vec(),
-        inactive_threshold: Duration::from_secs(30),
-        memory_storage: true,
-        num_replicas: 1,
-        ..pull::Config::default()
+        HistoryQuestion { user: args.user.clone(), from_ms, to_ms: Some(to_ms), limit, ..HistoryQuestion::default() }
     };
-    stream.create_consumer(config).await.map_err(|error| {
-        CliError::Unreachable(format!("the stream {} can't be read: {error}; try again", names::EVENTS))
+    question.check()?;
+    Ok(question)
+}
+
+/// Tells page by page.
+async fn tell(
+    global: &Global,
+    nats: &Nats,
+    tenant: Token<'_>,
+    mut question: HistoryQuestion,
+    reach: Reach,
+) -> Result<(), CliError> {
+    let mut out = output::buffered();
+    let mut is_told = false;
+    loop {
+        let now_ms = since::millis(SystemTime::now());
+        let after = match answer(nats, tenant, &question, now_ms, reach).await? {
+            HistoryAnswer::User(of) => {
+                if of.kept_from_ms.is_none() {
+                    return Err(nothing(&question, global.tenant_name()));
+                }
+                for segment in &of.segments {
+                    write(&mut out, global.output, segment, text)?;
+                }
+                is_told |= !of.segments.is_empty();
+                of.after
+            }
+            HistoryAnswer::Time(of) => {
+                // Where all of that time is gone, what came next may still say who was there.
+                if of.kept_from_ms.is_none() && of.users.is_empty() {
+                    return Err(nothing(&question, global.tenant_name()));
+                }
+                for was in &of.users {
+                    write(&mut out, global.output, was, who)?;
+                }
+                is_told |= !of.users.is_empty();
+                of.after
+            }
+        };
+        out.flush()?;
+        match after {
+            Some(after) => question.after = Some(after),
+            None => break,
+        }
+    }
+    if !is_told && global.output == Output::Text {
+        output::line(if question.at_ms.is_some() { "nobody was here" } else { "the time has no length" })?;
+    }
+    Ok(())
+}
+
+fn write<T: serde::Serialize>(
+    out: &mut impl Write,
+    format: Output,
+    one: &T,
+    text: impl Fn(&T) -> String,
+) -> Result<(), CliError> {
+    let line = match format {
+        Output::Text => text(one),
+        Output::Json => serde_json::to_string(one).map_err(std::io::Error::other)?,
+    };
+    Ok(writeln!(out, "{line}")?)
+}
+
+/// From when on, how long, what, and why.
+fn text(of: &Segment) -> String {
+    let length = humantime::format_duration(Duration::from_millis(of.to_ms - of.from_ms)).to_string();
+    let watched = if of.observed { "" } else { "nobody watched" };
+    let cause = output::printable(of.cause.as_deref().unwrap_or_default());
+    let line = format!("{}  {length:<20}  {:<7}  {cause:<12}  {watched}", output::time(of.from_ms), of.state.as_str());
+    line.trim_end().to_owned()
+}
+
+fn who(of: &WasHere) -> String {
+    let since =
+        of.since_ms.map_or_else(|| "since before what is kept".to_owned(), |at| format!("since {}", output::time(at)));
+    format!("{:<20}  {:<7}  {since}", output::printable(&of.user), of.state.as_str())
+}
+
+fn nothing(question: &HistoryQuestion, tenant: &str) -> CliError {
+    let tenant = output::printable(tenant);
+    CliError::No(match (&question.user, question.at_ms) {
+        (Some(user), _) => format!(
+            "nothing is kept of {} in the tenant {tenant}: check the name, and engine.event_retention",
+            output::printable(user)
+        ),
+        (None, at) => format!(
+            "nothing is kept of the tenant {tenant} at {}: check its name, and engine.event_retention",
+            output::time(at.unwrap_or(0))
+        ),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_durations_moments_or_all() {
-        assert!(matches!(Since::parse("all"), Ok(Since::All)));
-        assert!(matches!(Since::parse("1000years"), Ok(Since::All)), "before all time");
-        let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        assert!(matches!(Since::parse("2023-11-14T22:13:20Z"), Ok(Since::Time(time)) if time == expected));
-        assert!(matches!(Since::parse("1h"), Ok(Since::Time(_))));
-        assert!(Since::parse("yesterday").is_err());
+impl From<AskError> for CliError {
+    fn from(error: AskError) -> Self {
+        let message = error.to_string();
+        match error {
+            AskError::Malformed(_) | AskError::TooLarge { .. } => Self::Usage(message),
+            AskError::UnknownTenant(_) | AskError::TooMany { .. } | AskError::TooManyEvents(_) => Self::No(message),
+            AskError::Unavailable(_) => Self::Unreachable(message),
+        }
     }
 }

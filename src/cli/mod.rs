@@ -13,14 +13,17 @@ mod interrupt;
 mod output;
 mod policy;
 mod replay;
+mod route;
 mod run;
 mod schema;
 mod scope;
 mod setup;
 mod show;
 mod signal;
+mod since;
 mod status;
 mod up;
+mod wait;
 mod watch;
 
 use std::io::Write;
@@ -63,6 +66,10 @@ enum Verb {
     Watch(watch::Args),
     /// Ask who is present
     Get(get::Args),
+    /// Wait until users, or members of a room, are ready
+    Wait(wait::Args),
+    /// Tell whom to ask, best first, with the reasons
+    Route(route::Args),
     /// Explain why a user's state is what it is, with the evidence
     ///
     /// It is derived beside the engine, from the newest checkpoint and the log behind it, so what an engine that is behind has
@@ -70,6 +77,10 @@ enum Verb {
     Explain(explain::Args),
     /// Tell what was told: transitions of the past
     Replay(replay::Args),
+    /// What somebody was over time, or who was here at some time
+    ///
+    /// From what was told and is kept. With --at: everybody who was here, or with --room too, who was in that room.
+    History(history::Args),
     /// Fold the stored log under another policy too, and compare what is told
     ///
     /// Folds it twice, under the policy in force and under that of --config, and compares transitions, flaps, false alarms and
@@ -106,25 +117,28 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), CliError> {
     let global = &cli.global;
     match &cli.verb {
-        Verb::Up(args) => wait("info", up::run(global, args)),
-        Verb::Run(args) => wait("info", run::run(global, args)),
-        Verb::Setup(args) => wait("warn", setup::run(global, args)),
+        Verb::Up(args) => to_its_end("info", up::run(global, args)),
+        Verb::Run(args) => to_its_end("info", run::run(global, args)),
+        Verb::Setup(args) => to_its_end("warn", setup::run(global, args)),
         Verb::Check(args) => check::run(global, args),
-        Verb::Signal(args) => wait("warn", signal::run(global, args)),
-        Verb::Watch(args) => wait("warn", watch::run(global, args)),
-        Verb::Get(args) => wait("warn", get::run(global, args)),
-        Verb::Explain(args) => wait("warn", explain::run(global, args)),
-        Verb::Replay(args) => wait("warn", replay::run(global, args)),
-        Verb::Backtest(args) => wait("warn", backtest::run(global, args)),
-        Verb::Policy(args) => wait("warn", policy::run(global, args)),
-        Verb::Audit(args) => wait("warn", audit::run(global, args)),
-        Verb::Status(args) => wait("warn", status::run(global, args)),
+        Verb::Signal(args) => to_its_end("warn", signal::run(global, args)),
+        Verb::Watch(args) => to_its_end("warn", watch::run(global, args)),
+        Verb::Get(args) => to_its_end("warn", get::run(global, args)),
+        Verb::Wait(args) => to_its_end("warn", wait::run(global, args)),
+        Verb::Route(args) => to_its_end("warn", route::run(global, args)),
+        Verb::Explain(args) => to_its_end("warn", explain::run(global, args)),
+        Verb::Replay(args) => to_its_end("warn", replay::run(global, args)),
+        Verb::History(args) => to_its_end("warn", history::run(global, args)),
+        Verb::Backtest(args) => to_its_end("warn", backtest::run(global, args)),
+        Verb::Policy(args) => to_its_end("warn", policy::run(global, args)),
+        Verb::Audit(args) => to_its_end("warn", audit::run(global, args)),
+        Verb::Status(args) => to_its_end("warn", status::run(global, args)),
         Verb::Schema(args) => schema::run(global, args),
     }
 }
 
 /// Runs a verb that talks to NATS, with logs from `level` up.
-fn wait(level: &str, verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+fn to_its_end(level: &str, verb: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     start_logging(level);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| CliError::No(format!("the asynchronous runtime does not start: {error}")))?;

@@ -40,7 +40,7 @@ impl Config {
     /// What of it makes states flap, profile by profile. Profiles without promise are not judged: nobody knows their beats.
     ///
     /// ```
-    /// use presence::config::Config;
+    /// use presence_engine::config::Config;
     /// assert_eq!(Config::default().warnings(), []);
     /// let config = Config::parse("[profile.web]\npromise = { idle_beats = 1 }").unwrap();
     /// assert_eq!(config.warnings()[0].key, "profile.web.promise.idle_beats");

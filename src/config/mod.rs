@@ -20,7 +20,7 @@ pub use flap::Warning;
 /// All that an engine must be told, valid as a whole.
 ///
 /// ```
-/// use presence::config::Config;
+/// use presence_engine::config::Config;
 /// let config = Config::parse("[engine]\npartitions = 8\n[profile.default]\nidle_after = \"90s\"").unwrap();
 /// assert_eq!(config.engine.partitions, 8);
 /// assert_eq!(config.policy.profiles[0].1.idle_after, 90_000);
@@ -36,6 +36,8 @@ pub struct Config {
     pub policy: Policy,
     /// How events are written.
     pub encoding: Encoding,
+    /// Which rooms count as load where somebody is looked for, see [`matches`](crate::model::ready::matches).
+    pub load_rooms: LoadRooms,
     /// Limits of the engine's loop; the fold's own are in the policy.
     pub limits: EngineLimits,
 }
@@ -59,6 +61,16 @@ pub struct EngineConfig {
     pub event_retention: Duration,
     /// An engine that is silent for so long is taken for dead; 100 ms to 1 min.
     pub lease_ttl: Duration,
+}
+
+/// A pattern of rooms; `*` in it stands for any bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadRooms(pub Box<str>);
+
+impl Default for LoadRooms {
+    fn default() -> Self {
+        Self("call-*".into())
+    }
 }
 
 /// Where streams are kept.
@@ -88,8 +100,14 @@ pub struct EngineLimits {
     pub pending_events: usize,
     /// Most messages of one atomic batch, at most the server's 1,000.
     pub batch_messages: usize,
-    /// Most questions that one engine is at; more are answered 429.
+    /// Most questions that one engine is at, but for those that wait; more are answered 429.
     pub questions: usize,
+    /// Most questions that wait in one engine.
+    pub waits: usize,
+    /// Most of one tenant's that do.
+    pub waits_per_tenant: usize,
+    /// Most messages of PRESENCE_EVENTS that one question about the past reads.
+    pub history_events: u64,
 }
 
 impl Default for EngineConfig {
@@ -109,7 +127,14 @@ impl Default for EngineConfig {
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { pending_events: 100_000, batch_messages: 900, questions: 1_024 }
+        Self {
+            pending_events: 100_000,
+            batch_messages: 900,
+            questions: 1_024,
+            waits: 20_000,
+            waits_per_tenant: 10_000,
+            history_events: 1_000_000,
+        }
     }
 }
 

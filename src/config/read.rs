@@ -64,6 +64,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
     root.section("capabilities", |section| {
         section.list("names", &mut config.policy.capabilities, CAPABILITIES_MAX);
     });
+    root.section("route", |section| section.pattern("load_rooms", &mut config.load_rooms.0));
     root.section("limits", |section| limits(section, &mut config));
     root.end();
     config
@@ -99,6 +100,9 @@ fn limits(section: &mut Section<'_, '_>, config: &mut Config) {
     section.count("pending_events", &mut config.limits.pending_events, 1_000..=10_000_000);
     section.count("batch_messages", &mut config.limits.batch_messages, 10..=1_000);
     section.count("questions", &mut config.limits.questions, 16..=100_000);
+    section.count("waits", &mut config.limits.waits, 0..=1_000_000);
+    section.count("waits_per_tenant", &mut config.limits.waits_per_tenant, 0..=1_000_000);
+    section.count("history_events", &mut config.limits.history_events, 1_000..=100_000_000);
 }
 
 /// The built-in profiles and the text's own, sorted by name. The text's `default` comes first: others may start from it.

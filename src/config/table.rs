@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::ConfigError;
 use super::reader::{Asked, Reader, Unknown, joined};
 use super::value::{NAME, Unit, name_of, names_of, shortened, thousandths, whole_millis, whole_number};
+use crate::model::id::TOKEN_BYTES_MAX;
 
 /// What stands at a key that may be `false` or a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +208,22 @@ impl<'r, 't> Section<'r, 't> {
         match name_of(value.get_ref()) {
             Some(name) => *to = name.into(),
             None => self.wrong_type(key, value, NAME),
+        }
+    }
+
+    /// A pattern of names, in which `*` stands for anything.
+    pub(super) fn pattern(&mut self, key: &str, to: &mut Box<str>) {
+        let Some(value) = self.ask(key, Unit::One) else {
+            return;
+        };
+        let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=' | b'*');
+        let is_pattern = |text: &&str| text.len() <= TOKEN_BYTES_MAX && text.bytes().all(may_be);
+        match value.get_ref().as_str().filter(is_pattern) {
+            Some(text) => *to = text.into(),
+            None => {
+                let expected = format!("at most {TOKEN_BYTES_MAX} of A-Z a-z 0-9 - _ = and *, as \"call-*\"");
+                self.wrong_type(key, value, &expected);
+            }
         }
     }
 

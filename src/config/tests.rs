@@ -61,7 +61,10 @@ fn unknown_keys_are_named_with_line_and_a_guess() {
             "[profile.web.promise]\nslak = \"1s\"",
             "line 2: there is no key profile.web.promise.slak; did you mean profile.web.promise.slack?",
         ),
-        ("x = 1", "line 1: there is no key x; the sections are engine, profile, events, ready, capabilities, limits"),
+        (
+            "x = 1",
+            "line 1: there is no key x; the sections are engine, profile, events, ready, capabilities, route, limits",
+        ),
     ];
     for (text, expected) in cases {
         let told = refused(text);

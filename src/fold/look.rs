@@ -257,17 +257,10 @@ impl Partition {
     /// The session that the user's state is: best state, then latest input, then name.
     pub(crate) fn leader(&self, user: u32) -> Option<u32> {
         let present = self.people.sessions_of(user).filter(|at| self.people.hot[*at].state() != State::Offline);
-        present.min_by(|a, b| self.compare_sessions(*a, *b))
-    }
-
-    fn compare_sessions(&self, a: u32, b: u32) -> std::cmp::Ordering {
-        let rank = |at: u32| (self.people.hot[at].state(), std::cmp::Reverse(self.people.hot[at].input()));
-        rank(a).cmp(&rank(b)).then_with(|| self.people.session_name(a).cmp(self.people.session_name(b)))
-    }
-
-    /// Whether a session is the better one of a user's two.
-    pub(crate) fn is_better(&self, at: u32, than: u32) -> bool {
-        self.compare_sessions(at, than).is_lt()
+        present.min_by(|a, b| {
+            let rank = |at: &u32| (self.people.hot[*at].state(), std::cmp::Reverse(self.people.hot[*at].input()));
+            rank(a).cmp(&rank(b)).then_with(|| self.people.session_name(*a).cmp(self.people.session_name(*b)))
+        })
     }
 }
 

@@ -9,6 +9,7 @@ mod adopt;
 mod ahead;
 mod beat;
 mod bytes;
+mod candidates;
 mod checkpoint;
 mod entry;
 mod gateway;

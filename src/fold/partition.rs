@@ -24,8 +24,8 @@ pub const GRID_MS: Millis = 100;
 /// only as the entries' timestamps tell. The same entries give the same events, whatever was restored in between.
 ///
 /// ```
-/// use presence::fold::{Body, Entry, IndexKey, Partition};
-/// use presence::model::{Address, EventBody, Signal, State, Token};
+/// use presence_engine::fold::{Body, Entry, IndexKey, Partition};
+/// use presence_engine::model::{Address, EventBody, Signal, State, Token};
 ///
 /// let mut partition = Partition::new(0, IndexKey(1, 2));
 /// let token = |text| Token::parse(text).unwrap();

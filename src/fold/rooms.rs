@@ -3,6 +3,7 @@
 //!
 //! All of it follows from the records: nothing of it is in a checkpoint, and nothing of it reaches an event of the fold.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::partition::Partition;
@@ -39,7 +40,7 @@ struct Room {
 pub(crate) struct Share {
     pub(crate) room: u32,
     pub(crate) sessions: [u8; 4],
-    /// The state of the best of its sessions there, and the confidence that was told of that.
+    /// The best state of its sessions there, and the greatest confidence that was told of one in that state.
     pub(crate) state: State,
     pub(crate) permille: u16,
     /// What it is ready for: a bit for each capability of the policy.
@@ -152,24 +153,23 @@ impl Partition {
         if self.people.users[user].state == State::Offline {
             return Vec::new();
         }
-        // By room: its name, a share, and the session that is the best so far.
-        let mut found: Vec<(&str, Share, u32)> = Vec::new();
+        let mut found: Vec<(&str, Share)> = Vec::new();
         let ready = self.ready_bits(user);
         for at in self.people.sessions_of(user) {
-            let state = self.people.hot[at].state();
+            let (state, permille) = (self.people.hot[at].state(), self.people.cold[at].permille);
             let Some(facts) = self.people.facts_of(at).filter(|_| state != State::Offline) else { continue };
             for (place, room) in facts.rooms.iter().enumerate() {
                 if facts.rooms[..place].contains(room) {
                     continue;
                 }
-                let known = found.iter().position(|(name, ..)| **name == **room).unwrap_or_else(|| {
-                    found.push((room, Share { room: NONE, sessions: [0; 4], state, permille: 0, ready }, at));
+                let known = found.iter().position(|(name, _)| **name == **room).unwrap_or_else(|| {
+                    found.push((room, Share { room: NONE, sessions: [0; 4], state, permille, ready }));
                     found.len() - 1
                 });
-                let (_, share, best) = &mut found[known];
+                let (_, share) = &mut found[known];
                 share.sessions[state as usize] += 1;
-                if self.is_better(at, *best) {
-                    *best = at;
+                if (state, Reverse(permille)) < (share.state, Reverse(share.permille)) {
+                    (share.state, share.permille) = (state, permille);
                 }
             }
         }
@@ -180,11 +180,10 @@ impl Partition {
         };
         let mut keys = Vec::new();
         let mut shares: Vec<Share> = Vec::with_capacity(found.len());
-        for (name, share, best) in found {
-            let (state, permille) = (self.people.hot[best].state(), self.people.cold[best].permille);
+        for (name, share) in found {
             let room = old.iter().find(|share| is_named(share, name)).map_or(NONE, |share| share.room);
             keys.push((room == NONE).then(|| format!("{tenant}.{name}")));
-            shares.push(Share { room, state, permille, ..share });
+            shares.push(Share { room, ..share });
         }
         for (share, key) in shares.iter_mut().zip(keys) {
             if let Some(key) = key {
@@ -279,6 +278,14 @@ impl Partition {
     /// The users of this partition in a room, in no order that means anything.
     pub(crate) fn users_in(&self, key: &str) -> impl Iterator<Item = u32> + '_ {
         self.rooms.get(key).into_iter().flat_map(|room| room.members.iter().copied())
+    }
+
+    /// In how many rooms of which `counts` says so a user is.
+    pub(crate) fn count_rooms(&self, user: u32, counts: impl Fn(&str) -> bool) -> u32 {
+        let shares = self.people.person(user).map_or(&[][..], |person| &person.shares);
+        let name =
+            |share: &&Share| self.rooms.rooms[share.room].key.split_once('.').is_some_and(|(_, room)| counts(room));
+        shares.iter().filter(name).count() as u32
     }
 
     /// The rooms that a user is in, by name.

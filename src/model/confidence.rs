@@ -12,7 +12,7 @@ pub const BANDS_MAX: usize = 8;
 /// How confidence falls with silence. All times in milliseconds of observed time.
 ///
 /// ```
-/// use presence::model::Confidence;
+/// use presence_engine::model::Confidence;
 /// let confidence = Confidence::default();
 /// let grace = confidence.grace;
 /// assert_eq!(confidence.permille(grace, grace), 1_000);

@@ -9,7 +9,7 @@ pub const TOKEN_BYTES_MAX: usize = 192;
 /// not stand for itself. Two different tokens are two different names: nothing has two spellings.
 ///
 /// ```
-/// use presence::model::{Token, id::{escape, unescape}};
+/// use presence_engine::model::{Token, id::{escape, unescape}};
 /// assert_eq!(escape("a@b.c").unwrap(), "a=40b=2Ec");
 /// assert_eq!(unescape(Token::parse("a=40b=2Ec").unwrap()), "a@b.c");
 /// assert!(Token::parse("=61").is_err(), "`a` stands for itself");

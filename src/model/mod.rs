@@ -5,6 +5,7 @@ pub mod event;
 pub mod id;
 pub mod policy;
 mod profile;
+pub mod ready;
 pub mod room;
 pub mod session;
 pub mod signal;
@@ -18,6 +19,7 @@ pub use event::{
 pub use id::{Address, Token, TokenError};
 pub use policy::{Policy, PolicyError, Ready};
 pub use profile::{Profile, Promise};
+pub use ready::{Candidate, Lack, Order, Readiness, Want};
 pub use room::{Member, RoomPart, Tally};
 pub use signal::{Claim, Intent, Kind, Signal, Visibility};
 pub use state::{Cause, State, Transport};
@@ -33,8 +35,8 @@ pub type Millis = u64;
 /// This is what `{{partition(n,1,2)}}` of a NATS subject transform computes.
 ///
 /// ```
-/// assert_eq!(presence::model::partition_of("acme", "alice", 8), 1);
-/// assert_eq!(presence::model::partition_of("acme", "bob", 8), 6);
+/// assert_eq!(presence_engine::model::partition_of("acme", "alice", 8), 1);
+/// assert_eq!(presence_engine::model::partition_of("acme", "bob", 8), 6);
 /// ```
 #[must_use]
 pub fn partition_of(tenant: &str, user: &str, partitions: u16) -> u16 {

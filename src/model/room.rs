@@ -7,7 +7,7 @@ use super::{Millis, State};
 /// Tallies add up: a room's is the sum of those of its partitions.
 ///
 /// ```
-/// use presence::model::{State, Tally};
+/// use presence_engine::model::{State, Tally};
 /// let mut room = Tally::default();
 /// room.sessions[State::Active as usize] = 2;
 /// room.add(&room.clone());

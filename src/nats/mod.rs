@@ -6,7 +6,9 @@
 //! - [`tick`]: the acknowledged ticks that move the log's time where nothing else does.
 //! - [`commit`]: fenced atomic commits: a pure protocol, and the lane that drives it.
 //! - [`membership`]: which engines take part, and who holds which partition.
+//! - [`history`]: what was told, from some moment up to the end.
 //! - [`latest`]: the last stored message of each subject.
+//! - [`reservations`]: who is held for which question.
 //! - [`checkpoint`]: checkpoints in the Object Store.
 //! - [`told`]: what the stream of events holds now.
 //! - [`service`]: the micro service `presence`; [`owned`]: what engines ask each other.
@@ -18,12 +20,14 @@
 pub mod checkpoint;
 pub mod commit;
 pub mod connect;
+pub mod history;
 pub mod latest;
 pub mod log;
 pub mod membership;
 pub mod names;
 pub mod owned;
 mod pull;
+pub mod reservations;
 pub mod server;
 pub mod service;
 pub mod tick;
@@ -34,6 +38,7 @@ pub mod version;
 pub use checkpoint::{CheckpointError, Checkpoints};
 pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position, TakenOver};
 pub use connect::{ConnectError, ConnectOptions, Nats};
+pub use history::HistoryError;
 pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
 pub use membership::{Lessee, Membership, MembershipError, View};
 pub use tick::Ticker;

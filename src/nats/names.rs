@@ -12,13 +12,15 @@ pub const USERS_BUCKET: &str = "presence_users";
 pub const MEMBERS_BUCKET: &str = "presence_members";
 /// The bucket of who holds which partition.
 pub const LEASES_BUCKET: &str = "presence_leases";
+/// The bucket of who is held for which question.
+pub const RESERVATIONS_BUCKET: &str = "presence_reservations";
 /// The Object Store of checkpoints.
 pub const CHECKPOINTS: &str = "presence_checkpoints";
 
 /// The stream behind the bucket `name`.
 ///
 /// ```
-/// assert_eq!(presence::nats::names::bucket_stream("presence_users"), "KV_presence_users");
+/// assert_eq!(presence_engine::nats::names::bucket_stream("presence_users"), "KV_presence_users");
 /// ```
 #[must_use]
 pub fn bucket_stream(name: &str) -> String {

@@ -8,7 +8,7 @@ pub const OLDEST: Version = Version { major: 2, minor: 15, patch: 1 };
 /// A version of nats-server, without what stands behind a `-`.
 ///
 /// ```
-/// use presence::nats::version::{OLDEST, Version};
+/// use presence_engine::nats::version::{OLDEST, Version};
 /// assert!(Version::parse("v2.16.0-RC.1").unwrap() > OLDEST);
 /// assert!(Version::parse("2.9.10").unwrap() < OLDEST);
 /// assert_eq!(Version::parse("main"), None);

@@ -49,7 +49,12 @@ impl Follower {
 
     /// Whether something was read of the log just now.
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.heard) < SILENCE_MAX
+        self.age(now) < SILENCE_MAX
+    }
+
+    /// How long ago the log was read.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
     }
 
     fn is_near(&self, other: &Self) -> bool {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
-use super::ask::{Asked, Interests, Woken};
+use super::ask::{Asked, Interests, Waits, Woken};
 use super::error::RuntimeError;
 use super::follower::{Follower, Followers};
 use super::freshness::Freshness;
@@ -57,6 +57,8 @@ pub(crate) struct Live {
     /// What it is asked.
     pub(crate) questions: mpsc::Receiver<Asked>,
     pub(crate) interests: Interests,
+    /// Questions that wait, to be told how many.
+    pub(crate) waits: Waits,
     /// Whom the commit under way wakes.
     pub(crate) woken: Woken,
     /// Leases on their way back.

@@ -16,6 +16,7 @@ pub mod fleet;
 mod follower;
 mod freshness;
 mod handover;
+pub mod history;
 pub mod in_force;
 mod keeper;
 mod lane;
@@ -34,7 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
@@ -51,7 +52,7 @@ use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Na
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
-use ask::{ASKED_MAX, Desk, Interests, Owned, Serving, Woken};
+use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Owned, Serving, Waits, Woken};
 use follower::Followers;
 use freshness::Freshness;
 use keeper::Keeper;
@@ -77,7 +78,7 @@ pub async fn run(
     let mut shutdown = std::pin::pin!(shutdown);
     let (tell_info, info) = watch::channel(None);
     let (tell_desk, desks) = watch::channel(None);
-    let (serving, questions) = Serving::start(desks, config.limits.questions);
+    let (serving, questions) = Serving::start(desks, &config.limits);
     let service = Service::start(nats, env!("CARGO_PKG_VERSION"), info, questions, config.limits.questions)
         .await
         .map_err(|error| RuntimeError::Nats { what: "announcing the service", cause: error.to_string() })?;
@@ -94,6 +95,7 @@ pub async fn run(
             live: false,
             members: Vec::new(),
             owned: Vec::new(),
+            waiting: 0,
             log_seq: None,
         },
         tell_info,
@@ -167,14 +169,19 @@ impl Life {
         let (due, next_due) = watch::channel(None);
         let (ask, questions) = mpsc::channel(ASKED_MAX);
         let interests = Interests::default();
+        let waits = Waits::new(config.limits.waits_per_tenant);
         let desk = Arc::new(Desk {
             nats: nats.clone(),
             partitions: config.engine.partitions,
             view: membership.view(),
             questions: ask,
             interests: interests.clone(),
+            waits: waits.clone(),
+            load_rooms: config.load_rooms.0.to_string(),
+            histories: Semaphore::new(HISTORIES_MAX),
+            history_events: config.limits.history_events,
         });
-        owned.answer(&desk, config.limits.questions);
+        owned.answer(&desk, config.limits.questions + config.limits.waits);
         around.tell_desk.send_replace(Some(desk));
         let live = Live {
             view: membership.view(),
@@ -195,6 +202,7 @@ impl Life {
             leaving: BTreeMap::new(),
             questions,
             interests,
+            waits,
             woken: Woken::default(),
             releases: JoinSet::new(),
             due,

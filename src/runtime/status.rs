@@ -25,6 +25,7 @@ impl Live {
             live: is_live,
             members: view.members().map(str::to_owned).collect(),
             owned: owned.collect(),
+            waiting: self.waits.count(),
             ..of.clone()
         }
     }

@@ -12,7 +12,7 @@ pub const MESSAGE_PACK_DEPTH_MAX: usize = 128;
 /// How a payload is encoded: `events.encoding` in the configuration.
 ///
 /// ```
-/// use presence::wire::Encoding;
+/// use presence_engine::wire::Encoding;
 /// assert_eq!(Encoding::of_content_type("application/json; charset=utf-8"), Some(Encoding::Json));
 /// assert_eq!(Encoding::of_content_type("text/plain"), None);
 /// assert_eq!(Encoding::of_payload(b"\x80"), Encoding::MessagePack);

@@ -55,7 +55,7 @@ impl<'a> LogMessage<'a> {
     /// A policy that can't be used is told by partition 0 alone, so that the whole engine tells it once.
     ///
     /// ```
-    /// use presence::{fold::Body, wire::{LogMessage, Route}};
+    /// use presence_engine::{fold::Body, wire::{LogMessage, Route}};
     /// let subject = "presence.v1.log.6.signal.acme.bob.tab";
     /// let message = LogMessage { seq: 1, ts: 1_700_000_000_000, subject, payload: br#"{"seq":5}"#, content_type: None };
     /// let entry = message.read(8);

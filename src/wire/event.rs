@@ -29,8 +29,8 @@ pub struct Message {
 /// `Content-Type`.
 ///
 /// ```
-/// use presence::model::{EngineEvent, EngineWhat, Event, EventBody};
-/// use presence::wire::{Encoding, event::messages};
+/// use presence_engine::model::{EngineEvent, EngineWhat, Event, EventBody};
+/// use presence_engine::wire::{Encoding, event::messages};
 /// let body = EventBody::Engine(EngineEvent { what: EngineWhat::Blind, from_ms: 1_000, to_ms: 9_000 });
 /// let event = Event { at_ms: 9_000, partition: 3, generation: 1, seq: 42, k: 0, body };
 /// let message = messages(&event, Encoding::Json).next().unwrap();

@@ -29,6 +29,8 @@ pub struct Info {
     pub members: Vec<String>,
     /// The partitions that it follows, by number.
     pub owned: Vec<Owned>,
+    /// How many questions (`wait`) wait in it.
+    pub waiting: u64,
     /// The last entry of the log when it was asked by name; `null` where the log's leader did not answer.
     pub log_seq: Option<u64>,
 }

@@ -6,7 +6,7 @@ use crate::model::{Cause, Claim, EngineWhat, Intent, Kind, State, Transport, Vis
 /// table, so they can't differ.
 ///
 /// ```
-/// use presence::{model::Intent, wire::Named};
+/// use presence_engine::{model::Intent, wire::Named};
 /// assert_eq!(Intent::Dnd.name(), "dnd");
 /// assert_eq!(Intent::from_name("dnd"), Some(Intent::Dnd));
 /// assert_eq!(Intent::from_name("DND"), None, "case counts");

@@ -183,7 +183,7 @@ pub fn decode(payload: &[u8]) -> Result<Policy, ReadError> {
 /// It tells policies of one log apart, which the engine itself has written; it is no protection against forgery.
 ///
 /// ```
-/// use presence::{model::Policy, wire::policy::hash};
+/// use presence_engine::{model::Policy, wire::policy::hash};
 /// assert_eq!(hash(&Policy::default()), hash(&Policy::default()));
 /// assert_ne!(hash(&Policy::default()), hash(&Policy { session_events: false, ..Policy::default() }));
 /// ```

@@ -17,7 +17,7 @@ use crate::model::signal::{EVERY_MS_MAX, EVERY_MS_MIN};
 /// Every file of `schemas/`: its name, and its text.
 ///
 /// ```
-/// let names: Vec<_> = presence::wire::schema::all().into_iter().map(|(name, _)| name).collect();
+/// let names: Vec<_> = presence_engine::wire::schema::all().into_iter().map(|(name, _)| name).collect();
 /// assert!(names.contains(&"signal.schema.json"));
 /// ```
 #[must_use]

@@ -52,7 +52,7 @@ pub fn token(what: &'static str, plain: &str) -> Result<String, NameError> {
 /// The subject to publish a session's signals to, from plain names.
 ///
 /// ```
-/// use presence::wire::subject::signal;
+/// use presence_engine::wire::subject::signal;
 /// assert_eq!(signal("main", "carol@x", "phone").unwrap(), "presence.v1.signal.main.carol=40x.phone");
 /// assert_eq!(signal("main", "", "phone").unwrap_err().to_string(), "user: a name must not be empty");
 /// ```
@@ -360,7 +360,7 @@ impl<'a> EventSubject<'a> {
     /// Takes apart a told subject.
     ///
     /// ```
-    /// use presence::wire::EventSubject;
+    /// use presence_engine::wire::EventSubject;
     /// assert_eq!(EventSubject::parse("presence.v1.session.main.alice.tab"), EventSubject::Session("main.alice.tab"));
     /// assert_eq!(EventSubject::parse("presence.v1.weather.main.lobby"), EventSubject::Other);
     /// ```

@@ -24,7 +24,7 @@ impl Tick {
     /// The payload: JSON.
     ///
     /// ```
-    /// assert_eq!(presence::wire::Tick::new(2).to_json(), br#"{"v":1,"failed":2}"#);
+    /// assert_eq!(presence_engine::wire::Tick::new(2).to_json(), br#"{"v":1,"failed":2}"#);
     /// ```
     #[must_use]
     pub fn to_json(self) -> Vec<u8> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use presence::nats::Nats;
-use presence::nats::topology::{self, Parameters};
+use presence_engine::nats::Nats;
+use presence_engine::nats::topology::{self, Parameters};
 
 use super::disk::SmallDisk;
 use super::proxy::{Door, Passage};

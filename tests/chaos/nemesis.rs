@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence::nats::{Nats, names};
+use presence_engine::nats::{Nats, names};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use presence::nats::commit::read_progress;
-use presence::nats::{LogIdentity, Nats, names};
-use presence::wire::{LogMessage, Route};
+use presence_engine::nats::commit::read_progress;
+use presence_engine::nats::{LogIdentity, Nats, names};
+use presence_engine::wire::{LogMessage, Route};
 
 use super::load::{Acknowledged, is_steady};
 use super::story::Story;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use presence::nats::Nats;
-use presence::nats::log::entry_ts_ms;
+use presence_engine::nats::Nats;
+use presence_engine::nats::log::entry_ts_ms;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

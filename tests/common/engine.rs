@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use async_nats::Client;
-use presence::nats::Nats;
-use presence::wire::subject;
+use presence_engine::nats::Nats;
+use presence_engine::wire::subject;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;

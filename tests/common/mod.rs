@@ -7,6 +7,7 @@
     reason = "each test file uses its own part of this, so none of these is so in all of them"
 )]
 
+pub mod ask;
 pub mod client;
 pub mod clock;
 pub mod engine;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clock::Clock;
-use presence::nats::topology::{self, Parameters};
-use presence::nats::{ConnectOptions, Nats};
+use presence_engine::nats::topology::{self, Parameters};
+use presence_engine::nats::{ConnectOptions, Nats};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -212,7 +213,7 @@ impl Drop for TestServer {
 
 /// What the engine logs is shown with the test that fails.
 pub fn log_to_the_test() {
-    let filter = tracing_subscriber::EnvFilter::new("info,presence=debug");
+    let filter = tracing_subscriber::EnvFilter::new("info,presence_engine=debug");
     tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use presence::fold::{IndexKey, Partition};
-use presence::model::{Address, Event, State, Token, partition_of};
-use presence::nats::Nats;
-use presence::wire::{Encoding, LogMessage, Progress, Route, event};
+use presence_engine::fold::{IndexKey, Partition};
+use presence_engine::model::{Address, Event, State, Token, partition_of};
+use presence_engine::nats::Nats;
+use presence_engine::wire::{Encoding, LogMessage, Progress, Route, event};
 
 use super::streams::{self, Stored};
 

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
-use presence::nats::{LogIdentity, Nats, names};
-use presence::wire::Progress;
+use presence_engine::nats::{LogIdentity, Nats, names};
+use presence_engine::wire::Progress;
 use serde_json::{Value, json};
 
 use super::{eventually, soon};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt;
-use presence::nats::Nats;
+use presence_engine::nats::Nats;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

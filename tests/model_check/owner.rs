@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use presence::nats::commit::protocol::{Known, Loss, Outcome, Part};
+use presence_engine::nats::commit::protocol::{Known, Loss, Outcome, Part};
 
 use crate::log::{Event, PARTITIONS, Place, told};
 use crate::stream::{Batch, Flight, Progress};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::nats::commit::protocol::{Found, Known, Outcome, Part};
+use presence_engine::nats::commit::protocol::{Found, Known, Outcome, Part};
 
 use crate::log::{Event, PARTITIONS, Place};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::nats::commit::protocol::{CommitProtocol, Known, Loss, Outcome, Step};
+use presence_engine::nats::commit::protocol::{CommitProtocol, Known, Loss, Outcome, Step};
 
 use crate::log::told;
 use crate::owner::Effects;

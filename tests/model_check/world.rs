@@ -1,6 +1,6 @@
 //! All that there is, and what may happen next.
 
-use presence::nats::commit::protocol::Outcome;
+use presence_engine::nats::commit::protocol::Outcome;
 use stateright::{Model, Property};
 
 use crate::facts;

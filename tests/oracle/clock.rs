@@ -1,6 +1,6 @@
 //! Observed time (decision 2): what of the log's time counts.
 
-use presence::model::Millis;
+use presence_engine::model::Millis;
 
 /// Ten of it buy one of hold.
 const EARNED_MAX: Millis = 300_000;

@@ -1,6 +1,6 @@
 //! What the contract and MODEL.md say, worked out by hand, so that the oracle is judged before it judges.
 
-use presence::model::{Claim, EngineWhat, Event, EventBody, Intent, Kind, Signal, Visibility};
+use presence_engine::model::{Claim, EngineWhat, Event, EventBody, Intent, Kind, Signal, Visibility};
 
 use super::logs::What;
 use super::story::{LAPTOP, PHONE, START, Story, audio, each, in_room, leave, want};

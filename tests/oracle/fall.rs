@@ -1,6 +1,6 @@
 //! What follows from a session's facts by time alone: its states, its confidence, and when they change.
 
-use presence::model::{Cause, Certainty, Confidence, Millis, Policy, Profile, State, Visibility};
+use presence_engine::model::{Cause, Certainty, Confidence, Millis, Policy, Profile, State, Visibility};
 
 use super::session::{Facts, Session};
 use super::sky::Sky;

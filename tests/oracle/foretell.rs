@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use presence::model::{Cause, Event, EventBody, Millis, State};
+use presence_engine::model::{Cause, Event, EventBody, Millis, State};
 
 use super::Oracle;
 use super::logs::{Line, TENANTS, What};

@@ -1,6 +1,6 @@
 //! Gateways, and what their silence excuses.
 
-use presence::model::{Millis, Policy};
+use presence_engine::model::{Millis, Policy};
 
 /// So much of a gateway's silence a session is given between two of its life signs.
 pub(super) const EXCUSE_MAX: Millis = 60_000;

@@ -1,6 +1,6 @@
 //! What MODEL.md says of gateways and their batches, worked out by hand.
 
-use presence::model::{Cause, EngineWhat, Event, EventBody, Kind, Signal};
+use presence_engine::model::{Cause, EngineWhat, Event, EventBody, Kind, Signal};
 
 use super::story::{LAPTOP, PHONE, START, Story, audio, each, leave};
 

@@ -1,7 +1,7 @@
 //! The person's will, and how long it is kept.
 
-use presence::model::policy::DURATION_MS_MAX;
-use presence::model::{Intent, Kind, Millis, Signal};
+use presence_engine::model::policy::DURATION_MS_MAX;
+use presence_engine::model::{Intent, Kind, Millis, Signal};
 
 use super::session::Session;
 use super::sky::Sky;

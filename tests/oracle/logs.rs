@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use presence::fold::{BatchItem, Body, Entry};
-use presence::model::{Address, Millis, Policy, Rejection, Signal, Token};
+use presence_engine::fold::{BatchItem, Body, Entry};
+use presence_engine::model::{Address, Millis, Policy, Rejection, Signal, Token};
 
 /// Names whose concatenations coincide.
 pub(super) const TENANTS: [&str; 2] = ["a", "ab"];

@@ -1,6 +1,6 @@
 //! What is told of a session: what it is now, compared with what was told of it.
 
-use presence::model::{Cause, EventBody, Millis, NextState, SessionEvent, Signal, State};
+use presence_engine::model::{Cause, EventBody, Millis, NextState, SessionEvent, Signal, State};
 
 use super::fall::profile_of;
 use super::session::{Session, by_signal};
@@ -110,6 +110,7 @@ impl Session {
         let (when, from, cause) = told;
         self.ordinal += 1;
         self.at = self.at.max(when.at);
+        self.told.permille = self.certainty(when.instant, sky).permille;
         let excused = sky.excused(self, when.instant);
         let facts = self.facts.clone();
         let event = SessionEvent {

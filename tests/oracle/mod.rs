@@ -14,6 +14,7 @@ pub(crate) mod policies;
 pub(crate) mod random;
 mod reach;
 mod ready;
+mod rooms;
 mod session;
 mod sky;
 mod story;
@@ -26,8 +27,8 @@ use std::sync::Arc;
 use clock::Clock;
 use gateway::{Excuse, Gateways};
 use look::{Desk, Heard, Key, Why};
-use presence::fold::{BatchItem, Body, Entry};
-use presence::model::{
+use presence_engine::fold::{BatchItem, Body, Entry};
+use presence_engine::model::{
     Address, EngineEvent, EngineWhat, Event, EventBody, Kind, Millis, Policy, RejectedEvent, Rejection, Signal, State,
 };
 use session::{Facts, Session};

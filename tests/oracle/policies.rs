@@ -1,7 +1,7 @@
 //! Random policies.
 
-use presence::model::policy::{DURATION_MS_MAX, Limits};
-use presence::model::{Confidence, Curve, Millis, Policy, Profile, Promise, Ready, State};
+use presence_engine::model::policy::{DURATION_MS_MAX, Limits};
+use presence_engine::model::{Confidence, Curve, Millis, Policy, Profile, Promise, Ready, State};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

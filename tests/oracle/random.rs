@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use presence::fold::BatchItem;
-use presence::model::{Claim, Intent, Kind, Millis, Policy, Rejection, Signal, Visibility};
+use presence_engine::fold::BatchItem;
+use presence_engine::model::{Claim, Intent, Kind, Millis, Policy, Rejection, Signal, Visibility};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;

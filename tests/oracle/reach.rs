@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use presence::fold::BatchItem;
-use presence::model::{Cause, EventBody, Millis, State};
+use presence_engine::fold::BatchItem;
+use presence_engine::model::{Cause, EventBody, Millis, State};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -1,6 +1,6 @@
 //! What a user is ready for.
 
-use presence::model::{Cause, EventBody, Intent, Millis, ReadyEvent};
+use presence_engine::model::{Cause, EventBody, Intent, Millis, ReadyEvent};
 
 use super::look::{Desk, Key, Why};
 use super::session::Session;
@@ -34,6 +34,11 @@ impl Session {
 }
 
 impl User {
+    /// What it was told to be ready for.
+    pub(super) fn told_ready(&self) -> impl Iterator<Item = &str> {
+        self.ready.set.iter().map(|(name, _)| &**name)
+    }
+
     /// What it is ready for at an instant, in the policy's order.
     pub(super) fn ready_at(&self, instant: Millis, excuses: &[Millis], sky: &Sky) -> Vec<Box<str>> {
         let ready: Vec<&Session> = (self.sessions.values().zip(excuses))

@@ -1,6 +1,6 @@
 //! What a signal does to one session, and what follows from its facts.
 
-use presence::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Transport, Visibility};
+use presence_engine::model::{Cause, Claim, Intent, Kind, Millis, Policy, Signal, State, Transport, Visibility};
 
 use super::fall::profile_of;
 use super::gateway::Excuse;
@@ -41,6 +41,8 @@ pub(super) struct Session {
 pub(super) struct Told {
     pub(super) instant: Millis,
     pub(super) band: u8,
+    /// The confidence that was told.
+    pub(super) permille: u16,
     pub(super) facts: Option<Shown>,
 }
 

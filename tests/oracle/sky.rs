@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use presence::model::{Millis, Policy};
+use presence_engine::model::{Millis, Policy};
 
 use super::clock::Clock;
 use super::gateway::Gateways;

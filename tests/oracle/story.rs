@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use presence::fold::BatchItem;
-use presence::model::{Event, EventBody, Intent, Kind, Millis, Policy, Profile, Signal};
+use presence_engine::fold::BatchItem;
+use presence_engine::model::{Event, EventBody, Intent, Kind, Millis, Policy, Profile, Signal};
 
 use super::Oracle;
 use super::logs::{Line, What, Who, address};

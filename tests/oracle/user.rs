@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use presence::model::{Cause, Certainty, Confidence, EventBody, Intent, Millis, NextState, State, UserEvent};
+use presence_engine::model::{Cause, Certainty, Confidence, EventBody, Intent, Millis, NextState, State, UserEvent};
 
 use super::look::{Desk, Key, Why};
 use super::ready::Readiness;

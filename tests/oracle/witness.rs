@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use presence::model::{
+use presence_engine::model::{
     Cause, EngineWhat, Event, EventBody, Intent, Millis, Policy, ReadyEvent, SessionEvent, State, UserEvent,
 };
 use proptest::prelude::*;

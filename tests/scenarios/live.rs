@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::PublishAckFuture;
 use futures::future::{join, join_all};
-use presence::model::{Millis, Policy, Profile, partition_of};
-use presence::nats::{Nats, names};
-use presence::wire::{policy, subject};
+use presence_engine::model::{Millis, Policy, Profile, partition_of};
+use presence_engine::nats::{Nats, names};
+use presence_engine::wire::{policy, subject};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 

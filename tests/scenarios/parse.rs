@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use presence::config::Config;
-use presence::model::{Millis, Policy};
+use presence_engine::config::Config;
+use presence_engine::model::{Millis, Policy};
 use serde_json::{Map, Value};
 
 /// A story.

@@ -1,8 +1,8 @@
 //! A story folded by itself: its log is written here, so its times are the story's.
 
-use presence::fold::{IndexKey, Partition};
-use presence::model::{Event, Millis};
-use presence::wire::{Encoding, LogMessage, Tick, event, policy, subject};
+use presence_engine::fold::{IndexKey, Partition};
+use presence_engine::model::{Event, Millis};
+use presence_engine::wire::{Encoding, LogMessage, Tick, event, policy, subject};
 use serde_json::{Value, json};
 
 use super::parse::{Said, Signal, Story};

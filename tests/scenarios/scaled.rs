@@ -1,7 +1,7 @@
 //! A story's policy, made as many times faster as the story is played, and as the text that an engine reads.
 
-use presence::model::Promise;
-use presence::model::{Confidence, Curve, Millis, Policy, Profile};
+use presence_engine::model::Promise;
+use presence_engine::model::{Confidence, Curve, Millis, Policy, Profile};
 
 use super::parse::Story;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use presence::model::Millis;
+use presence_engine::model::Millis;
 use serde_json::Value;
 
 use super::parse::{Expected, written};

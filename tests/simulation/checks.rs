@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use presence::runtime::snapshot::Stored;
-use presence::wire::audit::{Auditor, Place};
-use presence::wire::{ToldEvent, subject};
+use presence_engine::runtime::snapshot::Stored;
+use presence_engine::wire::audit::{Auditor, Place};
+use presence_engine::wire::{ToldEvent, subject};
 
 use crate::events::Events;
 use crate::logs::PARTITIONS;

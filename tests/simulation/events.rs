@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use presence::nats::commit::protocol::Outcome;
-use presence::nats::commit::{BATCH_MESSAGES_MAX, StoredProgress};
-use presence::wire::{Progress, subject};
+use presence_engine::nats::commit::protocol::Outcome;
+use presence_engine::nats::commit::{BATCH_MESSAGES_MAX, StoredProgress};
+use presence_engine::wire::{Progress, subject};
 
 use crate::logs::{Log, PARTITIONS};
 use crate::random::Random;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use presence::fold::FOLD_VERSION;
-use presence::nats::commit::StoredProgress;
-use presence::nats::commit::protocol::{CommitProtocol, Found, Known, Loss, Outcome, Part, Step};
-use presence::nats::{Batch, Fence, OutMessage, Position};
-use presence::wire::{Progress, subject};
+use presence_engine::fold::FOLD_VERSION;
+use presence_engine::nats::commit::StoredProgress;
+use presence_engine::nats::commit::protocol::{CommitProtocol, Found, Known, Loss, Outcome, Part, Step};
+use presence_engine::nats::{Batch, Fence, OutMessage, Position};
+use presence_engine::wire::{Progress, subject};
 
 use crate::events::{self, Events, Published};
 use crate::faults::Faults;

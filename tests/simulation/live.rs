@@ -1,9 +1,9 @@
 //! The loop of a simulated owner that is live, or still replays: what `runtime::live` does, one turn at a time.
 
 use bytes::Bytes;
-use presence::nats::{LogIdentity, OutMessage};
-use presence::runtime::fleet::Fleet;
-use presence::runtime::outbox::Outbox;
+use presence_engine::nats::{LogIdentity, OutMessage};
+use presence_engine::runtime::fleet::Fleet;
+use presence_engine::runtime::outbox::Outbox;
 
 use crate::events::ASIDE;
 use crate::logs::PARTITIONS;

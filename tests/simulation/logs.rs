@@ -1,9 +1,9 @@
 //! The simulated PRESENCE_LOG, and what clients and engines publish to it.
 
 use bytes::Bytes;
-use presence::model::{Millis, Policy, Profile, partition_of};
-use presence::nats::{LogIdentity, LogMessage};
-use presence::wire::{self, Tick, subject};
+use presence_engine::model::{Millis, Policy, Profile, partition_of};
+use presence_engine::nats::{LogIdentity, LogMessage};
+use presence_engine::wire::{self, Tick, subject};
 use serde_json::{Map, Value, json};
 
 use crate::random::Random;

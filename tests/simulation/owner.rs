@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use presence::fold::IndexKey;
-use presence::model::{Event, Policy};
-use presence::nats::commit::StoredProgress;
-use presence::nats::commit::protocol::Loss;
-use presence::nats::{Fence, LogIdentity};
-use presence::runtime::outbox::Outbox;
-use presence::runtime::restored::{Evidence, Restored};
-use presence::runtime::stand_up;
-use presence::wire::{Encoding, ToldEvent};
+use presence_engine::fold::IndexKey;
+use presence_engine::model::{Event, Policy};
+use presence_engine::nats::commit::StoredProgress;
+use presence_engine::nats::commit::protocol::Loss;
+use presence_engine::nats::{Fence, LogIdentity};
+use presence_engine::runtime::outbox::Outbox;
+use presence_engine::runtime::restored::{Evidence, Restored};
+use presence_engine::runtime::stand_up;
+use presence_engine::wire::{Encoding, ToldEvent};
 
 use crate::events::Events;
 use crate::faults::Faults;

@@ -1,6 +1,6 @@
 //! One run: a scheduler that lets owners, batches under way, clients and disasters take turns, by chance from a seed.
 
-use presence::nats::commit::protocol::{Loss, Outcome};
+use presence_engine::nats::commit::protocol::{Loss, Outcome};
 
 use crate::checks;
 use crate::events::Events;

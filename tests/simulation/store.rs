@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use presence::nats::LogIdentity;
-use presence::nats::checkpoint::KEPT;
-use presence::runtime::outbox::Snapshot;
-use presence::runtime::snapshot::Stored;
+use presence_engine::nats::LogIdentity;
+use presence_engine::nats::checkpoint::KEPT;
+use presence_engine::runtime::outbox::Snapshot;
+use presence_engine::runtime::snapshot::Stored;
 
 use crate::random::Random;
 

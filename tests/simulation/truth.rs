@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use presence::fold::{IndexKey, Partition};
-use presence::model::{Cause, EngineWhat, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token};
-use presence::wire::{self, Encoding, Message, Route};
+use presence_engine::fold::{IndexKey, Partition};
+use presence_engine::model::{Cause, EngineWhat, Event, EventBody, Intent, Millis, Policy, SessionEvent, State, Token};
+use presence_engine::wire::{self, Encoding, Message, Route};
 
 use crate::events::Published;
 use crate::logs::{PARTITIONS, Said};

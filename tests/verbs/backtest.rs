@@ -1,6 +1,6 @@
 //! What another policy would have told of the stored log.
 
-use presence::nats::LogIdentity;
+use presence_engine::nats::LogIdentity;
 use serde_json::json;
 
 use super::common::client::{beat, log_time};

@@ -1,7 +1,7 @@
 //! Gateways' batches on a real server: what is no batch is told, with the reason.
 
-use presence::model::partition_of;
-use presence::wire::subject::{log_batch, rejected};
+use presence_engine::model::partition_of;
+use presence_engine::wire::subject::{log_batch, rejected};
 use serde_json::{Value, json};
 
 use super::common::client::{log_time, publish};

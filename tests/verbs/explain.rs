@@ -1,7 +1,7 @@
 //! Why a state is what it is: derived beside the engine, with the evidence.
 
-use presence::nats::topology::{self, Parameters};
-use presence::nats::{Nats, names};
+use presence_engine::nats::topology::{self, Parameters};
+use presence_engine::nats::{Nats, names};
 use serde_json::{Value, json};
 
 use super::common::client::{beat, signal};

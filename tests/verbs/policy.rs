@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use presence::nats::LogIdentity;
+use presence_engine::nats::LogIdentity;
 use serde_json::json;
 
 use super::common::TestServer;
@@ -55,8 +55,12 @@ async fn a_policy_comes_into_force_live_and_says_what_changes() {
     // The engine's own configuration is still the first one.
     engine.terminate().await;
     engine.restart().await;
-    let shown = json(engine.presence(&["policy", "show", "-o", "json"]));
-    assert_eq!(shown["policy"]["profiles"]["default"]["idle_after_ms"], 60 * 60_000);
+    // It publishes it when it is live already.
+    eventually("its own policy is in force", async || {
+        let shown = json(engine.presence(&["policy", "show", "-o", "json"]));
+        (shown["policy"]["profiles"]["default"]["idle_after_ms"] == 60 * 60_000).then_some(())
+    })
+    .await;
     engine.audit();
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use async_nats::HeaderMap;
-use presence::nats::Nats;
+use presence_engine::nats::Nats;
 use serde_json::json;
 
 use super::common::TestServer;

@@ -3,15 +3,14 @@
 mod table;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde_json::json;
 
 use super::CliError;
 use super::global::{Global, Output};
-use super::history::Since;
-use super::output;
 use super::policy::keys::changes;
+use super::{output, since};
+use crate::nats::history::Since;
 use crate::nats::topology;
 use crate::runtime::backtest::Backtest;
 use crate::runtime::backtest::measure::FLAP_MS;
@@ -20,7 +19,7 @@ use crate::runtime::in_force::InForce;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// How far back, at most as far as the log is kept: a duration as 10m, a time, or all
-    #[arg(long, default_value = "all", value_name = "WHEN", value_parser = Since::parse)]
+    #[arg(long, default_value = "all", value_name = "WHEN", value_parser = since::parse)]
     since: Since,
 }
 
@@ -43,8 +42,9 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
         ));
     };
     let since = match args.since {
-        Since::All => None,
-        Since::Time(time) => Some(millis(time)),
+        // Nobody names a sequence of the other stream.
+        Since::All | Since::Seq(_) => None,
+        Since::Time(time) => Some(since::millis(time)),
     };
     let backtest = Backtest::run(&nats, partitions, since, &stored, &other).await?.ok_or_else(nothing)?;
     let changes = changes(&stored, &other);
@@ -65,9 +65,4 @@ fn nothing() -> CliError {
     CliError::No(
         "the log holds no entry of that time: an engine writes one each second, `presence run` starts one".to_owned(),
     )
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

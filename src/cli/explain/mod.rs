@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 
 use super::CliError;
 use super::global::{Global, Output};
-use super::history::{History, Since, Stored};
 use super::output;
 use crate::fold::{Inspection, Partition};
 use crate::model::{Intent, Millis, State, Token, partition_of};
+use crate::nats::history::{History, Since, Stored};
 use crate::nats::log::last_entry;
 use crate::nats::{Nats, topology};
 use crate::runtime::offline::{Basis, Offline};

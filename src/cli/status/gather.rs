@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use super::unseen::{self, Unseen};
 use crate::cli::CliError;
-use crate::cli::history::{History, Since};
 use crate::nats::checkpoint;
 use crate::nats::commit::read_progress;
+use crate::nats::history::{History, Since};
 use crate::nats::latest::{LatestError, bucket_values};
 use crate::nats::{LogIdentity, Nats, names, topology};
 use crate::wire::{Info, Lease, Member, ToldEvent, subject};

@@ -6,14 +6,14 @@ mod unseen;
 
 use super::CliError;
 use super::global::{Global, Output};
-use super::history::Since;
-use super::output;
+use super::{output, since};
+use crate::nats::history::Since;
 use gather::Overview;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// What nobody watched since then: a duration as 1h or 7d, a time as 2026-01-31T08:00:00Z, or all
-    #[arg(long, default_value = "1h", value_name = "WHEN", value_parser = Since::parse)]
+    #[arg(long, default_value = "1h", value_name = "WHEN", value_parser = since::parse)]
     since: Since,
     /// A line for each partition
     #[arg(long)]

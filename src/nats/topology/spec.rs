@@ -76,6 +76,7 @@ pub(super) fn specs(parameters: &Parameters) -> Vec<Spec> {
         bucket(parameters, names::USERS_BUCKET, "user", 2, "latest event of each user; sourced, nobody writes it"),
         membership(parameters, names::MEMBERS_BUCKET, MEMBER_AGE, "engines that live, each by its own name"),
         membership(parameters, names::LEASES_BUCKET, Duration::ZERO, "who holds which partition"),
+        reservations(parameters),
         checkpoints(parameters),
     ]
 }
@@ -223,6 +224,14 @@ fn membership(parameters: &Parameters, name: &str, age: Duration, description: &
         field("republish", Value::Null, Rule::Update),
     ]);
     Spec { name: names::bucket_stream(name), description, fields }
+}
+
+/// A bucket that engines write themselves, of keys that are forgotten by themselves.
+fn reservations(parameters: &Parameters) -> Spec {
+    let description = "who is held for which question of `route`";
+    let mut spec = membership(parameters, names::RESERVATIONS_BUCKET, Duration::ZERO, description);
+    spec.fields.push(field("allow_msg_ttl", true, Rule::Update));
+    spec
 }
 
 fn checkpoints(parameters: &Parameters) -> Spec {

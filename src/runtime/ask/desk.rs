@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::split::{Split, about};
-use super::{Asked, Interests};
+use super::{Asked, Interests, Waits};
 use crate::model::partition_of;
 use crate::nats::{self, Nats, View, told};
 use crate::wire::AskError;
@@ -30,8 +30,14 @@ pub(crate) struct Desk {
     pub(crate) partitions: u16,
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) questions: mpsc::Sender<Asked>,
-    #[expect(dead_code, reason = "`wait` is built on it")]
     pub(crate) interests: Interests,
+    pub(crate) waits: Waits,
+    /// The pattern of rooms that count as load.
+    pub(crate) load_rooms: String,
+    /// Questions about the past that are read for at the same time.
+    pub(crate) histories: Semaphore,
+    /// Most messages that one of them reads.
+    pub(crate) history_events: u64,
 }
 
 impl Desk {
@@ -146,9 +152,12 @@ impl Desk {
         match self.ask(&question).await?.said {
             owned::Said::Tenant(true) => Ok(()),
             owned::Said::Tenant(false) => Err(AskError::UnknownTenant(crate::wire::plain(tenant).into_owned())),
-            owned::Said::Session { .. } | owned::Said::People(_) | owned::Said::Room(_) => {
-                Err(owned::strange("an owner"))
-            }
+            owned::Said::Session { .. }
+            | owned::Said::People(_)
+            | owned::Said::Room(_)
+            | owned::Said::Ready(_)
+            | owned::Said::ReadyIn(_)
+            | owned::Said::Candidates(_) => Err(owned::strange("an owner")),
         }
     }
 }

@@ -48,7 +48,6 @@ pub(crate) struct Woken(Vec<Arc<Notify>>);
 
 impl Interests {
     /// Wants to be woken for each of these.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`wait` is built on it"))]
     pub(crate) fn register(&self, about: Vec<About>) -> Interest {
         let wake = Arc::new(Notify::new());
         let mut known = self.lock();
@@ -122,7 +121,6 @@ impl Woken {
 
 impl Interest {
     /// Waits until it is woken, at once where it was since the last time. Cancel-safe.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`wait` is built on it"))]
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }

@@ -9,6 +9,7 @@
 //! - `question`: what the loop answers.
 //! - `interest`: who is woken when something about a user or a room is committed.
 //! - `serve`: questions of clients, each in a task of its own; a verb is a file of `verb`.
+//! - `watch`: what an owner would answer, once that is another than what is known; `waits`: how many wait.
 //! - `owned`: questions of other engines.
 
 mod desk;
@@ -18,12 +19,17 @@ mod question;
 mod serve;
 mod split;
 mod verb;
+mod waits;
+mod watch;
 
 pub(crate) use desk::Desk;
 pub(crate) use interest::{Interests, Woken};
 pub(crate) use owned::Owned;
 pub(crate) use question::Asked;
 pub(crate) use serve::Serving;
+pub(crate) use waits::Waits;
 
 /// Most questions on their way to the loop; beyond it who asks waits.
 pub(crate) const ASKED_MAX: usize = 1_024;
+/// Most questions about the past that are read for at a time.
+pub(crate) const HISTORIES_MAX: usize = 4;

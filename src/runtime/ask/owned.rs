@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Desk;
+use super::watch::Watched;
 use crate::nats::Nats;
 use crate::nats::owned::{Listening, OwnedQuestion};
 use crate::wire::AskError;
-use crate::wire::ask::owned::{FOLD, Question};
+use crate::wire::ask::owned::{FOLD, Question, WATCH};
 
 /// Most questions of other engines that wait for a task.
 const WAITING_MAX: usize = 256;
@@ -56,6 +57,7 @@ async fn of(desk: &Desk, question: &OwnedQuestion) -> Result<Vec<u8>, AskError> 
             let question = question.map_err(|error| AskError::Malformed(error.to_string()))?;
             Ok(desk.ask_own(&question).await?.to_json())
         }
+        WATCH => Ok(Watched::from_json(question.payload())?.answer(desk).await?.to_json()),
         _ => Err(AskError::Malformed("the verb is unknown: engines of different versions?".into())),
     }
 }

@@ -10,7 +10,7 @@ use crate::fold::{Partition, Present};
 use crate::model::{Address, Token};
 use crate::runtime::live::Live;
 use crate::wire::AskError;
-use crate::wire::ask::owned::{Answer, Person, Question, Said, What, strange};
+use crate::wire::ask::owned::{Answer, Person, Question, Said, What, first_ready, strange};
 
 /// Questions are answered for so long at a time, then the log is read on.
 const TURN_MAX: Duration = Duration::from_millis(2);
@@ -39,29 +39,32 @@ impl Live {
         let Asked { partition, question, reply } = asked;
         // Who asked may have gone meanwhile.
         if !reply.is_closed() {
-            let answer = self.askable(partition, question.at_least).and_then(|of| answer(of, &question));
+            let answer = self.askable(partition, question.at_least).and_then(|(of, age)| answer(of, age, &question));
             reply.send(answer).ok();
         }
     }
 
-    /// A partition that can be asked: it is followed, and what is read of it is the log as it is now.
-    fn askable(&self, number: u16, at_least: u64) -> Result<&Partition, AskError> {
+    /// A partition that can be asked, and how long ago its log was read: it is followed, and what is read of it is the log as it
+    /// is now.
+    fn askable(&self, number: u16, at_least: u64) -> Result<(&Partition, Duration), AskError> {
         let why = |why: &str| AskError::Unavailable(format!("partition {number} {why}"));
         let follower = self.followers.follower_of(number).ok_or_else(|| why("is not followed yet, or no more"))?;
         if !follower.is_caught_up() {
             return Err(why("is being restored"));
         }
-        if !follower.is_fresh(Instant::now()) {
+        let now = Instant::now();
+        if !follower.is_fresh(now) {
             return Err(why("is not known now: nothing was read of the log for 3 s"));
         }
         if follower.fleet.position() < at_least {
             return Err(why("is not read up to now yet"));
         }
-        follower.fleet.partition(number).ok_or_else(|| why("is not followed"))
+        let partition = follower.fleet.partition(number).ok_or_else(|| why("is not followed"))?;
+        Ok((partition, follower.age(now)))
     }
 }
 
-fn answer(partition: &Partition, question: &Question) -> Result<Answer, AskError> {
+fn answer(partition: &Partition, age: Duration, question: &Question) -> Result<Answer, AskError> {
     let token = |text| Token::parse(text).map_err(|_| strange("another engine"));
     let tenant = token(&question.tenant)?;
     let said = match &question.what {
@@ -81,9 +84,27 @@ fn answer(partition: &Partition, question: &Question) -> Result<Answer, AskError
             let member = |(of, state): (Present, _)| Person { in_room: Some(state), ..of.into() };
             Said::People(members.into_iter().map(member).collect())
         }
+        What::Ready { users, want } => {
+            let readiness =
+                |user: &String| Some((user.clone(), partition.readiness(tenant, Token::parse(user).ok()?, want)));
+            Said::Ready(users.iter().filter_map(readiness).collect())
+        }
+        What::ReadyIn { room, want } => {
+            let ready = partition.ready_in(tenant, token(room)?, want).into_iter();
+            Said::ReadyIn(first_ready(ready.map(|(user, since, permille)| (user.into(), since, permille)).collect()))
+        }
+        What::Candidates { users, want, load } => {
+            let candidate = |user: &String| partition.candidate(tenant, Token::parse(user).ok()?, want, load);
+            Said::Candidates(users.iter().filter_map(candidate).collect())
+        }
+        What::CandidatesIn { room, want, load, order, id, limit } => {
+            let (room, by) = ((tenant, token(room)?), (*order, id.as_str()));
+            Said::Candidates(partition.candidates_in(room, (want, load), by, *limit))
+        }
         What::Tenant => Said::Tenant(partition.knows_tenant(tenant)),
     };
-    Ok(Answer { as_of_ms: partition.log_time(), said })
+    let as_of_ms = partition.log_time();
+    Ok(Answer { as_of_ms, now_ms: as_of_ms + u64::try_from(age.as_millis()).unwrap_or(u64::MAX), said })
 }
 
 fn people(partition: &Partition, tenant: Token<'_>, users: &BTreeSet<String>) -> Vec<Person> {

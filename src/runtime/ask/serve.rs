@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{Desk, verb};
+use crate::config::EngineLimits;
 use crate::model::Token;
 use crate::nats::service::Question;
 use crate::wire::AskError;
 use crate::wire::ask::Verb;
 
-/// Most questions that wait for a task.
-const WAITING_MAX: usize = 64;
 /// How long is waited for an engine that is about to take part.
 const BEGIN_MAX: Duration = Duration::from_secs(2);
 /// How long the last questions may take when the engine ends.
@@ -24,22 +23,41 @@ const LAST_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Serving {
     task: JoinHandle<()>,
-    turns: Arc<Semaphore>,
-    at_once: u32,
+    turns: Turns,
+}
+
+/// How many are answered at a time. Those that wait hinder no others.
+#[derive(Debug, Clone)]
+struct Turns {
+    questions: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
+    questions_max: usize,
+    waits_max: usize,
 }
 
 impl Serving {
     /// Answers what comes by the returned way, so many at a time, from whichever desk there is.
-    pub(crate) fn start(desks: watch::Receiver<Option<Arc<Desk>>>, at_once: usize) -> (Self, mpsc::Sender<Question>) {
-        let (questions, mut waiting) = mpsc::channel::<Question>(WAITING_MAX);
-        let turns = Arc::new(Semaphore::new(at_once));
-        let free = Arc::clone(&turns);
+    pub(crate) fn start(
+        desks: watch::Receiver<Option<Arc<Desk>>>,
+        limits: &EngineLimits,
+    ) -> (Self, mpsc::Sender<Question>) {
+        // As many as may be at it: a burst of them is taken as fast as tasks can be begun.
+        let (questions, mut waiting) = mpsc::channel::<Question>(limits.questions + limits.waits);
+        let turns = Turns {
+            questions: Arc::new(Semaphore::new(limits.questions)),
+            waits: Arc::new(Semaphore::new(limits.waits)),
+            questions_max: limits.questions,
+            waits_max: limits.waits,
+        };
+        let free = turns.clone();
         let task = tokio::spawn(async move {
             while let Some(question) = waiting.recv().await {
-                let Ok(turn) = Arc::clone(&free).try_acquire_owned() else {
-                    let (limit, max) = ("limits.questions", at_once as u64);
-                    question.answer(Err(AskError::TooMany { limit, max })).await;
-                    continue;
+                let turn = match free.take(question.verb) {
+                    Ok(turn) => turn,
+                    Err(error) => {
+                        question.answer(Err(error)).await;
+                        continue;
+                    }
                 };
                 let desks = desks.clone();
                 tokio::spawn(async move {
@@ -49,18 +67,31 @@ impl Serving {
                 });
             }
         });
-        (Self { task, turns, at_once: u32::try_from(at_once).unwrap_or(u32::MAX) }, questions)
+        (Self { task, turns }, questions)
     }
 
-    /// Takes no more questions, and waits a while for those that are being answered.
+    /// Takes no more questions, and waits a while for those that are being answered; who waits asks another engine.
     pub(crate) async fn end(self) {
+        let all = u32::try_from(self.turns.questions_max).unwrap_or(u32::MAX);
         // The way to it is closed by now, so it ends once all are on their way.
         timeout(LAST_MAX, async {
             self.task.await.ok();
-            self.turns.acquire_many(self.at_once).await.ok();
+            self.turns.questions.acquire_many(all).await.ok();
         })
         .await
         .ok();
+    }
+}
+
+impl Turns {
+    fn take(&self, verb: Verb) -> Result<OwnedSemaphorePermit, AskError> {
+        let (free, limit, max) = match verb {
+            Verb::Wait => (&self.waits, "limits.waits", self.waits_max),
+            Verb::Session | Verb::User | Verb::Users | Verb::Room | Verb::Route | Verb::History => {
+                (&self.questions, "limits.questions", self.questions_max)
+            }
+        };
+        Arc::clone(free).try_acquire_owned().map_err(|_| AskError::TooMany { limit, max: max as u64 })
     }
 }
 
@@ -77,5 +108,8 @@ async fn answer(mut desks: watch::Receiver<Option<Arc<Desk>>>, question: &Questi
         Verb::User => verb::user::answer(&desk, tenant, question.payload()).await,
         Verb::Users => verb::users::answer(&desk, tenant, question.payload()).await,
         Verb::Room => verb::room::answer(&desk, tenant, question.payload()).await,
+        Verb::Wait => verb::wait::answer(&desk, tenant, question.payload()).await,
+        Verb::History => verb::history::answer(&desk, tenant, question.payload()).await,
+        Verb::Route => verb::route::answer(&desk, tenant, question.payload()).await,
     }
 }

@@ -31,14 +31,21 @@ impl Split {
 
 /// The same question about some of its partitions, of a log that has `count`: of users only theirs are asked for.
 pub(super) fn about(question: &Question, partitions: BTreeSet<u16>, count: u16) -> Question {
+    let is_theirs = |user: &&String| partitions.contains(&partition_of(&question.tenant, user, count));
+    let theirs = |users: &BTreeSet<String>| users.iter().filter(is_theirs).cloned().collect();
     let what = match &question.what {
-        What::Users(users) => {
-            let is_theirs = |user: &&String| partitions.contains(&partition_of(&question.tenant, user, count));
-            What::Users(users.iter().filter(is_theirs).cloned().collect())
+        What::Users(users) => What::Users(theirs(users)),
+        What::Ready { users, want } => What::Ready { users: theirs(users), want: want.clone() },
+        What::Candidates { users, want, load } => {
+            What::Candidates { users: theirs(users), want: want.clone(), load: load.clone() }
         }
-        What::Session { .. } | What::Page { .. } | What::Room(_) | What::Members { .. } | What::Tenant => {
-            question.what.clone()
-        }
+        What::Session { .. }
+        | What::Page { .. }
+        | What::Room(_)
+        | What::Members { .. }
+        | What::ReadyIn { .. }
+        | What::CandidatesIn { .. }
+        | What::Tenant => question.what.clone(),
     };
     Question { tenant: question.tenant.clone(), partitions, at_least: question.at_least, what }
 }

@@ -26,6 +26,12 @@ pub enum AskError {
         /// Its value.
         max: u64,
     },
+    /// More was told up to that time than one question may read.
+    #[error(
+        "limit reached: limits.history_events is {0}, and more than that is stored; ask for an earlier time, raise the limit, or \
+         keep less by engine.event_retention"
+    )]
+    TooManyEvents(u64),
     /// Whoever knows can't be asked now.
     #[error("{0}; ask again")]
     Unavailable(String),
@@ -39,7 +45,7 @@ impl AskError {
             Self::Malformed(_) => 400,
             Self::UnknownTenant(_) => 404,
             Self::TooLarge { .. } => 413,
-            Self::TooMany { .. } => 429,
+            Self::TooMany { .. } | Self::TooManyEvents(_) => 429,
             Self::Unavailable(_) => 503,
         }
     }

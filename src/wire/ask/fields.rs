@@ -12,7 +12,7 @@ use crate::wire::Named;
 /// The fields of a question. Unknown ones are never asked for, `null` is absent.
 ///
 /// ```
-/// use presence::wire::ask::Fields;
+/// use presence_engine::wire::ask::Fields;
 /// let fields = Fields::read(br#"{"limit":1000}"#).unwrap();
 /// let error = fields.number("limit", 1..=256).unwrap_err();
 /// assert_eq!(error.to_string(), "`limit` is 1000, it has to be within 1 to 256");

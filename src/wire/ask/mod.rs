@@ -6,20 +6,28 @@
 
 mod error;
 mod fields;
+mod history;
 pub mod owned;
 mod person;
 mod room;
+pub mod route;
 mod user;
 mod users;
 mod verb;
+pub mod wait;
 
 pub use error::AskError;
 pub use fields::Fields;
+pub use history::{
+    AskedOf, Cursor, HISTORY_PAGE_MAX, HistoryAnswer, HistoryQuestion, Past, Segment, UserHistory, WasHere, WhoWasHere,
+};
 pub use person::{Now, Person};
 pub use room::{RoomAnswer, RoomQuestion};
+pub use route::{RouteAnswer, RouteQuestion};
 pub use user::{AbsentSession, AbsentUser, SessionAnswer, SessionQuestion, UserAnswer, UserQuestion, with_now};
 pub use users::{UsersAnswer, UsersQuestion, Wanted};
 pub use verb::Verb;
+pub use wait::{WaitAnswer, WaitQuestion};
 
 /// Largest question, in bytes.
 pub const ASK_BYTES_MAX: usize = 64 * 1024;

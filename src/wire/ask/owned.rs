@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AskError;
 use crate::fold::{Present, PresentSession};
-use crate::model::{Intent, Millis, State, Tally};
+use crate::model::{Candidate, Intent, Millis, Order, Readiness, State, Tally, Want};
 use crate::wire::told::Next;
 use crate::wire::{Encoding, ReadError};
 
@@ -16,6 +16,8 @@ pub const OWNED: &str = "presence.v1.owned";
 
 /// The verb of these questions. Others that go to owners have verbs of their own.
 pub const FOLD: &str = "fold";
+/// The verb of a question that is answered when the answer is another than what is known.
+pub const WATCH: &str = "watch";
 
 /// The subject on which an engine of this name is asked; the verb may be `*`.
 #[must_use]
@@ -70,6 +72,44 @@ pub enum What {
         /// At most so many.
         limit: usize,
     },
+    /// Whether these users are ready for what is wanted.
+    Ready {
+        /// User tokens.
+        users: BTreeSet<String>,
+        /// What is wanted.
+        want: Want,
+    },
+    /// Who in a room is ready for what is wanted.
+    ReadyIn {
+        /// Room token.
+        room: String,
+        /// What is wanted.
+        want: Want,
+    },
+    /// Which of these users could be asked.
+    Candidates {
+        /// User tokens.
+        users: BTreeSet<String>,
+        /// What is wanted.
+        want: Want,
+        /// The pattern of rooms that count as load.
+        load: String,
+    },
+    /// Which of the users in a room could be asked.
+    CandidatesIn {
+        /// Room token.
+        room: String,
+        /// What is wanted.
+        want: Want,
+        /// The pattern of rooms that count as load.
+        load: String,
+        /// In which order.
+        order: Order,
+        /// By a question of this id.
+        id: String,
+        /// At most so many.
+        limit: usize,
+    },
     /// Whether anything is known of the tenant.
     Tenant,
 }
@@ -79,6 +119,8 @@ pub enum What {
 pub struct Answer {
     /// The log time up to which all of them know.
     pub as_of_ms: Millis,
+    /// What the log's time may be by now, as far as a local clock can tell.
+    pub now_ms: Millis,
     /// What.
     pub said: Said,
 }
@@ -98,6 +140,12 @@ pub enum Said {
     People(Vec<Person>),
     /// To [`What::Room`].
     Room(Density),
+    /// To [`What::Ready`], by user token.
+    Ready(BTreeMap<String, Readiness>),
+    /// To [`What::ReadyIn`]: user tokens, each with since when and the confidence in thousandths. At most [`READY_MAX`].
+    ReadyIn(Vec<(String, Millis, u16)>),
+    /// To [`What::Candidates`] and [`What::CandidatesIn`].
+    Candidates(Vec<Candidate>),
     /// To [`What::Tenant`].
     Tenant(bool),
 }
@@ -168,6 +216,46 @@ pub struct Density {
     pub variance_millionths: u64,
 }
 
+/// Most of a room's members who are ready that an answer names.
+pub const READY_MAX: usize = 256;
+
+/// Those who have been ready for longest.
+#[must_use]
+pub fn first_ready(mut ready: Vec<(String, Millis, u16)>) -> Vec<(String, Millis, u16)> {
+    ready.sort_unstable_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+    ready.truncate(READY_MAX);
+    ready
+}
+
+impl Said {
+    /// Whether it says the same as what is known, but for how sure it is.
+    #[must_use]
+    pub fn is_like(&self, known: &Self) -> bool {
+        match (self, known) {
+            (Self::Ready(now), Self::Ready(known)) => {
+                let is_same = |((user, now), (other, known)): ((&String, &Readiness), (&String, &Readiness))| {
+                    user == other
+                        && match (now, known) {
+                            (Readiness::Ready { since_ms: now, .. }, Readiness::Ready { since_ms: known, .. }) => {
+                                now == known
+                            }
+                            (Readiness::Missing(now), Readiness::Missing(known)) => now == known,
+                            (Readiness::Ready { .. } | Readiness::Missing(_), _) => false,
+                        }
+                };
+                now.len() == known.len() && now.iter().zip(known).all(is_same)
+            }
+            (Self::ReadyIn(now), Self::ReadyIn(known)) => {
+                let of = |ready: &Vec<(String, Millis, u16)>| {
+                    ready.iter().map(|(user, since, _)| (user.clone(), *since)).collect::<Vec<_>>()
+                };
+                of(now) == of(known)
+            }
+            (now, known) => now == known,
+        }
+    }
+}
+
 impl Question {
     /// The payload.
     #[must_use]
@@ -217,6 +305,10 @@ impl Answer {
             people.sort_unstable_by(|a, b| a.user.cmp(&b.user));
             people.truncate(*limit);
         }
+        if let (What::CandidatesIn { order, id, limit, .. }, Said::Candidates(candidates)) = (what, &mut all.said) {
+            candidates.sort_unstable_by(|a, b| order.compare(id, a, b));
+            candidates.truncate(*limit);
+        }
         Ok(all)
     }
 
@@ -228,11 +320,31 @@ impl Answer {
             }
             (Said::Room(room), Said::Room(more)) => Said::Room(room.and(more)),
             (Said::Tenant(one), Said::Tenant(other)) => Said::Tenant(one || other),
-            (Said::Session { .. } | Said::People(_) | Said::Room(_) | Said::Tenant(_), _) => {
-                return Err(strange("engines"));
+            (Said::Ready(mut ready), Said::Ready(more)) => {
+                ready.extend(more);
+                Said::Ready(ready)
             }
+            (Said::ReadyIn(mut ready), Said::ReadyIn(more)) => {
+                ready.extend(more);
+                Said::ReadyIn(first_ready(ready))
+            }
+            (Said::Candidates(mut candidates), Said::Candidates(more)) => {
+                candidates.extend(more);
+                Said::Candidates(candidates)
+            }
+            (
+                Said::Session { .. }
+                | Said::People(_)
+                | Said::Room(_)
+                | Said::Ready(_)
+                | Said::ReadyIn(_)
+                | Said::Candidates(_)
+                | Said::Tenant(_),
+                _,
+            ) => return Err(strange("engines")),
         };
-        Ok(Self { as_of_ms: self.as_of_ms.min(other.as_of_ms), said })
+        let (as_of_ms, now_ms) = (self.as_of_ms.min(other.as_of_ms), self.now_ms.max(other.now_ms));
+        Ok(Self { as_of_ms, now_ms, said })
     }
 }
 
@@ -323,7 +435,7 @@ mod tests {
     }
 
     fn answer(as_of_ms: Millis, said: Said) -> Answer {
-        Answer { as_of_ms, said }
+        Answer { as_of_ms, now_ms: as_of_ms, said }
     }
 
     #[test]
@@ -331,9 +443,10 @@ mod tests {
         let people = |users: &[&str]| Said::People(users.iter().map(|user| person(user)).collect());
         let parts = vec![answer(7, people(&["b", "d"])), answer(5, people(&["a", "e"])), answer(9, people(&["c"]))];
         let page = What::Page { states: vec![], after: None, limit: 4 };
-        assert_eq!(Answer::all(&page, parts.clone()).unwrap(), answer(5, people(&["a", "b", "c", "d"])));
+        let first = Answer { now_ms: 9, ..answer(5, people(&["a", "b", "c", "d"])) };
+        assert_eq!(Answer::all(&page, parts.clone()).unwrap(), first);
         let named = What::Users(["a", "b", "c", "d", "e"].map(str::to_owned).into());
-        assert_eq!(Answer::all(&named, parts).unwrap(), answer(5, people(&["b", "d", "a", "e", "c"])));
+        assert_eq!(Answer::all(&named, parts).unwrap().said, people(&["b", "d", "a", "e", "c"]));
     }
 
     #[test]
@@ -354,7 +467,7 @@ mod tests {
             expected_permille: 1_800,
             variance_millionths: 180_000,
         };
-        assert_eq!(Answer::all(&room, parts).unwrap(), answer(1, Said::Room(sum)));
+        assert_eq!(Answer::all(&room, parts).unwrap(), Answer { now_ms: 2, ..answer(1, Said::Room(sum)) });
         let known = vec![answer(1, Said::Tenant(false)), answer(1, Said::Tenant(true))];
         assert_eq!(Answer::all(&What::Tenant, known).unwrap().said, Said::Tenant(true));
     }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    ASK, RoomAnswer, RoomQuestion, SessionAnswer, SessionQuestion, UserAnswer, UserQuestion, UsersAnswer, UsersQuestion,
+    ASK, HistoryAnswer, HistoryQuestion, RoomAnswer, RoomQuestion, RouteAnswer, RouteQuestion, SessionAnswer,
+    SessionQuestion, UserAnswer, UserQuestion, UsersAnswer, UsersQuestion, WaitAnswer, WaitQuestion,
 };
 use crate::wire::name::named;
 use crate::wire::{Named, schema};
@@ -11,7 +12,7 @@ use crate::wire::{Named, schema};
 /// What can be asked.
 ///
 /// ```
-/// use presence::wire::ask::Verb;
+/// use presence_engine::wire::ask::Verb;
 /// assert_eq!(Verb::User.subject("main"), "presence.v1.ask.main.user");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,10 +25,18 @@ pub enum Verb {
     Users,
     /// How many are in a room, and who.
     Room,
+    /// When that many are ready.
+    Wait,
+    /// Whom to ask, best first.
+    Route,
+    /// What was over time.
+    History,
 }
 
 named! {
-    Verb { Session = "session", User = "user", Users = "users", Room = "room" }
+    Verb { Session = "session", User = "user", Users = "users", Room = "room", Wait = "wait", Route = "route",
+        History = "history"
+    }
 }
 
 impl Verb {
@@ -45,6 +54,9 @@ impl Verb {
             Self::User => [schema::asked::<UserQuestion>(), schema::answered::<UserAnswer<'_>>()],
             Self::Users => [schema::asked::<UsersQuestion>(), schema::answered::<UsersAnswer>()],
             Self::Room => [schema::asked::<RoomQuestion>(), schema::answered::<RoomAnswer>()],
+            Self::Wait => [schema::asked::<WaitQuestion>(), schema::answered::<WaitAnswer>()],
+            Self::Route => [schema::asked::<RouteQuestion>(), schema::answered::<RouteAnswer>()],
+            Self::History => [schema::asked::<HistoryQuestion>(), schema::answered::<HistoryAnswer>()],
         }
     }
 
@@ -56,6 +68,9 @@ impl Verb {
             Self::User => ["ask-user.schema.json", "answer-user.schema.json"],
             Self::Users => ["ask-users.schema.json", "answer-users.schema.json"],
             Self::Room => ["ask-room.schema.json", "answer-room.schema.json"],
+            Self::Wait => ["ask-wait.schema.json", "answer-wait.schema.json"],
+            Self::Route => ["ask-route.schema.json", "answer-route.schema.json"],
+            Self::History => ["ask-history.schema.json", "answer-history.schema.json"],
         }
     }
 }

@@ -57,7 +57,7 @@ pub struct HeldSignal {
 /// Writes a batch's payload, as gateways do.
 ///
 /// ```
-/// use presence::wire::{Encoding, batch::{HeldSignal, encode}};
+/// use presence_engine::wire::{Encoding, batch::{HeldSignal, encode}};
 /// let held = HeldSignal { user: "a@b".into(), session: "tab".into(), signal: Default::default(), age_ms: 40 };
 /// assert_eq!(encode(&[held], Encoding::Json), br#"{"v":1,"signals":[{"u":"a@b","s":"tab","age_ms":40}]}"#);
 /// ```

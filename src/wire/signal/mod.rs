@@ -38,7 +38,7 @@ pub struct Decoded {
 /// stand twice count once.
 ///
 /// ```
-/// use presence::wire::signal::decode;
+/// use presence_engine::wire::signal::decode;
 /// let beat = decode(br#"{"seq":5,"every_ms":20000.9,"state":"asleep"}"#, None).unwrap();
 /// assert_eq!((beat.signal.seq, beat.signal.every_ms), (Some(5), Some(20_000)));
 /// assert_eq!(beat.ignored.names().collect::<Vec<_>>(), ["state"]);

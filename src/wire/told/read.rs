@@ -12,7 +12,7 @@ use crate::wire::{Encoding, ReadError};
 /// An event that was read.
 ///
 /// ```
-/// use presence::wire::ToldEvent;
+/// use presence_engine::wire::ToldEvent;
 /// let told = ToldEvent::read(br#"{"v":1,"kind":"weather","sky":"blue"}"#).unwrap();
 /// assert_eq!(told, ToldEvent::Other { kind: "weather".into() });
 /// ```

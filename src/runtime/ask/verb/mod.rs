@@ -1,9 +1,12 @@
 //! What can be asked, a file each: from a question's payload to its answer.
 
+pub(super) mod history;
 pub(super) mod room;
+pub(super) mod route;
 pub(super) mod session;
 pub(super) mod user;
 pub(super) mod users;
+pub(super) mod wait;
 
 use std::time::Duration;
 

@@ -37,6 +37,11 @@ async fn density(desk: &Desk, tenant: &str, room: &str) -> Result<(Density, Mill
     let answer = desk.ask(&question).await?;
     match answer.said {
         Said::Room(density) => Ok((density, answer.as_of_ms)),
-        Said::Session { .. } | Said::People(_) | Said::Tenant(_) => Err(strange("an owner")),
+        Said::Session { .. }
+        | Said::People(_)
+        | Said::Ready(_)
+        | Said::ReadyIn(_)
+        | Said::Candidates(_)
+        | Said::Tenant(_) => Err(strange("an owner")),
     }
 }

@@ -45,7 +45,12 @@ pub(in crate::runtime::ask) async fn answer(
 pub(super) fn people(said: Said) -> Result<Vec<owned::Person>, AskError> {
     match said {
         Said::People(people) => Ok(people),
-        Said::Session { .. } | Said::Room(_) | Said::Tenant(_) => Err(strange("an owner")),
+        Said::Session { .. }
+        | Said::Room(_)
+        | Said::Ready(_)
+        | Said::ReadyIn(_)
+        | Said::Candidates(_)
+        | Said::Tenant(_) => Err(strange("an owner")),
     }
 }
 
