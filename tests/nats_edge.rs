@@ -39,7 +39,7 @@ async fn setup_twice_changes_nothing_the_second_time() {
     let parameters = Parameters::default();
     assert_eq!(topology::partitions(&nats).await.unwrap(), None);
     let created = topology::setup(&nats, &parameters).await.unwrap();
-    assert_eq!(created.len(), 7, "{created:?}");
+    assert_eq!(created.len(), 9, "{created:?}");
     assert!(created.iter().all(|difference| difference.remedy == Remedy::Create));
     assert_eq!(topology::plan(&nats, &parameters).await.unwrap(), []);
     assert_eq!(topology::setup(&nats, &parameters).await.unwrap(), []);

@@ -39,15 +39,21 @@ impl Stored {
 
 /// Everything that a stream holds, in its order.
 pub async fn read(nats: &Nats, name: &str) -> Vec<Stored> {
-    let stream = nats.jetstream.get_stream(name).await.expect("the stream is there");
+    eventually(&format!("{name} is read"), async || try_read(nats, name).await).await
+}
+
+/// The same; nothing where the server can't be asked, as while a cluster elects its leaders.
+async fn try_read(nats: &Nats, name: &str) -> Option<Vec<Stored>> {
+    let stream = nats.jetstream.get_stream(name).await.ok()?;
     let config = pull::Config { ack_policy: AckPolicy::None, memory_storage: true, ..pull::Config::default() };
-    let consumer = stream.create_consumer(config).await.expect("the stream can be read");
+    let consumer = stream.create_consumer(config).await.ok()?;
     let mut left = consumer.cached_info().num_pending;
     let mut stored = Vec::new();
     while left > 0 {
-        let mut batch = consumer.fetch().max_messages(2_000).messages().await.expect("messages can be asked for");
+        let before = stored.len();
+        let mut batch = consumer.fetch().max_messages(2_000).messages().await.ok()?;
         while let Some(message) = soon("a stored message comes", batch.next()).await {
-            let message = message.expect("a stored message can be read");
+            let message = message.ok()?;
             let info = message.info().expect("a stored message says where it is");
             left = info.pending;
             stored.push(Stored {
@@ -58,8 +64,12 @@ pub async fn read(nats: &Nats, name: &str) -> Vec<Stored> {
                 payload: message.payload.clone(),
             });
         }
+        if stored.len() == before {
+            // What was to come was rolled up meanwhile.
+            break;
+        }
     }
-    stored
+    Some(stored)
 }
 
 /// The log.

@@ -1,0 +1,137 @@
+use super::*;
+
+fn reached(seq: u64, k: u32) -> Reached {
+    Reached { seq, ts: seq, k, generation: 0, policy_hash: "p".into() }
+}
+
+fn outbox(told: &[Reached], messages_max: usize) -> Outbox {
+    let mut outbox = Outbox::new(messages_max);
+    for (partition, told) in told.iter().enumerate() {
+        outbox.begin(partition as u16, told.clone());
+    }
+    outbox
+}
+
+fn message(partition: u16) -> OutMessage {
+    OutMessage { partition, subject: "presence.v1.x".into(), headers: Vec::new(), payload: bytes::Bytes::new() }
+}
+
+#[test]
+fn a_batch_holds_what_fits_with_one_progress_a_partition() {
+    let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 5);
+    outbox.tell(0, reached(1, 1), vec![message(0)]);
+    outbox.tell(0, reached(1, 2), vec![message(0), message(0)]);
+    outbox.tell(1, reached(2, 1), vec![message(1)]);
+    let batch = outbox.next_batch().unwrap();
+    assert_eq!((batch.messages.len(), batch.progress.len()), (3, 1));
+    assert_eq!(batch.progress[0].1, reached(1, 2).position());
+    assert!(outbox.next_batch().is_none(), "one commit at a time");
+    assert!(outbox.confirm().is_empty());
+    assert!(outbox.was_told(0, 1, 1) && !outbox.was_told(0, 1, 2) && !outbox.was_told(1, 1, 0));
+    assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(2, 1).position())]);
+}
+
+#[test]
+fn what_no_entry_caused_moves_no_position() {
+    let mut outbox = outbox(&[reached(7, 3)], 900);
+    outbox.tell_aside(0, vec![message(0)]);
+    assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
+    outbox.confirm();
+    assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
+}
+
+/// A partial of a room with such a count.
+fn partial(partition: u16, room: &str, count: &str) -> OutMessage {
+    let (subject, payload) = (format!("presence.v1.partial.{partition}.main.{room}"), count.to_owned().into());
+    OutMessage { subject, payload, ..message(partition) }
+}
+
+fn payloads(batch: &Batch) -> Vec<&[u8]> {
+    batch.messages.iter().map(|message| &*message.payload).collect()
+}
+
+#[test]
+fn a_newer_count_takes_the_place_of_the_one_that_waits() {
+    let mut outbox = outbox(&[reached(7, 3)], 900);
+    outbox.tell_partial(partial(0, "a", "1"));
+    outbox.tell(0, reached(8, 1), vec![message(0)]);
+    outbox.tell_partial(partial(0, "b", "5"));
+    outbox.tell_partial(partial(0, "a", "2"));
+    assert_eq!(outbox.len(), 3);
+    let batch = outbox.next_batch().unwrap();
+    assert_eq!(payloads(&batch), [b"2".as_slice(), b"", b"5"]);
+    assert_eq!(batch.progress, [(0, reached(8, 1).position())], "partials move no position");
+}
+
+#[test]
+fn beside_a_count_on_its_way_the_next_one_waits_for_the_next_batch() {
+    let mut outbox = outbox(&[reached(7, 3)], 900);
+    outbox.tell_partial(partial(0, "a", "1"));
+    assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"1"]);
+    outbox.tell_partial(partial(0, "a", "2"));
+    outbox.tell_partial(partial(0, "a", "3"));
+    assert!(outbox.next_batch().is_none() && !outbox.is_empty_of(0));
+    outbox.confirm();
+    assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"3"]);
+    outbox.confirm();
+    assert!(outbox.is_empty_of(0));
+}
+
+#[test]
+fn the_counts_of_a_partition_that_is_lost_go_with_it() {
+    let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 900);
+    outbox.tell_partial(partial(0, "a", "1"));
+    outbox.tell_partial(partial(1, "a", "2"));
+    outbox.end(0);
+    outbox.begin(0, reached(1, 1));
+    outbox.tell_partial(partial(0, "a", "3"));
+    assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2", b"3"]);
+}
+
+#[test]
+fn a_count_is_committed_before_the_snapshot_behind_it_is_stored() {
+    let mut outbox = outbox(&[reached(1, 1)], 2);
+    outbox.tell_partial(partial(0, "a", "1"));
+    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] }));
+    outbox.tell_partial(partial(0, "a", "2"));
+    assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2"], "it waited before the snapshot");
+    assert_eq!(outbox.confirm().len(), 1);
+}
+
+#[test]
+fn a_snapshot_in_the_midst_of_a_replay_takes_no_progress_back() {
+    let mut outbox = outbox(&[reached(7, 3)], 900);
+    for behind in [reached(3, 9), reached(7, 2)] {
+        assert!(!outbox.keep(Snapshot { partition: 0, reached: behind, bytes: vec![1] }));
+        assert!(outbox.next_batch().is_none());
+    }
+    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), bytes: vec![1] }));
+    assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
+}
+
+#[test]
+fn a_snapshot_is_stored_only_behind_its_commit() {
+    let mut outbox = outbox(&[reached(0, 0)], 2);
+    outbox.tell(0, reached(1, 1), vec![message(0)]);
+    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] }));
+    outbox.tell(0, reached(2, 1), vec![message(0)]);
+    assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
+    assert_eq!(outbox.confirm().len(), 1);
+    assert_eq!(outbox.next_batch().unwrap().progress[0].1.input_seq, 2);
+}
+
+#[test]
+fn a_partition_that_is_lost_takes_nothing_of_the_others_with_it() {
+    let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 900);
+    outbox.tell(0, reached(1, 1), vec![message(0)]);
+    outbox.tell(1, reached(2, 1), vec![message(1)]);
+    assert_eq!(outbox.next_batch().unwrap().progress.len(), 2);
+    outbox.tell(0, reached(3, 1), vec![message(0)]);
+    outbox.tell(1, reached(4, 1), vec![message(1)]);
+    outbox.end(0);
+    assert!(outbox.is_empty_of(0) && !outbox.is_empty_of(1));
+    outbox.begin(0, reached(1, 1));
+    outbox.confirm();
+    assert!(outbox.was_told(1, 2, 0) && !outbox.was_told(1, 4, 0) && outbox.was_told(0, 1, 0));
+    assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(4, 1).position())]);
+}
