@@ -207,6 +207,9 @@ pub struct HistoryPage {
     pub segments: Vec<Segment>,
     /// Ask for the page behind this; `None` behind the last.
     pub after: Option<String>,
+    /// When the oldest event that is kept happened; `None`: none is.
+    #[serde(default)]
+    pub kept_from_ms: Option<Millis>,
     /// The log time up to which the answer knows.
     pub as_of_ms: Millis,
 }
@@ -240,6 +243,9 @@ pub struct ThenPage {
     pub users: Vec<Then>,
     /// Ask for the page behind this; `None` behind the last.
     pub after: Option<String>,
+    /// When the oldest event that is kept happened; `None`: none is.
+    #[serde(default)]
+    pub kept_from_ms: Option<Millis>,
     /// The log time up to which the answer knows.
     pub as_of_ms: Millis,
 }
@@ -252,8 +258,8 @@ pub struct Then {
     pub user: String,
     /// The state.
     pub state: State,
-    /// Since when.
-    pub since_ms: Millis,
+    /// Since when; `None` where what is kept does not reach that far.
+    pub since_ms: Option<Millis>,
 }
 
 fn yes() -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use presence_engine::client::{
-    Beats, Change, Error, Filter, Heartbeats, Intent, Page, Presence, Route, State, Visibility, Wait,
+    Beats, Change, Error, Filter, Heartbeats, History, Intent, Page, Presence, Route, State, Visibility, Wait,
 };
 use presence_engine::nats::Nats;
 
@@ -44,6 +44,11 @@ async fn who_is_here_is_answered_and_then_followed() {
     assert_eq!(presence.get("nobody").await.unwrap().now.state, State::Offline);
     let room = presence.members("the lobby", None).await.unwrap();
     assert_eq!((room.density.users.active, room.density.ready["audio"], room.members.len()), (2, 2, 2));
+    let history = presence.history(&History::of("bob")).await.unwrap();
+    let latest = history.segments.last().expect("he is here");
+    assert_eq!((latest.state, latest.cause.as_deref(), latest.observed), (Some(State::Active), Some("joined"), true));
+    let then = presence.history_at(history.as_of_ms, None, None).await.unwrap();
+    assert_eq!(then.users.iter().map(|user| user.state).collect::<Vec<_>>(), [State::Active, State::Active]);
     let named = presence.users(&Page::of(["nobody", "bob"])).await.unwrap();
     assert_eq!(named.users.iter().map(|user| user.state).collect::<Vec<_>>(), [State::Offline, State::Active]);
 

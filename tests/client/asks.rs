@@ -123,7 +123,7 @@ async fn answers_are_read_as_the_contract_says() {
         [(None, true), (Some(State::Active), false)]
     );
     let then = presence.history_at(5, Some("lobby"), None).await.unwrap();
-    assert_eq!((then.users[0].state, then.users[0].since_ms), (State::Idle, 2));
+    assert_eq!((then.users[0].state, then.users[0].since_ms), (State::Idle, Some(2)));
     let asked: Vec<_> = stand_in.asked().into_iter().map(|(_, question)| question).collect();
     assert_eq!(asked[3], json!({"room": "lobby", "members": true, "after": "a"}));
     assert_eq!(asked[5], json!({"at_ms": 5, "room": "lobby"}));
