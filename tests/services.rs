@@ -123,7 +123,7 @@ async fn who_is_absent_offline_unknown_or_invisible_looks_alike() {
         assert_eq!(timeless(ask(&nats, "user", &json!({ "user": user })).await.unwrap()), expected(user));
         let mut entry = ask(&nats, "users", &json!({"users": [user]})).await.unwrap()["users"][0].clone();
         assert_eq!(entry["user"].take(), user);
-        let offline = json!({"user": null, "state": "offline", "intent": "open", "confidence_permille": 0, "last_seen_ms": null,
+        let offline = json!({"user": null, "state": "offline", "incarnation": null, "ordinal": null, "intent": "open", "confidence_permille": 0, "last_seen_ms": null,
             "last_input_ms": null, "ready": [], "next": null});
         assert_eq!(entry, offline);
     }

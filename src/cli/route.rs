@@ -54,7 +54,9 @@ pub(super) async fn run(global: &Global, args: &Args) -> Result<(), CliError> {
     let routed = presence.route(&question(args)).await?;
     let held = routed.reservation.as_ref().map(|held| (held.user().to_owned(), held.until_ms()));
     // It is the person's who asked: it ends by its time.
-    routed.reservation.map(crate::client::Reservation::keep);
+    if let Some(held) = routed.reservation {
+        held.keep();
+    }
     match global.output {
         Output::Text => {
             for of in &routed.routes {

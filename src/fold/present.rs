@@ -13,6 +13,8 @@ use crate::model::{Address, Intent, Millis, NextState, State, Token};
 pub struct Present {
     /// User token.
     pub user: Box<str>,
+    /// The number of its incarnation, and the ordinal of its latest event.
+    pub told: (u64, u32),
     /// The state that was told last.
     pub state: State,
     /// The person's will.
@@ -160,6 +162,7 @@ impl Partition {
         };
         Some(Present {
             user: self.people.user_name(at).into(),
+            told: (user.incarnation.get(), user.ordinal),
             state: user.state,
             intent: self.people.intent(at).0,
             confidence_permille: self.user_certainty(at, now).permille,

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::fold::{Partition, Present};
-use crate::model::{Address, Token};
+use crate::model::{Address, Millis, Token};
 use crate::runtime::live::Live;
 use crate::wire::AskError;
 use crate::wire::ask::owned::{Answer, Person, Question, Said, What, first_ready, strange};
@@ -39,14 +39,15 @@ impl Live {
         let Asked { partition, question, reply } = asked;
         // Who asked may have gone meanwhile.
         if !reply.is_closed() {
-            let answer = self.askable(partition, question.at_least).and_then(|(of, age)| answer(of, age, &question));
+            let answer =
+                self.askable(partition, question.at_least).and_then(|(of, now_ms)| answer(of, now_ms, &question));
             reply.send(answer).ok();
         }
     }
 
-    /// A partition that can be asked, and how long ago its log was read: it is followed, and what is read of it is the log as it
-    /// is now.
-    fn askable(&self, number: u16, at_least: u64) -> Result<(&Partition, Duration), AskError> {
+    /// A partition that can be asked, and what the log's time may be by now: it is followed, and what is read of it is the log as
+    /// it is now.
+    fn askable(&self, number: u16, at_least: u64) -> Result<(&Partition, Millis), AskError> {
         let why = |why: &str| AskError::Unavailable(format!("partition {number} {why}"));
         let follower = self.followers.follower_of(number).ok_or_else(|| why("is not followed yet, or no more"))?;
         if !follower.is_caught_up() {
@@ -60,11 +61,14 @@ impl Live {
             return Err(why("is not read up to now yet"));
         }
         let partition = follower.fleet.partition(number).ok_or_else(|| why("is not followed"))?;
-        Ok((partition, follower.age(now)))
+        // Entries for others tell the time as well.
+        let log_ms = follower.fleet.log_time().max(partition.log_time());
+        let age_ms = u64::try_from(follower.age(now).as_millis()).unwrap_or(u64::MAX);
+        Ok((partition, log_ms.saturating_add(age_ms)))
     }
 }
 
-fn answer(partition: &Partition, age: Duration, question: &Question) -> Result<Answer, AskError> {
+fn answer(partition: &Partition, now_ms: Millis, question: &Question) -> Result<Answer, AskError> {
     let token = |text| Token::parse(text).map_err(|_| strange("another engine"));
     let tenant = token(&question.tenant)?;
     let said = match &question.what {
@@ -103,8 +107,7 @@ fn answer(partition: &Partition, age: Duration, question: &Question) -> Result<A
         }
         What::Tenant => Said::Tenant(partition.knows_tenant(tenant)),
     };
-    let as_of_ms = partition.log_time();
-    Ok(Answer { as_of_ms, now_ms: as_of_ms + u64::try_from(age.as_millis()).unwrap_or(u64::MAX), said })
+    Ok(Answer { as_of_ms: partition.log_time(), now_ms, said })
 }
 
 fn people(partition: &Partition, tenant: Token<'_>, users: &BTreeSet<String>) -> Vec<Person> {

@@ -166,6 +166,8 @@ pub struct SessionNow {
 pub struct Person {
     /// User token.
     pub user: String,
+    /// The number of its incarnation, and the ordinal of its latest event.
+    pub told: (u64, u32),
     /// The state now.
     pub state: State,
     /// The state in the room that was asked for.
@@ -398,6 +400,7 @@ impl From<Present> for Person {
         };
         Self {
             user: of.user.into(),
+            told: of.told,
             state: of.state,
             in_room: None,
             intent: of.intent,
@@ -420,6 +423,7 @@ mod tests {
     fn person(user: &str) -> Person {
         Person {
             user: user.into(),
+            told: (7, 2),
             state: State::Idle,
             in_room: None,
             intent: Intent::Busy,

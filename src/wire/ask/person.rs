@@ -26,6 +26,10 @@ pub struct Now {
 pub struct Person {
     /// The user.
     pub user: String,
+    /// The incarnation of its latest event; `null` where it is offline.
+    pub incarnation: Option<u64>,
+    /// The ordinal of its latest event; `null` where it is offline.
+    pub ordinal: Option<u32>,
     /// The state now; of a room's member, in that room.
     #[schemars(schema_with = "names::<State>")]
     pub state: State,
@@ -50,6 +54,8 @@ impl Person {
     pub fn offline(user: &str) -> Self {
         Self {
             user: plain(user).into_owned(),
+            incarnation: None,
+            ordinal: None,
             state: State::Offline,
             intent: Intent::Open,
             confidence_permille: 0,
@@ -65,6 +71,8 @@ impl From<owned::Person> for Person {
     fn from(of: owned::Person) -> Self {
         Self {
             user: plain(&of.user).into_owned(),
+            incarnation: Some(of.told.0),
+            ordinal: Some(of.told.1),
             state: of.in_room.unwrap_or(of.state),
             intent: of.intent,
             confidence_permille: of.confidence_permille,
