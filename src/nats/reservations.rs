@@ -4,7 +4,7 @@
 //! is. The first decides, by compare-and-set; the second only finds it again. Both vanish by themselves, at most a second later
 //! than they end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::{HeaderMap, Request};
@@ -28,24 +28,30 @@ pub struct ReservationError(String);
 pub struct Reservation {
     /// The question whose it is.
     pub id: String,
-    /// Until when, in the log's time.
-    pub until_ms: Millis,
+    /// For how long from when it was stored, in milliseconds; 0: it was released.
+    pub lasts_ms: u64,
 }
 
 /// A user's key as it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Who holds the user; `None`: nobody did.
-    pub held: Option<Reservation>,
+    /// Who holds the user, and until when by the server's time; `None`: nobody did.
+    pub held: Option<(Reservation, Millis)>,
     /// The revision that it has to have for a change; 0: it has none.
     revision: u64,
 }
 
 impl Found {
-    /// Whether somebody else than `id` holds the user at `now`, in the log's time.
+    /// Whether somebody else than `id` holds the user at `now`, in the log's time. One that lags behind holds longer, not shorter.
     #[must_use]
     pub fn is_held_by_another(&self, id: &str, now: Millis) -> bool {
-        self.held.as_ref().is_some_and(|held| held.id != id && held.until_ms > now)
+        self.held.as_ref().is_some_and(|(held, until_ms)| held.id != id && held.lasts_ms > 0 && *until_ms > now)
+    }
+
+    /// Whether the question `id` holds the user, or did last.
+    #[must_use]
+    pub fn is_of(&self, id: &str) -> bool {
+        self.held.as_ref().is_some_and(|(held, _)| held.id == id)
     }
 }
 
@@ -72,9 +78,16 @@ fn user_key(tenant: &str, user: &str) -> String {
 /// # Errors
 /// [`ReservationError`].
 pub async fn find(nats: &Nats, tenant: &str, user: &str) -> Result<Found, ReservationError> {
-    let Some((payload, revision)) = read(nats, &user_key(tenant, user)).await? else { return Ok(Found::default()) };
+    let Some(Value { payload, revision, stored_ms }) = read(nats, &user_key(tenant, user)).await? else {
+        return Ok(Found::default());
+    };
     // What can't be read was written by a stranger: whoever comes may replace it.
-    Ok(Found { held: serde_json::from_slice(&payload).ok(), revision })
+    let held: Option<Reservation> = serde_json::from_slice(&payload).ok();
+    let held = held.map(|held| {
+        let until_ms = stored_ms.saturating_add(held.lasts_ms);
+        (held, until_ms)
+    });
+    Ok(Found { held, revision })
 }
 
 /// The user token that the question `id` was given last, if that is not forgotten yet.
@@ -83,10 +96,10 @@ pub async fn find(nats: &Nats, tenant: &str, user: &str) -> Result<Found, Reserv
 /// [`ReservationError`].
 pub async fn of_id(nats: &Nats, tenant: &str, id: &str) -> Result<Option<String>, ReservationError> {
     let found = read(nats, &id_key(tenant, id)).await?;
-    Ok(found.and_then(|(payload, _)| String::from_utf8(payload.to_vec()).ok()))
+    Ok(found.and_then(|value| String::from_utf8(value.payload.to_vec()).ok()))
 }
 
-/// Holds a user for `reservation`, for so long from now, if its key is as it was found. Whether it is held.
+/// Holds a user for `reservation` if its key is as it was found. Whether it is held.
 ///
 /// # Errors
 /// [`ReservationError`].
@@ -95,13 +108,12 @@ pub async fn hold(
     (tenant, user): (&str, &str),
     found: &Found,
     reservation: &Reservation,
-    lasts: Duration,
 ) -> Result<bool, ReservationError> {
+    let lasts = Duration::from_millis(reservation.lasts_ms);
+    // First how it is found again: a question that fails between the two still knows whom it may hold.
+    write(nats, &id_key(tenant, &reservation.id), user.as_bytes().to_vec(), None, lasts).await?;
     let payload = serde_json::to_vec(reservation).map_err(|error| ReservationError(error.to_string()))?;
     let is_held = write(nats, &user_key(tenant, user), payload, Some(found.revision), lasts).await?;
-    if is_held {
-        write(nats, &id_key(tenant, &reservation.id), user.as_bytes().to_vec(), None, lasts).await?;
-    }
     Ok(is_held)
 }
 
@@ -112,8 +124,8 @@ pub async fn hold(
 pub async fn release(nats: &Nats, tenant: &str, id: &str) -> Result<(), ReservationError> {
     let Some(user) = of_id(nats, tenant, id).await? else { return Ok(()) };
     let found = find(nats, tenant, &user).await?;
-    if let Some(held) = found.held.as_ref().filter(|held| held.id == id) {
-        let ended = Reservation { until_ms: 0, ..held.clone() };
+    if found.is_of(id) {
+        let ended = Reservation { id: id.to_owned(), lasts_ms: 0 };
         let payload = serde_json::to_vec(&ended).map_err(|error| ReservationError(error.to_string()))?;
         // Where it is refused, somebody else has it by now.
         write(nats, &user_key(tenant, &user), payload, Some(found.revision), Duration::ZERO).await?;
@@ -125,14 +137,26 @@ fn subject(key: &str) -> String {
     format!("$KV.{}.{key}", names::RESERVATIONS_BUCKET)
 }
 
-/// A key's value and revision, from the bucket's leader.
-async fn read(nats: &Nats, key: &str) -> Result<Option<(Bytes, u64)>, ReservationError> {
+/// A key's value.
+struct Value {
+    payload: Bytes,
+    revision: u64,
+    /// When it was stored, by the server's time.
+    stored_ms: Millis,
+}
+
+/// A key's value, from the bucket's leader.
+async fn read(nats: &Nats, key: &str) -> Result<Option<Value>, ReservationError> {
     let failed = |error: &dyn std::fmt::Display| ReservationError(error.to_string());
     let asked = async {
         let stream = names::bucket_stream(names::RESERVATIONS_BUCKET);
         let stream = nats.jetstream.get_stream_no_info(stream).await.map_err(|error| failed(&error))?;
         match stream.get_last_raw_message_by_subject(&subject(key)).await {
-            Ok(message) => Ok(Some((message.payload, message.sequence))),
+            Ok(message) => {
+                let stored = SystemTime::from(message.time).duration_since(UNIX_EPOCH).unwrap_or_default();
+                let stored_ms = u64::try_from(stored.as_millis()).unwrap_or(u64::MAX);
+                Ok(Some(Value { payload: message.payload, revision: message.sequence, stored_ms }))
+            }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(failed(&error)),
         }
@@ -188,8 +212,9 @@ mod tests {
 
     #[test]
     fn who_is_held_is_so_until_its_time_and_never_for_the_one_whose_it_is() {
-        let found = Found { held: Some(Reservation { id: "a".into(), until_ms: 100 }), revision: 5 };
+        let found = Found { held: Some((Reservation { id: "a".into(), lasts_ms: 40 }, 100)), revision: 5 };
         assert!(found.is_held_by_another("b", 99) && !found.is_held_by_another("b", 100));
+        assert!(found.is_of("a") && !found.is_of("b") && !Found::default().is_of("a"));
         assert!(!found.is_held_by_another("a", 0) && !Found::default().is_held_by_another("b", 0));
     }
 }

@@ -46,6 +46,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How long the stream keeps a mark.
 const MARK_TTL: &str = "1m";
+/// So long a mark is awaited before another one is published.
+const MARK_AWAITED: Duration = Duration::from_secs(20);
 /// No count of people is above this; sums of them stay far from every limit.
 const COUNT_MAX: u64 = 1 << 48;
 
@@ -158,14 +160,16 @@ struct Pull {
     next_delivery: u64,
     /// The sequence in the stream of what it delivered last.
     read_to: u64,
+    /// When something came last. It is not for one wait alone: the other consumer's messages end that.
+    heard: Instant,
 }
 
 /// Both consumers.
 struct Pulls {
     partials: Pull,
     events: Pull,
-    /// The mark that is awaited: its number, and its sequence in the stream.
-    awaited: Option<(u64, u64)>,
+    /// The mark that is awaited: its number, its sequence in the stream, and when it was published.
+    awaited: Option<(u64, u64, Instant)>,
 }
 
 impl Reader {
@@ -208,7 +212,7 @@ impl Reader {
         headers.insert("Nats-TTL", MARK_TTL);
         let sent = self.nats.jetstream.publish_with_headers(subject::commit(&self.mark), headers, Bytes::new());
         let stored = sent.await.map_err(Retry::of)?.await.map_err(Retry::of)?;
-        pulls.awaited = Some((number, stored.sequence));
+        pulls.awaited = Some((number, stored.sequence, Instant::now()));
         Ok(())
     }
 
@@ -228,6 +232,10 @@ impl Reader {
     }
 
     async fn read_chunk(&mut self, pulls: &mut Pulls) -> Result<Vec<ToldOfRooms>, End> {
+        // Where reading takes long it may be gone from the stream before it comes.
+        if pulls.awaited.is_some_and(|(_, _, since)| since.elapsed() > MARK_AWAITED) {
+            self.publish_mark(pulls).await?;
+        }
         pulls.partials.refill().await?;
         pulls.events.refill().await?;
         let mut chunk = tokio::select! {
@@ -240,7 +248,7 @@ impl Reader {
             }
         };
         let read_to = pulls.partials.read_to.min(pulls.events.read_to);
-        if let Some((number, _)) = pulls.awaited.take_if(|(_, seq)| read_to >= *seq) {
+        if let Some((number, ..)) = pulls.awaited.take_if(|(_, seq, _)| read_to >= *seq) {
             chunk.push(ToldOfRooms::Marked(number));
         }
         Ok(chunk)
@@ -271,7 +279,8 @@ impl Pull {
         let subscriber = nats.client.subscribe(inbox.clone()).await.map_err(Retry::of)?;
         debug!(consumer = consumer.cached_info().name, "reading what was told of rooms");
         let (nats, credit) = (nats.clone(), Credit::default());
-        Ok(Self { nats, consumer, inbox, subscriber, credit, connects, next_delivery: 1, read_to: 0 })
+        let heard = Instant::now();
+        Ok(Self { nats, consumer, inbox, subscriber, credit, connects, next_delivery: 1, read_to: 0, heard })
     }
 
     /// Tells the server that it need not be kept. Whether it hears that does not matter.
@@ -299,15 +308,17 @@ impl Pull {
 
     /// The next message or notice. Cancel-safe.
     async fn wait(&mut self) -> Result<Message, Retry> {
-        let silent_since = Instant::now();
         loop {
             if self.nats.connects() != self.connects {
                 return Err(Retry("there is a new connection".into()));
             }
             match timeout(CONNECTION_CHECK, self.subscriber.next()).await {
-                Ok(Some(message)) => return Ok(message),
+                Ok(Some(message)) => {
+                    self.heard = Instant::now();
+                    return Ok(message);
+                }
                 Ok(None) => return Err(Retry("the subscription ended".into())),
-                Err(_) if silent_since.elapsed() > SILENCE_MAX && self.nats.is_connected() => {
+                Err(_) if self.heard.elapsed() > SILENCE_MAX && self.nats.is_connected() => {
                     return Err(Retry("the consumer is silent".into()));
                 }
                 Err(_) => {}

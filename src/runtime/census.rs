@@ -113,9 +113,8 @@ impl Live {
         }
         let marked = census.rooms.marked();
         let is_ready = |(&partition, &(epoch, mark)): (&u16, &(u64, u64))| {
-            let is_read = mark <= marked && followers.is_caught_up_with(partition);
-            let fleet = followers.of(partition).filter(|_| is_read)?;
-            fleet.is_past_what_was_told(partition, outbox).then_some((partition, epoch))
+            // Then it has folded all that was told of it, as far as the log has it still.
+            (mark <= marked && followers.is_caught_up_with(partition)).then_some((partition, epoch))
         };
         let ready: BTreeMap<u16, u64> = census.unchecked.iter().filter_map(is_ready).collect();
         if ready.is_empty() {
@@ -133,6 +132,7 @@ impl Live {
                 told_again += 1;
                 outbox.tell_partial(told::partial(number, &part));
             }
+            followers.rooms_are_checked(number);
         }
         info!(partitions = ready.len(), told_again, "rooms are told");
         census.unchecked.retain(|partition, _| !ready.contains_key(partition));

@@ -35,6 +35,8 @@ struct Slot {
     /// The policy whose hash `derived` holds.
     policy: Arc<Policy>,
     blind: Blind,
+    /// Whether what is stored of its rooms was compared with what it counts: before that its counts may be older.
+    is_checked: bool,
 }
 
 /// How far a partition is.
@@ -62,7 +64,7 @@ impl Fleet {
             assert_eq!(partition.position(), derived.seq, "a partition is where it is");
             derived.policy_hash = wire::policy::hash(partition.policy()).into();
             let (at, policy) = (usize::from(partition.number()), Arc::clone(partition.policy()));
-            slots[at] = Some(Slot { partition, derived, policy, blind: Blind::default() });
+            slots[at] = Some(Slot { partition, derived, policy, blind: Blind::default(), is_checked: false });
         }
         Self { slots, encoding, members_max, position, log_time: 0, events: Vec::new(), ignored_fields: 0 }
     }
@@ -76,12 +78,21 @@ impl Fleet {
         self.tell_rooms(outbox);
     }
 
-    /// What changed in rooms goes to the outbox, but of partitions that still replay what they have told: there an old count
-    /// must not replace a newer one.
+    /// What is stored of a partition's rooms is what it counts, as of now: from here on its changes are told.
+    pub fn rooms_are_checked(&mut self, number: u16) {
+        if let Some(slot) = self.slots.get_mut(usize::from(number)).and_then(Option::as_mut) {
+            slot.is_checked = true;
+            // What they come to was compared.
+            slot.partition.take_changed_rooms(0);
+        }
+    }
+
+    /// What changed in rooms goes to the outbox, but of partitions of which nobody compared yet what is stored: while they
+    /// replay, an old count must not replace a newer one.
     fn tell_rooms(&mut self, outbox: &mut Outbox) {
-        for Slot { partition, derived, .. } in self.slots.iter_mut().flatten() {
+        for Slot { partition, is_checked, .. } in self.slots.iter_mut().flatten() {
             let number = partition.number();
-            if !partition.has_changed_rooms() || outbox.was_told(number, derived.seq, derived.k) {
+            if !*is_checked || !partition.has_changed_rooms() {
                 continue;
             }
             for part in partition.take_changed_rooms(self.members_max) {
@@ -137,7 +148,7 @@ impl Fleet {
     }
 
     fn apply_to(&mut self, number: u16, entry: &Entry<'_>, sought: &Sought, outbox: &mut Outbox) {
-        let Some(Slot { partition, derived, policy, blind }) = &mut self.slots[usize::from(number)] else { return };
+        let Some(Slot { partition, derived, policy, blind, .. }) = &mut self.slots[usize::from(number)] else { return };
         if entry.seq <= partition.position() {
             return;
         }
@@ -165,13 +176,6 @@ impl Fleet {
     pub fn snapshot(&self, number: u16) -> Option<Snapshot> {
         let slot = self.slots.get(usize::from(number))?.as_ref()?;
         Some(Snapshot { partition: number, reached: slot.derived.clone(), bytes: slot.partition.checkpoint() })
-    }
-
-    /// Whether a partition of this fleet has derived all that was told of it before.
-    #[must_use]
-    pub fn is_past_what_was_told(&self, number: u16, outbox: &Outbox) -> bool {
-        let slot = self.slots.get(usize::from(number)).and_then(Option::as_ref);
-        slot.is_some_and(|Slot { derived, .. }| !outbox.was_told(number, derived.seq, derived.k))
     }
 
     /// Takes a partition out; whether it was there.

@@ -110,6 +110,11 @@ impl Followers {
         }
     }
 
+    /// See [`Fleet::rooms_are_checked`].
+    pub(crate) fn rooms_are_checked(&mut self, partition: u16) {
+        self.all.iter_mut().for_each(|follower| follower.fleet.rooms_are_checked(partition));
+    }
+
     /// The fleet in which a partition is.
     pub(crate) fn of(&self, partition: u16) -> Option<&Fleet> {
         self.follower_of(partition).map(|follower| &follower.fleet)

@@ -185,7 +185,7 @@ impl Life {
             histories: Semaphore::new(HISTORIES_MAX),
             history_events: config.limits.history_events,
         });
-        owned.answer(&desk, config.limits.questions + config.limits.waits);
+        owned.answer(&desk, &config.limits);
         around.tell_desk.send_replace(Some(desk));
         let encoding = match config.encoding {
             config::Encoding::Json => wire::Encoding::Json,

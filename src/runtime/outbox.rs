@@ -118,6 +118,9 @@ impl Item {
     }
 }
 
+/// A batch of more bytes takes no further item: it has to land within seconds.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What waits to be committed. Items leave it only when their commit is confirmed: until then a lost process tells them
 /// again from the log, and nobody else may.
 #[derive(Debug)]
@@ -235,7 +238,11 @@ impl Outbox {
         }
         let mut batch = Batch::default();
         let mut progress: Vec<(u16, &Reached)> = Vec::new();
+        let mut bytes = 0;
         for item in &mut self.items {
+            if bytes > BATCH_BYTES_MAX {
+                break;
+            }
             let Some(partition) = item.partition() else {
                 self.in_flight += 1;
                 continue;
@@ -246,7 +253,9 @@ impl Outbox {
                 break;
             }
             self.in_flight += 1;
-            batch.messages.extend(item.take_messages(&mut self.partials));
+            let messages = item.take_messages(&mut self.partials);
+            bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+            batch.messages.extend(messages);
             let reached = item.reached();
             match known {
                 Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),

@@ -69,6 +69,17 @@ impl Live {
         self.fleet.position() >= self.catch_up_to
     }
 
+    /// Whether what is stored of rooms is still to be compared with what it counts. Until a log that lost its end has grown to where
+    /// it ended when it was read, nothing is.
+    pub(crate) fn has_rooms_to_check(&self) -> bool {
+        self.is_live() && !self.rooms_are_checked
+    }
+
+    /// Whether that was done.
+    pub(crate) fn has_checked_rooms(&self) -> bool {
+        self.rooms_are_checked
+    }
+
     /// Whether nothing is left to replay.
     pub(crate) fn caught_up(&self, nats: &Nats) -> bool {
         self.fleet.partitions().all(|partition| {
@@ -148,8 +159,7 @@ impl Live {
 
     /// As `runtime::census` does it once it has caught up: what is stored of rooms is read as it is.
     fn check_rooms(&mut self, nats: &Nats) {
-        let is_past = |number| self.fleet.is_past_what_was_told(number, &self.outbox);
-        if self.rooms_are_checked || !self.is_live() || !(0..PARTITIONS).all(is_past) {
+        if self.rooms_are_checked || !self.is_live() {
             return;
         }
         self.rooms_are_checked = true;
@@ -165,5 +175,6 @@ impl Live {
                 self.outbox.tell_partial(OutMessage { partition: number, subject, headers, payload });
             }
         }
+        (0..PARTITIONS).for_each(|number| self.fleet.rooms_are_checked(number));
     }
 }

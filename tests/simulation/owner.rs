@@ -118,7 +118,7 @@ impl Owner {
     pub(crate) fn rests(&self, log: &Log) -> bool {
         match &self.phase {
             Phase::Live(live) => {
-                let read = live.duty == Duty::Fold && live.next_seq > log.last_seq();
+                let read = live.duty == Duty::Fold && live.next_seq > log.last_seq() && !live.has_rooms_to_check();
                 read && live.outbox.is_empty() && self.lane.is_idle() && live.keeper.is_idle()
             }
             _ => false,

@@ -6,6 +6,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::Desk;
 use super::watch::Watched;
+use crate::config::EngineLimits;
 use crate::nats::Nats;
 use crate::nats::owned::{Listening, OwnedQuestion};
 use crate::wire::AskError;
@@ -32,13 +33,18 @@ impl Owned {
         Ok(Self { _listening: listening, waiting: Some(waiting) })
     }
 
-    /// Answers from `desk`, so many at a time.
-    pub(crate) fn answer(&mut self, desk: &Arc<Desk>, at_once: usize) {
+    /// Answers from `desk`, so many questions and so many that watch at a time; those that watch hinder no others.
+    pub(crate) fn answer(&mut self, desk: &Arc<Desk>, limits: &EngineLimits) {
         let (Some(mut waiting), desk) = (self.waiting.take(), Arc::clone(desk)) else { return };
-        let turns = Arc::new(Semaphore::new(at_once));
+        let questions = (Arc::new(Semaphore::new(limits.questions)), "limits.questions", limits.questions);
+        let watches = (Arc::new(Semaphore::new(limits.waits)), "limits.waits", limits.waits);
         tokio::spawn(async move {
             while let Some(question) = waiting.recv().await {
-                let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+                let (turns, limit, max) = if question.verb() == WATCH { &watches } else { &questions };
+                let Ok(turn) = Arc::clone(turns).try_acquire_owned() else {
+                    question.answer(Err(AskError::TooMany { limit, max: *max as u64 })).await;
+                    continue;
+                };
                 let desk = Arc::clone(&desk);
                 tokio::spawn(async move {
                     let answer = of(&desk, &question).await;

@@ -24,6 +24,7 @@ const LAST_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Serving {
     task: JoinHandle<()>,
     turns: Turns,
+    end: watch::Sender<bool>,
 }
 
 /// How many are answered at a time. Those that wait hinder no others.
@@ -50,6 +51,7 @@ impl Serving {
             waits_max: limits.waits,
         };
         let free = turns.clone();
+        let (end, ends) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Some(question) = waiting.recv().await {
                 let turn = match free.take(question.verb) {
@@ -59,24 +61,33 @@ impl Serving {
                         continue;
                     }
                 };
-                let desks = desks.clone();
+                let (desks, mut ending) = (desks.clone(), ends.clone());
                 tokio::spawn(async move {
-                    let answer = answer(desks, &question).await;
+                    let answer = tokio::select! {
+                        answer = answer(desks, &question) => answer,
+                        // Who waits is answered by another engine; others are answered still.
+                        _ = ending.wait_for(|ends| *ends), if question.verb == Verb::Wait => {
+                            Err(AskError::Unavailable("the engine ends".into()))
+                        }
+                    };
                     question.answer(answer).await;
                     drop(turn);
                 });
             }
         });
-        (Self { task, turns }, questions)
+        (Self { task, turns, end }, questions)
     }
 
     /// Takes no more questions, and waits a while for those that are being answered; who waits asks another engine.
     pub(crate) async fn end(self) {
+        self.end.send_replace(true);
         let all = u32::try_from(self.turns.questions_max).unwrap_or(u32::MAX);
+        let waits = u32::try_from(self.turns.waits_max).unwrap_or(u32::MAX);
         // The way to it is closed by now, so it ends once all are on their way.
         timeout(LAST_MAX, async {
             self.task.await.ok();
             self.turns.questions.acquire_many(all).await.ok();
+            self.turns.waits.acquire_many(waits).await.ok();
         })
         .await
         .ok();

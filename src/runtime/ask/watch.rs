@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Desk;
 use super::interest::About;
@@ -15,6 +15,8 @@ use crate::wire::ask::owned::{Answer, Question, Said, WATCH, What, strange};
 const WATCH_MAX: Duration = Duration::from_secs(5);
 /// So often it looks by itself: confidence falls and rises without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// At least so long lies between two looks: who is woken often is answered of all of it together.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// How much longer an answer may take than it is held.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
@@ -51,7 +53,9 @@ impl Desk {
             if left.is_zero() || known.as_ref().is_none_or(|known| !answer.said.is_like(known)) {
                 return Ok(answer);
             }
+            let looked = Instant::now();
             timeout(left.min(LOOK_AGAIN), interest.woken()).await.ok();
+            sleep_until(looked + LOOK_PAUSE).await;
         }
     }
 

@@ -192,8 +192,9 @@ impl Room {
                 (told.incarnation, told.ordinal.saturating_add(1), cause, self.at_ms.max(told.at_ms))
             }
             Some(_) | None => {
-                let first_ms = self.parts.values().map(|(part, _)| part.at_ms).min().unwrap_or(self.at_ms);
-                let floor = floor.max(self.told.as_ref().map_or(0, |told| told.incarnation));
+                // The latest: what was told before and has aged out of the stream began earlier.
+                let first_ms = self.parts.values().map(|(part, _)| part.at_ms).max().unwrap_or(self.at_ms);
+                let floor = floor.max(self.floor).max(self.told.as_ref().map_or(0, |told| told.incarnation));
                 (first_ms.max(floor.saturating_add(1)), 1, Cause::Joined, self.at_ms)
             }
         };

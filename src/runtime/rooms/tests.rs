@@ -150,7 +150,7 @@ fn a_rooms_event_is_the_sum_of_its_parts() {
     world.part(3, part(90, &[("carol", A)]));
     let told = world.tell();
     let [ToldEvent::Room(told)] = &told[..] else { panic!("{told:?}") };
-    assert_eq!((told.incarnation, told.ordinal, &*told.cause, told.at_ms, told.seq), (90, 1, "joined", 100, 100));
+    assert_eq!((told.incarnation, told.ordinal, &*told.cause, told.at_ms, told.seq), (100, 1, "joined", 100, 100));
     assert_eq!(<[u64; 4]>::from(told.users), [2, 0, 1, 0]);
     assert_eq!((told.expected_permille, told.variance_permille, told.ready["audio"]), (2_700, 270, 3));
     assert_eq!(told.partition, partition_of("main", "lobby", 4));

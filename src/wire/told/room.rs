@@ -23,7 +23,7 @@ pub struct Room<'a> {
     pub kind: Cow<'a, str>,
     /// `<partition>-e<epoch>-<n>`: de-duplicate by it.
     pub id: Cow<'a, str>,
-    /// The log time at which the first one came, raised above its predecessor's.
+    /// The log time at which it was found with somebody in it, raised above its predecessor's.
     pub incarnation: u64,
     /// Contiguous from 1 within the incarnation.
     pub ordinal: u32,

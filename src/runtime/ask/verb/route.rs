@@ -1,7 +1,5 @@
 //! `route`: whom to ask, best first, and who is held for whom.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 
 use crate::model::{Candidate, Millis, Token, partition_of};
@@ -14,8 +12,12 @@ use crate::wire::ask::{RouteAnswer, RouteQuestion};
 use crate::wire::event::rfc3339;
 use crate::wire::{AskError, Named, plain};
 
-/// So many more than are asked for are looked at, since some of them may be held by others.
+/// So many more than are asked for are looked at first, since some of them may be held by others.
 const SPARE: usize = 64;
+/// At most so many are looked at.
+const WIDEST: usize = 4_096;
+/// So many are looked at together at least.
+const TOGETHER: usize = 16;
 
 pub(in crate::runtime::ask) async fn answer(
     desk: &Desk,
@@ -34,91 +36,160 @@ pub(in crate::runtime::ask) async fn answer(
 }
 
 async fn route(desk: &Desk, tenant: &str, routing: Routing) -> Result<RouteAnswer, AskError> {
-    let (want, load) = (routing.want.clone(), desk.load_rooms.clone());
-    let (partitions, what) = match &routing.among {
-        Among::Users(users) => {
-            let partitions = users.iter().map(|user| partition_of(tenant, user, desk.partitions)).collect();
-            (partitions, What::Candidates { users: users.iter().cloned().collect(), want, load })
+    let routing = Reserving { desk, tenant, routing };
+    let mut limit = routing.routing.limit + SPARE;
+    loop {
+        let (candidates, as_of_ms, now_ms) = routing.candidates(limit).await?;
+        if candidates.is_empty() {
+            desk.must_know(tenant).await?;
         }
-        Among::Room(room) => {
-            let (room, order, id) = (room.clone(), routing.order, routing.id.clone());
-            (desk.all(), What::CandidatesIn { room, want, load, order, id, limit: routing.limit + SPARE })
+        let is_all = candidates.len() < limit;
+        let Free { routes, reserved, is_short } = routing.free(candidates, now_ms).await?;
+        if is_short && !is_all && limit < WIDEST {
+            // All of them were held by others: further down there may be somebody.
+            limit *= 8;
+            continue;
         }
-    };
-    let answer = desk.ask(&Question { tenant: tenant.to_owned(), partitions, at_least: 0, what }).await?;
-    let Said::Candidates(mut candidates) = answer.said else { return Err(strange("an owner")) };
-    if candidates.is_empty() {
-        desk.must_know(tenant).await?;
+        let routes = routes.into_iter().map(|candidate| shown(candidate, &desk.load_rooms)).collect();
+        return Ok(RouteAnswer { id: routing.routing.id, routes, reserved, as_of_ms });
     }
-    candidates.sort_unstable_by(|a, b| routing.order.compare(&routing.id, a, b));
-    let (now, id) = (answer.now_ms, routing.id.clone());
-    let reserving = Reserving { desk, tenant, routing, now };
-    let (candidates, reserved) = reserving.free(candidates).await.map_err(|error| unusable(&error))?;
-    let routes = candidates.into_iter().map(|candidate| shown(candidate, &desk.load_rooms)).collect();
-    Ok(RouteAnswer { id, routes, reserved, as_of_ms: answer.as_of_ms })
 }
 
-/// Looks at who is held, and holds the first.
+/// Looks for those whom nobody else holds, and holds the first.
 struct Reserving<'a> {
     desk: &'a Desk,
     tenant: &'a str,
     routing: Routing,
-    /// The log's time.
-    now: Millis,
+}
+
+/// Who can be asked.
+struct Free {
+    routes: Vec<Candidate>,
+    /// Whom this question holds.
+    reserved: Option<Reserved>,
+    /// Whether there are fewer than were asked for, or nobody could be held who should be.
+    is_short: bool,
 }
 
 impl Reserving<'_> {
-    /// Those whom nobody else holds, and whom this question holds now.
-    async fn free(self, candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, Option<Reserved>), ReservationError> {
-        let (nats, id, limit) = (&self.desk.nats, &self.routing.id, self.routing.limit);
-        let mut free = Vec::new();
+    /// Those who are ready, in order; with the log time up to which that is known, and what it may be by now.
+    async fn candidates(&self, limit: usize) -> Result<(Vec<Candidate>, Millis, Millis), AskError> {
+        let Routing { among, want, order, id, .. } = &self.routing;
+        let (want, load) = (want.clone(), self.desk.load_rooms.clone());
+        let what = match among {
+            Among::Users(users) => What::Candidates { users: users.iter().cloned().collect(), want, load },
+            Among::Room(room) => {
+                let (room, order, id) = (room.clone(), *order, id.clone());
+                What::CandidatesIn { room, want, load, order, id, limit }
+            }
+        };
+        self.ask(what).await
+    }
+
+    async fn ask(&self, what: What) -> Result<(Vec<Candidate>, Millis, Millis), AskError> {
+        let partition = |user: &String| partition_of(self.tenant, user, self.desk.partitions);
+        let partitions = match &what {
+            What::Candidates { users, .. } => users.iter().map(partition).collect(),
+            _ => self.desk.all(),
+        };
+        let question = Question { tenant: self.tenant.to_owned(), partitions, at_least: 0, what };
+        let answer = self.desk.ask(&question).await?;
+        let Said::Candidates(mut candidates) = answer.said else { return Err(strange("an owner")) };
+        candidates.sort_unstable_by(|a, b| self.routing.order.compare(&self.routing.id, a, b));
+        Ok((candidates, answer.as_of_ms, answer.now_ms))
+    }
+
+    async fn free(&self, candidates: Vec<Candidate>, now: Millis) -> Result<Free, AskError> {
+        let Routing { id, limit, reserve_ms, .. } = &self.routing;
+        let lasts_ms = reserve_ms.unwrap_or(0);
+        let mut routes = Vec::new();
+        let mut reserved = None;
+        if reserve_ms.is_some()
+            && let Some(own) = self.held_already(&candidates, lasts_ms).await?
+        {
+            reserved = Some(self.reserved(&own, now));
+            routes.push(own);
+        }
         let mut left = candidates.into_iter();
-        loop {
-            let some: Vec<Candidate> = left.by_ref().take(limit - free.len()).collect();
+        while routes.len() < *limit {
+            let some: Vec<Candidate> = left.by_ref().take(TOGETHER.max(limit - routes.len())).collect();
             if some.is_empty() {
                 break;
             }
-            let found = join_all(some.iter().map(|of| reservations::find(nats, self.tenant, &of.user))).await;
+            let found = join_all(some.iter().map(|of| self.find(&of.user))).await;
             for (candidate, found) in some.into_iter().zip(found) {
                 let found = found?;
-                if !found.is_held_by_another(id, self.now) {
-                    free.push((candidate, found));
-                }
-            }
-            if free.len() == limit {
-                break;
-            }
-        }
-        let Some(lasts) = self.routing.reserve_ms else {
-            return Ok((free.into_iter().map(|(candidate, _)| candidate).collect(), None));
-        };
-        let held = reservations::of_id(nats, self.tenant, id).await?;
-        // Who is held already stays so, as long as it is ready.
-        let is_own = |(of, found): &(Candidate, Found)| Some(&*of.user) == held.as_deref() && found.held.is_some();
-        if lasts > 0
-            && let Some(at) = free.iter().position(is_own)
-        {
-            let own = free.remove(at);
-            free.insert(0, own);
-        } else if held.is_some() {
-            reservations::release(nats, self.tenant, id).await?;
-        }
-        let mut reserved = None;
-        let mut routes = Vec::with_capacity(free.len());
-        for (candidate, found) in free {
-            if reserved.is_none() && lasts > 0 {
-                let until_ms = self.now + lasts;
-                let reservation = Reservation { id: id.clone(), until_ms };
-                let whom = (self.tenant, &*candidate.user);
-                if !reservations::hold(nats, whom, &found, &reservation, Duration::from_millis(lasts)).await? {
-                    // Somebody else was faster.
+                let is_listed = routes.first().is_some_and(|first: &Candidate| first.user == candidate.user);
+                if routes.len() == *limit || is_listed || found.is_held_by_another(id, now) {
                     continue;
                 }
-                reserved = Some(Reserved { user: plain(&candidate.user).into_owned(), until_ms });
+                if lasts_ms > 0 && reserved.is_none() {
+                    if !self.hold(&candidate.user, &found, lasts_ms).await? {
+                        // Somebody else was faster.
+                        continue;
+                    }
+                    reserved = Some(self.reserved(&candidate, now));
+                }
+                routes.push(candidate);
             }
-            routes.push(candidate);
         }
-        Ok((routes, reserved))
+        let is_short = routes.len() < *limit || lasts_ms > 0 && reserved.is_none();
+        Ok(Free { routes, reserved, is_short })
+    }
+
+    /// Whom this question holds and goes on holding, whatever place it has by now: as long as it is ready. Else it is let go.
+    async fn held_already(&self, candidates: &[Candidate], lasts_ms: u64) -> Result<Option<Candidate>, AskError> {
+        let (nats, id) = (&self.desk.nats, &self.routing.id);
+        let held = reservations::of_id(nats, self.tenant, id).await.map_err(|error| unusable(&error))?;
+        let Some(user) = held else { return Ok(None) };
+        let found = self.find(&user).await?;
+        if !found.is_of(id) {
+            return Ok(None);
+        }
+        if lasts_ms > 0 {
+            let listed = candidates.iter().find(|of| *of.user == *user).cloned();
+            let own = match listed {
+                Some(own) => Some(own),
+                None => self.among(&user).await?,
+            };
+            if let Some(own) = own
+                && self.hold(&user, &found, lasts_ms).await?
+            {
+                return Ok(Some(own));
+            }
+        }
+        reservations::release(nats, self.tenant, id).await.map_err(|error| unusable(&error))?;
+        Ok(None)
+    }
+
+    /// A user as a candidate, if it is one of those who are asked for.
+    async fn among(&self, user: &str) -> Result<Option<Candidate>, AskError> {
+        let (want, load) = (self.routing.want.clone(), self.desk.load_rooms.clone());
+        match &self.routing.among {
+            // Whoever is asked for by name and ready is in the list.
+            Among::Users(_) => Ok(None),
+            Among::Room(_) => {
+                let users = [user.to_owned()].into();
+                Ok(self.ask(What::Candidates { users, want, load }).await?.0.pop())
+            }
+        }
+    }
+
+    async fn find(&self, user: &str) -> Result<Found, AskError> {
+        reservations::find(&self.desk.nats, self.tenant, user).await.map_err(|error| unusable(&error))
+    }
+
+    /// Holds a user; also where the same question, asked twice, was faster.
+    async fn hold(&self, user: &str, found: &Found, lasts_ms: u64) -> Result<bool, AskError> {
+        let id = &self.routing.id;
+        let reservation = Reservation { id: id.clone(), lasts_ms };
+        let held = reservations::hold(&self.desk.nats, (self.tenant, user), found, &reservation).await;
+        Ok(held.map_err(|error| unusable(&error))? || self.find(user).await?.is_of(id))
+    }
+
+    fn reserved(&self, of: &Candidate, now: Millis) -> Reserved {
+        let until_ms = now.saturating_add(self.routing.reserve_ms.unwrap_or(0));
+        Reserved { user: plain(&of.user).into_owned(), until_ms }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::debug;
 
 use crate::model::{Lack, Millis, Readiness, Token, partition_of};
 use crate::runtime::ask::Desk;
@@ -92,23 +93,26 @@ impl<'a> Waiting<'a> {
 
     async fn run(mut self) -> Result<WaitAnswer, AskError> {
         loop {
-            let why = match self.watch().await? {
-                Some(answer) => return Ok(answer),
-                None => AskError::Unavailable("not all owners of whom you wait for could be asked".into()),
-            };
+            if let Some(answer) = self.watch().await? {
+                return Ok(answer);
+            }
             if Instant::now() >= self.until + GRACE {
-                return self.judged.map(|judged| judged.answer).ok_or(why);
+                let why = "not all owners of whom you wait for could be asked";
+                return self.judged.ok_or_else(|| AskError::Unavailable(why.into())).map(|judged| judged.answer);
             }
         }
     }
 
-    /// Watches the owners as they are; `None` where they are others now, or one can't be asked.
+    /// Watches the owners as they are; `None` where all of them have to be looked at anew: they are others now, or somebody may
+    /// have been ready for long enough, which only they can say.
     async fn watch(&mut self) -> Result<Option<WaitAnswer>, AskError> {
         let (desk, question) = (self.desk, self.question.clone());
         let mut view = desk.view.clone();
         let split = Split::of(&view.borrow_and_update().clone(), &question.partitions);
         if !split.nobodys.is_empty() {
-            timeout(PAUSE, view.changed()).await.ok();
+            if let Ok(Err(_)) = timeout(PAUSE, view.changed()).await {
+                return Err(ends());
+            }
             return Ok(None);
         }
         let own = Some((None, split.own)).filter(|(_, own)| !own.is_empty());
@@ -116,14 +120,15 @@ impl<'a> Waiting<'a> {
         let groups: Vec<(Option<String>, BTreeSet<u16>)> = own.into_iter().chain(others).collect();
         let parts: Vec<Question> =
             groups.iter().map(|(_, partitions)| about(&question, partitions.clone(), desk.partitions)).collect();
-        let look = async |at: usize, known: Option<Said>| {
+        let look = async |at: usize, known: Option<Said>, pause: Duration| {
+            sleep(pause).await;
             let answer = match &groups[at].0 {
                 None => desk.watch_own(&parts[at], known).await,
                 Some(engine) => desk.watch_other(engine, &parts[at], known).await,
             };
             (at, answer)
         };
-        let mut looks: FuturesUnordered<_> = (0..parts.len()).map(|at| look(at, None)).collect();
+        let mut looks: FuturesUnordered<_> = (0..parts.len()).map(|at| look(at, None, Duration::ZERO)).collect();
         let mut said: Vec<Option<Answer>> = vec![None; parts.len()];
         loop {
             let is_known = said.iter().all(Option::is_some);
@@ -131,15 +136,20 @@ impl<'a> Waiting<'a> {
             let until = if is_known { self.until } else { self.until + GRACE };
             tokio::select! {
                 biased;
-                Some((at, answer)) = looks.next() => {
-                    let Ok(answer) = answer else {
-                        sleep(PAUSE).await;
-                        return Ok(None);
-                    };
-                    looks.push(look(at, Some(answer.said.clone())));
-                    said[at] = Some(answer);
-                }
-                _ = view.changed() => {
+                Some((at, answer)) = looks.next() => match answer {
+                    Ok(answer) => {
+                        looks.push(look(at, Some(answer.said.clone()), Duration::ZERO));
+                        said[at] = Some(answer);
+                    }
+                    // What it said before may be true no more. The others go on being watched.
+                    Err(error) => {
+                        debug!(%error, "an owner of whom somebody waits for can't be asked, trying again");
+                        looks.push(look(at, None, PAUSE));
+                        said[at] = None;
+                    }
+                },
+                changed = view.changed() => {
+                    changed.map_err(|_| ends())?;
                     let split = Split::of(&view.borrow_and_update().clone(), &question.partitions);
                     let is_same = |(engine, partitions): &(Option<String>, BTreeSet<u16>)| match engine {
                         None => split.own == *partitions,
@@ -150,19 +160,15 @@ impl<'a> Waiting<'a> {
                     }
                     continue;
                 }
-                () = sleep_until(next.map_or(until, |next| next.min(until))) => {}
+                () = sleep_until(next.unwrap_or(until)), if next.is_some_and(|next| next < until) => return Ok(None),
+                () = sleep_until(until) => {
+                    return Ok(self.judged.take().filter(|_| is_known).map(|judged| judged.answer));
+                }
             }
             let now = Instant::now();
-            let Some(answers) = said.iter().cloned().collect::<Option<Vec<_>>>() else {
-                if now >= until {
-                    return Ok(None);
-                }
-                continue;
-            };
-            let all = Answer::all(&question.what, answers)?;
-            let judged = judge(&self.wait, all, &mut self.held, now)?;
-            let is_ready = judged.answer.status == WaitStatus::Ready;
-            if is_ready || now >= self.until {
+            let Some(answers) = said.iter().cloned().collect::<Option<Vec<_>>>() else { continue };
+            let judged = judge(&self.wait, Answer::all(&question.what, answers)?, &mut self.held, now)?;
+            if judged.answer.status == WaitStatus::Ready || now >= self.until {
                 return Ok(Some(judged.answer));
             }
             self.judged = Some(judged);
@@ -170,11 +176,16 @@ impl<'a> Waiting<'a> {
     }
 }
 
+/// The engine ends, or begins anew: whoever asks again is answered by one that goes on.
+fn ends() -> AskError {
+    AskError::Unavailable("the engine that was asked ends or begins anew".into())
+}
+
 /// What follows for a question from what all owners say.
 fn judge(wait: &Wait, all: Answer, held: &mut Held, now: Instant) -> Result<Judged, AskError> {
     let (mut ready, mut missing, mut next) = (Vec::new(), Vec::new(), None);
     let mut take = |user: &str, since_ms: Millis, permille: u16| {
-        let enough = held.enough(user, since_ms, all.as_of_ms, wait.hold_ms, now);
+        let enough = held.enough(user, since_ms, all.now_ms, wait.hold_ms, now);
         let user = plain(user).into_owned();
         if enough <= now {
             ready.push(ReadyUser { user, since_ms, confidence_permille: permille });
@@ -221,10 +232,9 @@ fn judge(wait: &Wait, all: Answer, held: &mut Held, now: Instant) -> Result<Judg
 }
 
 impl Held {
-    /// When somebody who is ready since `since_ms` will have been for `hold_ms`. The log's time says how long it has been, the local
-    /// clock only when that is enough if nothing else comes.
-    fn enough(&mut self, user: &str, since_ms: Millis, as_of_ms: Millis, hold_ms: Millis, now: Instant) -> Instant {
-        let had_ms = as_of_ms.saturating_sub(since_ms);
+    /// When somebody who is ready since `since_ms` will have been for `hold_ms`, if nothing else comes; then it is looked at again.
+    fn enough(&mut self, user: &str, since_ms: Millis, now_ms: Millis, hold_ms: Millis, now: Instant) -> Instant {
+        let had_ms = now_ms.saturating_sub(since_ms);
         let fresh = Seen { since_ms, had_ms, first: now };
         let seen = match self.seen.get(user) {
             Some(seen) if seen.since_ms == since_ms => *seen,
