@@ -158,8 +158,11 @@ async fn calls(rig: &Rig, among: &str) -> Result<()> {
     for call in 0..CALLS {
         let user = format!("callee-{call}");
         let question = json!({"id": user, "users": [user], "for": "audio", "timeout_ms": 25000}).to_string();
-        let asked = rig.nats.client.request("presence.v1.ask.main.wait", question.into());
-        let asked = tokio::spawn(async move { (asked.await, Instant::now()) });
+        let client = rig.nats.client.clone();
+        let asked = tokio::spawn(async move {
+            let answer = client.request("presence.v1.ask.main.wait", question.into()).await;
+            (answer, Instant::now())
+        });
         rig.nats.client.flush().await?;
         // So that it waits already: what is measured is the answer, not the question.
         tokio::time::sleep(Duration::from_millis(20)).await;
