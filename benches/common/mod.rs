@@ -1,5 +1,7 @@
 //! What the benchmarks on real servers share: many signals in, the log read by a consumer that does nothing, and statistics.
 
+#![allow(clippy::allow_attributes, dead_code, reason = "each benchmark uses its own part of this")]
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use presence_engine::nats::{LogIdentity, LogReader, Nats, Partitions};
