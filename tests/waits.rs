@@ -239,3 +239,37 @@ async fn two_callers_never_get_the_same_person() {
     let gone = ask(&nats, "route", &route("next", 0)).await.unwrap();
     assert_eq!((&gone["reserved"], names(&gone, "routes")), (&Value::Null, vec![whom.to_owned()]), "0 releases");
 }
+
+#[tokio::test]
+async fn who_waits_in_an_engine_that_ends_is_told_to_ask_again() {
+    let (_server, nats, mut engine) = one_engine("").await;
+    able(&nats, "ada").await;
+    let question = json!({"id": "x", "users": ["bob"], "for": "audio", "timeout_ms": 25000});
+    until(&nats, "wait", &json!({"id": "x", "users": ["ada"], "timeout_ms": 0}), |of| of["status"] == "ready").await;
+    let waiting = begin(&nats, question);
+    as_many_wait(&nats, 1).await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
+    let (code, why) = soon("it is answered", waiting).await.unwrap().unwrap_err();
+    assert_eq!(code, 503, "{why}");
+}
+
+#[tokio::test]
+async fn a_question_keeps_its_person_whatever_place_that_has_by_now_and_others_get_the_next() {
+    let (_server, nats, _engine) = one_engine("").await;
+    for user in ["ada", "bob"] {
+        signal(&nats, user, "tab", &json!({"can": ["audio"], "rooms": ["desk"], "input_age_ms": 5000})).await;
+    }
+    let route = |id: &str| json!({"id": id, "room": "desk", "for": "audio", "limit": 1, "reserve_ms": 30000});
+    until(&nats, "route", &json!({"id": "x", "room": "desk"}), |of| names(of, "routes").len() == 2).await;
+    let first = ask(&nats, "route", &route("first")).await.unwrap();
+    let whom = first["reserved"]["user"].as_str().unwrap().to_owned();
+    let other = if whom == "ada" { "bob" } else { "ada" };
+    // The other one is the better by far now.
+    signal(&nats, other, "tab", &json!({"input_age_ms": 0})).await;
+    let best = json!({"id": "y", "room": "desk", "for": "audio"});
+    until(&nats, "route", &best, |of| names(of, "routes").first().is_some_and(|first| first == other)).await;
+    let again = ask(&nats, "route", &route("first")).await.unwrap();
+    assert_eq!((names(&again, "routes"), &again["reserved"]["user"]), (vec![whom.clone()], &json!(whom)));
+    let second = ask(&nats, "route", &route("second")).await.unwrap();
+    assert_eq!(second["reserved"]["user"], other, "there is somebody further down");
+}
