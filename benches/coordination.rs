@@ -41,6 +41,8 @@ const CONFIG: &str = r#"
 [engine]
 partitions = 64
 checkpoint_every = "1s"
+[limits]
+waits_per_tenant = 20000
 [profile.default]
 idle_after = "2h"
 away_after = "3h"
