@@ -464,6 +464,38 @@ async fn an_engine_that_was_stopped_answers_right_or_503_when_it_goes_on() {
 }
 
 #[tokio::test]
+async fn an_engine_that_goes_on_after_a_stop_answers_nothing_of_before_it() {
+    let (_server, nats, engine) = one_engine().await;
+    signal(&nats, "ada", "tab", &json!({"epoch": 1, "seq": 1})).await;
+    until(&nats, "user", &json!({"user": "ada"}), |of| of["now"]["state"] == "active").await;
+    engine.pause();
+    let stopped = tokio::time::Instant::now();
+    // What was sent to it before it was stopped, and has to be read before it knows better.
+    for _ in 0..30 {
+        for _ in 0..1_000 {
+            nats.client.publish("presence.v1.log.all.more", "".into()).await.unwrap();
+        }
+        publish(&nats, "presence.v1.log.all.more", "").await;
+    }
+    signal(&nats, "ada", "tab", &json!({"kind": "leave", "epoch": 1, "seq": 2})).await;
+    // It has to be away for so long that it can't know how it is.
+    tokio::time::sleep_until(stopped + Duration::from_secs(4)).await;
+    let asked = (0..40).map(|_| {
+        let nats = nats.clone();
+        tokio::spawn(async move { try_ask_of(&nats, "main", "user", r#"{"user":"ada"}"#).await })
+    });
+    let asked: Vec<_> = asked.collect();
+    engine.resume();
+    for answer in asked {
+        match answer.await.unwrap().unwrap() {
+            Ok(answer) => assert_eq!(answer["now"]["state"], "offline", "it left before it was asked for: {answer}"),
+            Err((code, why)) => assert_eq!(code, 503, "{why}"),
+        }
+    }
+    until(&nats, "user", &json!({"user": "ada"}), |of| of["now"]["state"] == "offline").await;
+}
+
+#[tokio::test]
 async fn while_engines_come_and_go_in_order_an_answer_is_right_or_503() {
     let (server, nats, mut engines) = two_engines().await;
     let asking = async {

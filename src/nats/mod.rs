@@ -41,7 +41,7 @@ pub use checkpoint::{CheckpointError, Checkpoints};
 pub use commit::{Batch, CommitError, CommitLane, Fence, OutMessage, Owner, Position, TakenOver};
 pub use connect::{ConnectError, ConnectOptions, Nats};
 pub use history::HistoryError;
-pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions};
+pub use log::{LogError, LogIdentity, LogMessage, LogReader, Partitions, Standing as LogStanding};
 pub use membership::{Lessee, Membership, MembershipError, View};
 pub use tick::Ticker;
 pub use told_rooms::{RoomReader, ToldOfRooms};

@@ -12,12 +12,10 @@ use tokio::time::Instant;
 
 use super::fleet::Fleet;
 use super::outbox::Outbox;
-use crate::nats::{LogError, LogMessage, LogReader};
+use crate::nats::{LogError, LogMessage, LogReader, LogStanding};
 
 /// Two followers that are no further apart than so many entries become one: reading them again is cheaper than a consumer.
 const NEAR: u64 = 16_384;
-/// Ticks come once a second at least: a follower that has read nothing for so long doesn't know what is in the log now.
-const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Partitions, and the reader of the log that feeds them.
 pub(crate) struct Follower {
@@ -25,8 +23,8 @@ pub(crate) struct Follower {
     reader: LogReader,
     /// The last entry that was in the log when its partitions were acquired.
     catch_up_to: u64,
-    /// When it has read something the last time.
-    heard: Instant,
+    /// How the log stood when it folded something the last time.
+    standing: LogStanding,
 }
 
 /// All followers of an engine.
@@ -39,7 +37,7 @@ pub(crate) struct Followers {
 
 impl Follower {
     pub(crate) fn new(fleet: Fleet, reader: LogReader, catch_up_to: u64) -> Self {
-        Self { fleet, reader, catch_up_to, heard: Instant::now() }
+        Self { fleet, reader, catch_up_to, standing: LogStanding::unread() }
     }
 
     /// Whether everything is read that was in the log when its partitions were acquired.
@@ -47,14 +45,19 @@ impl Follower {
         self.fleet.position() >= self.catch_up_to
     }
 
-    /// Whether something was read of the log just now.
-    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
-        self.age(now) < SILENCE_MAX
+    /// Whether something was heard of the log just now.
+    pub(crate) fn is_heard(&self, now: Instant) -> bool {
+        self.standing.is_heard(now)
+    }
+
+    /// Whether it has read the log to near its end.
+    pub(crate) fn is_near_end(&self) -> bool {
+        self.standing.is_near(self.fleet.position())
     }
 
     /// How long ago the log was read.
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.heard)
+        self.standing.age(now)
     }
 
     fn is_near(&self, other: &Self) -> bool {
@@ -85,7 +88,7 @@ impl Followers {
     /// Folds what a follower has read.
     pub(crate) fn fold(&mut self, at: usize, messages: &[LogMessage], outbox: &mut Outbox) {
         self.all[at].fleet.apply(messages, outbox);
-        self.all[at].heard = Instant::now();
+        self.all[at].standing = self.all[at].reader.standing();
         self.merge();
     }
 
@@ -97,7 +100,6 @@ impl Followers {
                 std::mem::swap(main, &mut ahead);
             }
             main.catch_up_to = main.catch_up_to.max(ahead.catch_up_to);
-            main.heard = main.heard.max(ahead.heard);
             main.fleet.absorb(ahead.fleet);
         }
     }

@@ -22,6 +22,9 @@ const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A consumer that says nothing for so long is taken for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// Who has not looked for so long was stopped, or had no room for more: what was sent to it meanwhile doesn't tell how long the
+/// log is now.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// How often a new connection is looked for: what was asked for over the old one will not come.
 const CONNECTION_CHECK: Duration = Duration::from_millis(200);
 /// The server keeps a consumer for so long that nobody asks.
@@ -40,6 +43,16 @@ pub(super) struct Pull {
     pub(super) credit: Credit,
     /// The connection that the requests went over.
     connects: u64,
+    /// When it was looked for something the last time.
+    looked: Instant,
+}
+
+/// What has come.
+pub(super) struct Came {
+    pub(super) message: Message,
+    pub(super) at: Instant,
+    /// Whether it may have lain there for longer than [`PAUSE`].
+    pub(super) after_pause: bool,
 }
 
 impl Pull {
@@ -61,7 +74,7 @@ impl Pull {
         let inbox = ears.client.new_inbox();
         let subscriber = ears.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
         debug!(consumer = consumer.cached_info().name, next_seq, "reading the log");
-        Ok(Self { ears, consumer, inbox, subscriber, credit: Credit::default(), connects })
+        Ok(Self { ears, consumer, inbox, subscriber, credit: Credit::default(), connects, looked: Instant::now() })
     }
 
     /// Asks for more, as far as there is room.
@@ -81,14 +94,19 @@ impl Pull {
     }
 
     /// The next message or notice.
-    pub(super) async fn wait(&mut self) -> Result<Message, Retry> {
+    pub(super) async fn wait(&mut self) -> Result<Came, Retry> {
         let silent_since = Instant::now();
+        let mut after_pause = false;
         loop {
             if self.ears.connects() != self.connects {
                 return Err(Retry::Stale("there is a new connection"));
             }
-            match tokio::time::timeout(CONNECTION_CHECK, self.subscriber.next()).await {
-                Ok(Some(message)) => return Ok(message),
+            let came = tokio::time::timeout(CONNECTION_CHECK, self.subscriber.next()).await;
+            let at = Instant::now();
+            after_pause |= at.saturating_duration_since(self.looked) > PAUSE;
+            self.looked = at;
+            match came {
+                Ok(Some(message)) => return Ok(Came { message, at, after_pause }),
                 Ok(None) => return Err(Retry::Stale("the subscription ended")),
                 Err(_) if silent_since.elapsed() > SILENCE_MAX && self.ears.is_connected() => {
                     return Err(Retry::Stale("the consumer is silent"));

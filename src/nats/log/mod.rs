@@ -3,6 +3,7 @@
 mod consumer;
 mod cursor;
 mod reader;
+mod standing;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::standing::Standing;
 use super::{Nats, names};
 use crate::wire::subject;
 
@@ -186,9 +188,17 @@ pub struct LogMessage {
 /// A task of its own reads ahead, at most some 40,000 entries and 40 MB; it ends when this is dropped.
 #[derive(Debug)]
 pub struct LogReader {
-    chunks: mpsc::Receiver<Result<Vec<LogMessage>, LogError>>,
+    chunks: mpsc::Receiver<Result<Chunk, LogError>>,
     failed: Option<LogError>,
+    standing: Standing,
     task: JoinHandle<()>,
+}
+
+/// Entries on their way to whoever reads.
+#[derive(Debug)]
+struct Chunk {
+    entries: Vec<LogMessage>,
+    standing: Standing,
 }
 
 impl LogReader {
@@ -214,7 +224,7 @@ impl LogReader {
     ) -> Self {
         let (sender, chunks) = mpsc::channel(reader::CHUNKS_AHEAD);
         let task = tokio::spawn(reader::run(nats.clone(), created.to_owned(), partitions, next_seq, known, sender));
-        Self { chunks, failed: None, task }
+        Self { chunks, failed: None, standing: Standing::unread(), task }
     }
 
     /// What is there: at least one entry and at most [`CHUNK_MAX`](Self::CHUNK_MAX). Waits for it, for ever if need be.
@@ -228,13 +238,22 @@ impl LogReader {
             return Err(error.clone());
         }
         match self.chunks.recv().await {
-            Some(Ok(chunk)) => Ok(chunk),
+            Some(Ok(Chunk { entries, standing })) => {
+                self.standing = standing;
+                Ok(entries)
+            }
             Some(Err(error)) => {
                 self.failed = Some(error.clone());
                 Err(error)
             }
             None => Err(LogError::Server("the reader's task has ended".into())),
         }
+    }
+
+    /// How the log stood when the entries that [`next`](Self::next) returned last came.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 }
 

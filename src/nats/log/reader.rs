@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::consumer::Pull;
+use super::consumer::{Came, PAUSE, Pull};
 use super::cursor::{Cursor, Verdict};
 use super::walk::{self, Walked};
-use super::{LogError, LogIdentity, LogMessage, LogReader, Partitions, entry_ts_ms};
+use super::{Chunk, LogError, LogIdentity, LogMessage, LogReader, Partitions, Standing, entry_ts_ms};
 use crate::nats::Nats;
 use crate::nats::pull::Notice;
 
@@ -38,7 +38,7 @@ const WALK_STRIDE: usize = 64;
 /// How long the end of the log is left alone where it is read entry by entry.
 const WALK_PAUSE: Duration = Duration::from_millis(20);
 
-type Chunks = mpsc::Sender<Result<Vec<LogMessage>, LogError>>;
+type Chunks = mpsc::Sender<Result<Chunk, LogError>>;
 
 /// Reads until the log is not the log any more, or nobody wants it.
 pub(super) async fn run(
@@ -50,7 +50,8 @@ pub(super) async fn run(
     chunks: Chunks,
 ) {
     let cursor = Cursor::new(next_seq);
-    let mut reader = Reader { nats, created, partitions, cursor, known, chunks };
+    let standing = Standing::unread();
+    let mut reader = Reader { nats, created, partitions, cursor, known, standing, chunks };
     if let Err(Stop::Log(error)) = reader.run().await {
         reader.chunks.send(Err(error)).await.ok();
     }
@@ -63,6 +64,8 @@ struct Reader {
     cursor: Cursor,
     /// The sequence and timestamp of the last entry that was handed on, or of one behind it that is known otherwise.
     known: Option<(u64, u64)>,
+    /// Of what was taken last.
+    standing: Standing,
     chunks: Chunks,
 }
 
@@ -163,10 +166,19 @@ impl Reader {
 
     /// Makes sure that the log is the log, then creates a consumer that starts at the cursor.
     async fn open(&mut self) -> Result<Pull, End> {
-        self.check_identity().await?;
+        self.resume().await?;
         let pull = Pull::open(&self.nats, self.cursor.next_seq()).await?;
         self.cursor.restart();
         Ok(pull)
+    }
+
+    /// From here on the log is what it is now; what it has by now has to be read before anybody can say how it is.
+    async fn resume(&mut self) -> Result<LogIdentity, LogError> {
+        self.standing.heard = Instant::now();
+        let log = self.check_identity().await?;
+        self.standing.pending = (log.last_seq + 1).saturating_sub(self.cursor.next_seq());
+        self.standing.resumed_at = log.last_seq;
+        Ok(log)
     }
 
     /// The log as it is, if it is still the log.
@@ -209,7 +221,11 @@ impl Reader {
     /// Waits for a message, takes what else is there, and hands it on.
     async fn read_chunk(&mut self, pull: &mut Pull) -> Result<(), End> {
         pull.refill().await?;
-        let first = pull.wait().await?;
+        let Came { message: first, at, after_pause } = pull.wait().await?;
+        if after_pause {
+            self.resume().await?;
+        }
+        self.standing.heard = at;
         let before = self.cursor.clone();
         // Without tokio's budget, which would end every chunk after 128 messages.
         let taken = tokio::task::coop::unconstrained(async { self.take(pull, first) }).await;
@@ -228,6 +244,7 @@ impl Reader {
     async fn hand_on(&mut self, chunk: Vec<LogMessage>) -> Result<(), End> {
         let Some(last) = chunk.last() else { return Ok(()) };
         self.known = self.known.max(Some((last.seq, last.ts_ms)));
+        let chunk = Chunk { entries: chunk, standing: self.standing };
         self.chunks.send(Ok(chunk)).await.map_err(|_| End::Stop(Stop::Unwanted))
     }
 
@@ -257,6 +274,7 @@ impl Reader {
                     if verdict != Verdict::Drop && self.partitions.include(&message.subject) {
                         chunk.push(entry(message, delivery.stream_seq, delivery.ts_nanos / 1_000_000));
                     }
+                    self.standing.pending = delivery.pending;
                 }
                 Notice::Heartbeat { last_consumer_seq } => {
                     if last_consumer_seq.is_some_and(|last| !self.cursor.has_all(last)) {
@@ -302,7 +320,12 @@ impl Reader {
 
     /// Takes the next entries, one request each.
     async fn walk_on(&mut self) -> Result<Pace, End> {
-        let log = self.check_identity().await?;
+        let log = if self.standing.heard.elapsed() > PAUSE {
+            self.resume().await?
+        } else {
+            self.standing.heard = Instant::now();
+            self.check_identity().await?
+        };
         let next_seq = self.cursor.next_seq();
         let seqs: Vec<_> = (next_seq..=log.last_seq).take(WALK_STRIDE).collect();
         if seqs.is_empty() {
@@ -327,6 +350,7 @@ impl Reader {
         }
         // Only now, since what came before an answer that failed is not handed on, and has to be asked for again.
         self.cursor = Cursor::new(walked_to);
+        self.standing.pending = (log.last_seq + 1).saturating_sub(walked_to);
         self.hand_on(chunk).await?;
         Ok(pace)
     }

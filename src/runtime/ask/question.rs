@@ -54,10 +54,10 @@ impl Live {
             return Err(why("is being restored"));
         }
         let now = Instant::now();
-        if !follower.is_fresh(now) {
+        if !follower.is_heard(now) {
             return Err(why("is not known now: nothing was read of the log for 3 s"));
         }
-        if follower.fleet.position() < at_least {
+        if !follower.is_near_end() || follower.fleet.position() < at_least {
             return Err(why("is not read up to now yet"));
         }
         let partition = follower.fleet.partition(number).ok_or_else(|| why("is not followed"))?;
