@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::future::join_all;
 use presence_engine::model::partition_of;
-use presence_engine::nats::Nats;
+use presence_engine::nats::{LogIdentity, Nats};
 use serde_json::{Value, json};
 
 use common::ask::{Answer, ask, names, until};
@@ -165,6 +165,66 @@ async fn ten_thousand_wait_in_one_engine_and_all_are_answered_by_one_signal() {
         let answer = common::ask::read(&answer).unwrap();
         assert_eq!(answer["status"], "ready");
     }
+}
+
+/// How much processor time a process has taken so far.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = [fields[11], fields[12]].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    ticks * 10
+}
+
+#[tokio::test]
+async fn two_thousand_wait_for_one_room_and_all_are_answered_by_one_signal() {
+    const WAITS: usize = 2_000;
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let engine = Engine::start(&server.url(), &STILL.replace("partitions = 8", "partitions = 64")).await;
+    for user in 0..100 {
+        signal(&nats, &format!("u{user}"), "tab", &json!({"rooms": ["desk"]})).await;
+    }
+    let room = |need: u64, timeout: u64| json!({"id": "x", "room": "desk", "for": "audio", "need": need, "timeout_ms": timeout});
+    until(&nats, "room", &json!({"room": "desk"}), |of| of["users"]["active"] == 100).await;
+    let asking = server.connect().await;
+    let mut answers = asking.client.subscribe("answers").await.unwrap();
+    for _ in 0..WAITS {
+        let question = room(1, 25_000).to_string();
+        asking.client.publish_with_reply("presence.v1.ask.main.wait", "answers", question.into()).await.unwrap();
+    }
+    let asked = cpu_ms(engine.pid());
+    as_many_wait(&nats, WAITS as u64).await;
+    let began = (cpu_ms(engine.pid()), LogIdentity::read(&nats).await.unwrap().last_seq);
+    // Ticks are all that comes.
+    eventually("a while passes", async || {
+        (LogIdentity::read(&nats).await.unwrap().last_seq >= began.1 + 4).then_some(())
+    })
+    .await;
+    let waiting = (cpu_ms(engine.pid()), std::time::Instant::now());
+    // Changes that make nobody ready: each concerns everybody who waits.
+    for user in 0..20 {
+        signal(&nats, &format!("u{user}"), "tab", &json!({"visibility": "hidden"})).await;
+        signal(&nats, &format!("u{user}"), "tab", &json!({"can": ["video"]})).await;
+    }
+    until(&nats, "wait", &json!({"id": "x", "users": ["u19"], "for": "video", "timeout_ms": 0}), |of| {
+        of["status"] == "ready"
+    })
+    .await;
+    let (changed, changes) = (cpu_ms(engine.pid()), waiting.1.elapsed());
+    signal(&nats, "u99", "tab", &json!({"can": ["audio"]})).await;
+    let signalled = std::time::Instant::now();
+    for _ in 0..WAITS {
+        let answer = common::ask::read(&soon("an answer", answers.next()).await.unwrap()).unwrap();
+        assert_eq!((&answer["status"], names(&answer, "ready")), (&json!("ready"), vec!["u99".to_owned()]));
+    }
+    let (answered, end) = (signalled.elapsed(), cpu_ms(engine.pid()));
+    println!(
+        "processor time: {} ms to begin, {} ms for four ticks, {} ms for changes in {changes:?}, {} ms to answer in {answered:?}",
+        began.0.saturating_sub(asked),
+        waiting.0 - began.0,
+        changed - waiting.0,
+        end - changed
+    );
 }
 
 #[tokio::test]

@@ -4,11 +4,56 @@ use super::partition::Partition;
 use crate::model::ready::matches;
 use crate::model::{Candidate, Intent, Lack, Millis, Order, Readiness, State, Token, Want};
 
+/// A session by which a user is ready for something, as of one look at it. Two looks tell whether it was all the time between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carrier {
+    session: u32,
+    incarnation: u64,
+    /// The log time of the latest event that may have been about it.
+    changed_ms: Millis,
+    /// Its last life sign, and when it stops being sure enough if no other comes; both observed, and excused as they are now.
+    seen: Millis,
+    unsure_at: Millis,
+}
+
+impl Carrier {
+    /// Whether it has made its user ready ever since it was `before`: nothing was told that may have been about it, and the life
+    /// sign that came last came before the one before was too old. So did those between them.
+    #[must_use]
+    pub fn lasted_since(&self, before: &Self) -> bool {
+        (self.session, self.incarnation, self.changed_ms) == (before.session, before.incarnation, before.changed_ms)
+            && self.seen < before.unsure_at
+    }
+}
+
 impl Partition {
     /// Whether a user is ready for what is wanted, as of the latest entry.
     #[must_use]
     pub fn readiness(&self, tenant: Token<'_>, user: Token<'_>, want: &Want) -> Readiness {
         self.people.find_user(tenant, user).map_or(Readiness::Missing(Lack::Offline), |at| self.readiness_of(at, want))
+    }
+
+    /// The sessions by which a user is ready for what is wanted, none where it isn't.
+    #[must_use]
+    pub fn carriers(&self, tenant: Token<'_>, user: Token<'_>, want: &Want) -> Vec<Carrier> {
+        let Some(user) = self.people.find_user(tenant, user) else { return Vec::new() };
+        if self.people.users[user].state == State::Offline || self.people.intent(user).0 != Intent::Open {
+            return Vec::new();
+        }
+        let (min, now) = (self.min_permille(want), self.time.w);
+        let carries = |at: &u32| self.lack_of(*at, want) == Lack::Unsure && self.certainty(*at, now).permille >= min;
+        let carrier = |at: u32| {
+            let cold = &self.people.cold[at];
+            let changed_ms = self.told_ready(user, want);
+            Carrier {
+                session: at,
+                incarnation: cold.incarnation.get(),
+                changed_ms: changed_ms.unwrap_or_else(|| self.people.users[user].told_at.get().max(cold.told_at.get())),
+                seen: self.people.hot[at].seen() + self.excused(at, now),
+                unsure_at: self.unsure_at(at, min).saturating_add(self.excused(at, now)),
+            }
+        };
+        self.people.sessions_of(user).filter(carries).map(carrier).collect()
     }
 
     /// Those in a room who are ready for what is wanted, in no order that means anything; each user token with since when at
@@ -68,21 +113,11 @@ impl Partition {
         if self.people.intent(user).0 != Intent::Open {
             return Readiness::Missing(Lack::Intent);
         }
-        let min = want.min_permille.unwrap_or(self.policy.ready.min_confidence);
+        let min = self.min_permille(want);
         // The best that any session comes to, and the surest that has all of it.
         let (mut lack, mut surest) = (Lack::State, None);
         for at in self.people.sessions_of(user) {
-            let facts = self.people.facts_of(at);
-            let can = |name: &str| facts.is_some_and(|facts| facts.can.iter().any(|own| **own == *name));
-            let step = if !self.policy.ready.states.contains(&self.people.hot[at].state()) {
-                Lack::State
-            } else if facts.is_some_and(super::record::Facts::is_closed) {
-                Lack::Closed
-            } else if !want.capability.as_deref().is_none_or(can) {
-                Lack::Incapable
-            } else {
-                Lack::Unsure
-            };
+            let step = self.lack_of(at, want);
             lack = lack.max(step);
             if step == Lack::Unsure {
                 surest = surest.max(Some((self.certainty(at, self.time.w).permille, at)));
@@ -96,10 +131,34 @@ impl Partition {
         }
     }
 
+    fn min_permille(&self, want: &Want) -> u16 {
+        want.min_permille.unwrap_or(self.policy.ready.min_confidence)
+    }
+
+    /// What a session lacks to make its user ready; [`Lack::Unsure`]: nothing but perhaps confidence.
+    fn lack_of(&self, at: u32, want: &Want) -> Lack {
+        let facts = self.people.facts_of(at);
+        let can = |name: &str| facts.is_some_and(|facts| facts.can.iter().any(|own| **own == *name));
+        if !self.policy.ready.states.contains(&self.people.hot[at].state()) {
+            Lack::State
+        } else if facts.is_some_and(super::record::Facts::is_closed) {
+            Lack::Closed
+        } else if !want.capability.as_deref().is_none_or(can) {
+            Lack::Incapable
+        } else {
+            Lack::Unsure
+        }
+    }
+
+    /// Since when a user was told to be ready for what is wanted.
+    fn told_ready(&self, user: u32, want: &Want) -> Option<Millis> {
+        let ready = self.people.person(user).map_or(&[][..], |person| &person.ready);
+        ready.iter().find(|(name, _)| Some(name) == want.capability.as_ref()).map(|(_, since)| *since)
+    }
+
     /// Since when at least: since it was told where it was, else since what was told or heard last of it.
     fn ready_since(&self, user: u32, session: u32, want: &Want) -> Millis {
-        let ready = self.people.person(user).map_or(&[][..], |person| &person.ready);
-        let told = ready.iter().find(|(name, _)| Some(name) == want.capability.as_ref()).map(|(_, since)| *since);
+        let told = self.told_ready(user, want);
         let seen = self.time.told(self.people.hot[session].seen() + self.excused(session, self.time.w));
         let is_stricter = want.min_permille.is_some_and(|min| min > self.policy.ready.min_confidence);
         match told {

@@ -38,13 +38,14 @@ mod tell;
 pub mod wheel;
 
 pub use ahead::{AHEAD, Ahead};
+pub use candidates::Carrier;
 pub use checkpoint::CheckpointError;
 pub use entry::{BatchItem, Body, Entry};
 pub use inspect::{Fall, InspectedSession, Inspection};
 pub use key::IndexKey;
 pub use observed::{EARNED_MS_MAX, ObservedTime, Passage};
 pub use partition::{GRID_MS, Partition};
-pub use present::{Present, PresentSession, ReadyFor};
+pub use present::{Present, PresentSession};
 pub use sought::Sought;
 
 /// The version of the fold's rules. Two versions may tell different events of one log, so a running log is handed over

@@ -97,6 +97,14 @@ impl Partition {
         self.permille_by(at, own) >= self.policy.ready.min_confidence
     }
 
+    /// The instant of its own time at which a session's confidence falls below so many thousandths. [`NEVER`] where it doesn't.
+    pub(crate) fn unsure_at(&self, at: u32, permille: u16) -> Millis {
+        if permille == 0 {
+            return NEVER;
+        }
+        self.people.hot[at].seen() + self.profile_of(at).confidence.below_at(permille, self.grace(at))
+    }
+
     /// The band of a session's confidence that was told.
     fn band_told(&self, at: u32) -> u8 {
         // Whoever is plain is in the top one: the wheel need not fetch the cold part of nearly all that it asks for.

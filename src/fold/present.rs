@@ -27,26 +27,10 @@ pub struct Present {
     pub last_seen_ms: Millis,
     /// The last input of any session.
     pub last_input_ms: Millis,
-    /// What it is ready for, in the policy's order.
-    pub ready: Vec<ReadyFor>,
-    /// Whether a session makes it ready whatever is wanted: in a state of `ready.states`, connected, and the intent is open;
-    /// how probable it is that the surest of those is there, in thousandths.
-    pub reachable_permille: Option<u16>,
-    /// The rooms that it is in: tokens, by name.
-    pub rooms: Vec<Box<str>>,
+    /// The capabilities that it is ready for, in the policy's order.
+    pub ready: Vec<Box<str>>,
     /// What comes next if nothing more is heard.
     pub next: Option<NextState>,
-}
-
-/// A capability that a user is ready for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadyFor {
-    /// The capability.
-    pub name: Box<str>,
-    /// Since when, in log time.
-    pub since_ms: Millis,
-    /// How probable it is now that the surest of the sessions that make it ready is still there, in thousandths.
-    pub confidence_permille: u16,
 }
 
 /// What is known of a session that is there.
@@ -81,12 +65,6 @@ impl Partition {
     #[must_use]
     pub fn knows_tenant(&self, tenant: Token<'_>) -> bool {
         self.people.sessions_of_tenant(tenant) > 0
-    }
-
-    /// The rooms that a user is in: tokens, by name.
-    #[must_use]
-    pub fn rooms_of_user(&self, tenant: Token<'_>, user: Token<'_>) -> Vec<Box<str>> {
-        self.people.find_user(tenant, user).map_or_else(Vec::new, |at| self.rooms_of(at))
     }
 
     /// At most so many of a tenant's users in one of these states (in any, where there are none), behind the user token `after`, by
@@ -155,11 +133,6 @@ impl Partition {
             input = input.max(self.people.hot[session].input() + excused);
         }
         let ready = self.people.person(at).map_or(&[][..], |person| &person.ready);
-        let ready_for = |(name, since_ms): &(Box<str>, Millis)| ReadyFor {
-            name: name.clone(),
-            since_ms: *since_ms,
-            confidence_permille: self.surest(at, Some(name)).unwrap_or(0),
-        };
         Some(Present {
             user: self.people.user_name(at).into(),
             told: (user.incarnation.get(), user.ordinal),
@@ -169,24 +142,9 @@ impl Partition {
             told_at_ms: user.told_at.get(),
             last_seen_ms: self.time.told(seen),
             last_input_ms: self.time.told(input),
-            ready: ready.iter().map(ready_for).collect(),
-            reachable_permille: self.surest(at, None).filter(|_| self.people.intent(at).0 == Intent::Open),
-            rooms: self.rooms_of(at),
+            ready: ready.iter().map(|(name, _)| name.clone()).collect(),
             next: self.next_of_user(at, now),
         })
-    }
-
-    /// The confidence of the surest session that is connected, in a state of `ready.states`, and can do this.
-    fn surest(&self, user: u32, capability: Option<&str>) -> Option<u16> {
-        let makes_ready = |at: &u32| {
-            let facts = self.people.facts_of(*at);
-            let can = |name: &str| facts.is_some_and(|facts| facts.can.iter().any(|own| **own == *name));
-            self.policy.ready.states.contains(&self.people.hot[*at].state())
-                && !facts.is_some_and(super::record::Facts::is_closed)
-                && capability.is_none_or(can)
-        };
-        let sessions = self.people.sessions_of(user).filter(makes_ready);
-        sessions.map(|at| self.certainty(at, self.time.w).permille).max()
     }
 }
 

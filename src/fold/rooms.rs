@@ -221,12 +221,6 @@ impl Partition {
         changed.into_iter().map(part).collect()
     }
 
-    /// Whether something changed in a room since [`Partition::take_changed_rooms`] was called.
-    #[must_use]
-    pub fn has_changed_rooms(&self) -> bool {
-        !self.rooms.changed.is_empty()
-    }
-
     /// What this partition contributes to a room now, nothing or something; its members where they are no more than so many.
     #[must_use]
     pub fn room_part(&self, tenant: Token<'_>, room: Token<'_>, members_max: usize) -> RoomPart {
@@ -288,13 +282,11 @@ impl Partition {
         shares.iter().filter(name).count() as u32
     }
 
-    /// The rooms that a user is in, by name.
-    pub(crate) fn rooms_of(&self, user: u32) -> Vec<Box<str>> {
-        let shares = self.people.person(user).map_or(&[][..], |person| &person.shares);
-        let name = |share: &Share| self.rooms.rooms[share.room].key.split_once('.').map(|(_, room)| room.into());
-        let mut rooms: Vec<Box<str>> = shares.iter().filter_map(name).collect();
-        rooms.sort_unstable();
-        rooms
+    /// The rooms that a user is in, each as `<tenant>.<room>`, in no order that means anything.
+    pub fn rooms_of_user(&self, tenant: Token<'_>, user: Token<'_>) -> impl Iterator<Item = &str> {
+        let person = self.people.find_user(tenant, user).and_then(|at| self.people.person(at));
+        let shares = person.map_or(&[][..], |person| &person.shares);
+        shares.iter().map(|share| &*self.rooms.rooms[share.room].key)
     }
 }
 

@@ -92,7 +92,7 @@ impl Fleet {
     fn tell_rooms(&mut self, outbox: &mut Outbox) {
         for Slot { partition, is_checked, .. } in self.slots.iter_mut().flatten() {
             let number = partition.number();
-            if !*is_checked || !partition.has_changed_rooms() {
+            if !*is_checked {
                 continue;
             }
             for part in partition.take_changed_rooms(self.members_max) {

@@ -71,7 +71,8 @@ impl Live {
     fn hand_over(&mut self, partition: u16) {
         let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) else { return };
         self.followers.remove(partition);
-        self.interests.everybody().wake();
+        self.lasting.forget(partition);
+        self.interests.wake_everybody();
         self.census.end(partition);
         let seq = snapshot.reached.seq;
         debug!(partition, seq, "handing over");
@@ -132,7 +133,8 @@ impl Live {
     pub(super) fn give_up(&mut self, partition: u16) {
         if self.followers.of(partition).is_some() || self.leaving.contains_key(&partition) {
             self.followers.remove(partition);
-            self.interests.everybody().wake();
+            self.lasting.forget(partition);
+            self.interests.wake_everybody();
             self.leaving.remove(&partition);
             self.census.end(partition);
             self.outbox.end(partition);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
-use super::ask::{Asked, Interests, Waits, Woken};
+use super::ask::{Asked, Interests, Lasting, Waits, Woken};
 use super::census::Census;
 use super::error::RuntimeError;
 use super::fleet::Fleet;
@@ -59,6 +59,8 @@ pub(crate) struct Live {
     pub(crate) leaving: BTreeMap<u16, Option<u64>>,
     /// What it is asked.
     pub(crate) questions: mpsc::Receiver<Asked>,
+    /// For how long those have been ready who are waited for.
+    pub(crate) lasting: Lasting,
     pub(crate) interests: Interests,
     /// Questions that wait, to be told how many.
     pub(crate) waits: Waits,
@@ -160,7 +162,7 @@ impl Live {
         if !self.lane.is_busy()
             && let Some(batch) = self.outbox.next_batch()
         {
-            self.woken = self.interests.concerned(&batch, |tenant, user| self.rooms_of(tenant, user));
+            self.woken = self.interests.concerned(&batch, |tenant, user, each| self.each_room_of(tenant, user, each));
             self.lane.commit(batch);
         }
     }
@@ -172,7 +174,7 @@ impl Live {
                     warn!(%lost, "one engine owns a partition: giving it up");
                     self.give_up(lost.partition);
                 }
-                std::mem::take(&mut self.woken).wake();
+                self.interests.wake(std::mem::take(&mut self.woken));
                 // The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
                 for snapshot in self.outbox.confirm() {
                     let (partition, seq, log_time) = (snapshot.partition, snapshot.reached.seq, snapshot.reached.ts);
@@ -186,12 +188,13 @@ impl Live {
         }
     }
 
-    /// The rooms that a user is in.
-    fn rooms_of(&self, tenant: &str, user: &str) -> Vec<Box<str>> {
-        let (Ok(tenant), Ok(user)) = (Token::parse(tenant), Token::parse(user)) else { return Vec::new() };
+    /// The rooms that a user is in, each as `<tenant>.<room>`.
+    fn each_room_of(&self, tenant: &str, user: &str, each: &mut dyn FnMut(&str)) {
+        let (Ok(tenant), Ok(user)) = (Token::parse(tenant), Token::parse(user)) else { return };
         let number = partition_of(tenant.as_str(), user.as_str(), self.ground.partitions);
-        let partition = self.followers.of(number).and_then(|fleet| fleet.partition(number));
-        partition.map_or_else(Vec::new, |partition| partition.rooms_of_user(tenant, user))
+        if let Some(partition) = self.followers.of(number).and_then(|fleet| fleet.partition(number)) {
+            partition.rooms_of_user(tenant, user).for_each(each);
+        }
     }
 
     /// Puts to work what was acquired.

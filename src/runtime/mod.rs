@@ -54,7 +54,7 @@ use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Na
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
-use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Owned, Serving, Waits, Woken};
+use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Lasting, Looks, Owned, Serving, Waits, Woken};
 use census::Census;
 use follower::Followers;
 use freshness::Freshness;
@@ -180,6 +180,7 @@ impl Life {
             view: membership.view(),
             questions: ask,
             interests: interests.clone(),
+            looks: Looks::default(),
             waits: waits.clone(),
             load_rooms: config.load_rooms.0.to_string(),
             histories: Semaphore::new(HISTORIES_MAX),
@@ -219,6 +220,7 @@ impl Life {
             questions,
             interests,
             waits,
+            lasting: Lasting::new(),
             woken: Woken::default(),
             releases: JoinSet::new(),
             due,

@@ -38,9 +38,7 @@ fn whoever_is_invisible_looks_like_who_is_not_there() {
 fn a_user_is_shown_with_what_it_is_ready_for_and_how_sure_that_is() {
     let partition = with(&["ada"]);
     let ada = partition.present(token("main"), token("ada")).unwrap();
-    assert_eq!((ada.state, ada.confidence_permille, ada.reachable_permille), (State::Active, 1_000, Some(1_000)));
-    let ready = ReadyFor { name: "audio".into(), since_ms: START + 1, confidence_permille: 1_000 };
-    assert_eq!((ada.ready, ada.rooms), (vec![ready], vec!["lobby".into()]));
+    assert_eq!((ada.state, ada.confidence_permille, ada.ready), (State::Active, 1_000, vec!["audio".into()]));
     assert_eq!((ada.last_seen_ms, ada.told_at_ms), (START + 1, START + 1));
 }
 
@@ -49,8 +47,7 @@ fn who_does_not_want_to_be_disturbed_is_present_and_not_reachable() {
     let mut partition = with(&["ada"]);
     signal(&mut partition, "ada", &Signal { intent: Some(Intent::Dnd), ..Signal::default() });
     let ada = partition.present(token("main"), token("ada")).unwrap();
-    assert_eq!((ada.intent, ada.reachable_permille), (Intent::Dnd, None));
-    assert!(ada.ready.is_empty());
+    assert_eq!((ada.intent, ada.ready), (Intent::Dnd, vec![]));
 }
 
 #[test]
@@ -83,6 +80,6 @@ fn who_has_a_name_that_is_no_text_is_on_no_page() {
 fn a_tenant_is_known_while_anything_of_it_is() {
     let partition = with(&["ada"]);
     assert!(partition.knows_tenant(token("main")) && !partition.knows_tenant(token("other")));
-    assert_eq!(partition.rooms_of_user(token("main"), token("ada")), ["lobby".into()]);
-    assert!(partition.rooms_of_user(token("main"), token("bob")).is_empty());
+    assert!(partition.rooms_of_user(token("main"), token("ada")).eq(["main.lobby"]));
+    assert_eq!(partition.rooms_of_user(token("main"), token("bob")).next(), None);
 }

@@ -8,8 +8,8 @@ use futures::future::join_all;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::split::{Split, about};
-use super::{Asked, Interests, Waits};
+use super::split::{Split, parts};
+use super::{Asked, Interests, Looks, Waits};
 use crate::model::partition_of;
 use crate::nats::{self, Nats, View, told};
 use crate::wire::AskError;
@@ -31,6 +31,7 @@ pub(crate) struct Desk {
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) questions: mpsc::Sender<Asked>,
     pub(crate) interests: Interests,
+    pub(crate) looks: Looks,
     pub(crate) waits: Waits,
     /// The pattern of rooms that count as load.
     pub(crate) load_rooms: String,
@@ -84,20 +85,19 @@ impl Desk {
 
     /// Asks each owner once, all at the same time.
     async fn ask_each(&self, question: &Question, split: Split) -> Vec<(BTreeSet<u16>, Result<Answer, AskError>)> {
-        let part = |partitions| about(question, partitions, self.partitions);
-        let own = split.own.into_iter().map(|partition| part(BTreeSet::from([partition])));
-        let own = own.map(async |part| {
-            let answer = self.ask_own(&part).await;
+        let (engines, sets): (Vec<String>, Vec<BTreeSet<u16>>) = split.others.into_iter().unzip();
+        let mut parts = parts(question, [split.own].into_iter().chain(sets).collect(), self.partitions);
+        let own = Arc::new(parts.remove(0));
+        let others = engines.iter().zip(parts).map(async |(engine, part)| {
+            let answer = self.ask_other(engine, &part).await;
             (part.partitions, answer)
         });
-        let others = split.others.into_iter().map(|(engine, partitions)| (engine, part(partitions)));
-        let others = others.map(async |(engine, part)| {
-            let answer = self.ask_other(&engine, &part).await;
-            (part.partitions, answer)
-        });
-        let (mut answers, others) = futures::join!(join_all(own), join_all(others));
-        answers.extend(others);
-        answers
+        let ((answers, refused), others) = futures::join!(self.ask_loop(&own), join_all(others));
+        let mut each: Vec<_> =
+            answers.into_iter().map(|(number, answer)| (BTreeSet::from([number]), Ok(answer))).collect();
+        each.extend(refused.map(|error| (BTreeSet::new(), Err(error))));
+        each.extend(others);
+        each
     }
 
     async fn ask_other(&self, engine: &str, question: &Question) -> Result<Answer, AskError> {
@@ -105,31 +105,42 @@ impl Desk {
         Answer::from_json(&answer).map_err(|_| owned::strange(engine))
     }
 
-    /// Asks the own loop once, one partition after the other.
+    /// Asks the own loop once.
     ///
     /// # Errors
     /// [`AskError::Unavailable`]: at least one of the partitions is not the own engine's, or not as the log is now.
-    pub(crate) async fn ask_own(&self, question: &Question) -> Result<Answer, AskError> {
-        let mut answers = Vec::with_capacity(question.partitions.len());
-        for partition in &question.partitions {
-            let part = about(question, BTreeSet::from([*partition]), self.partitions);
-            answers.push(self.ask_loop(*partition, part).await?);
+    pub(crate) async fn ask_own(&self, question: &Arc<Question>) -> Result<Answer, AskError> {
+        match self.ask_loop(question).await {
+            (_, Some(error)) => Err(error),
+            (answers, None) => Answer::all(&question.what, answers.into_iter().map(|(_, answer)| answer).collect()),
         }
-        Answer::all(&question.what, answers)
     }
 
-    async fn ask_loop(&self, partition: u16, question: Question) -> Result<Answer, AskError> {
-        let unavailable = |why: &str| AskError::Unavailable(format!("partition {partition} {why}"));
-        let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.questions.send(Asked { partition, question, reply }).await.ok()?;
-            answer.await.ok()
-        };
-        match timeout(OWNER_MAX, asked).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => Err(unavailable("is handed over")),
-            Err(_) => Err(unavailable(&format!("was not asked within {OWNER_MAX:?}, its engine is busy"))),
+    /// Asks the own loop until it has answered for all partitions; what each says, and why those that can't be asked can't.
+    async fn ask_loop(&self, question: &Arc<Question>) -> (Vec<(u16, Answer)>, Option<AskError>) {
+        let (mut left, mut answers, mut refused) = (question.partitions.clone(), Vec::new(), None);
+        while !left.is_empty() {
+            let why = |why: &str| AskError::Unavailable(format!("{} of its partitions {why}", left.len()));
+            let (reply, answer) = oneshot::channel();
+            let asked = Asked { partitions: left.clone(), question: Arc::clone(question), reply };
+            let asking = async {
+                self.questions.send(asked).await.ok()?;
+                answer.await.ok()
+            };
+            match timeout(OWNER_MAX, asking).await {
+                Ok(Some(answered)) => {
+                    answers.extend(answered.answers);
+                    refused = answered.refused.or(refused);
+                    left = answered.left;
+                }
+                Ok(None) => return (answers, Some(why("are handed over"))),
+                Err(_) => {
+                    let busy = why(&format!("were not asked within {OWNER_MAX:?}, their engine is busy"));
+                    return (answers, Some(busy));
+                }
+            }
         }
+        (answers, refused)
     }
 
     /// Where `PRESENCE_EVENTS` ends.

@@ -2,16 +2,17 @@
 //!
 //! It costs by what is committed and who wants to know it, not by how many want to know anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::nats::Batch;
 use crate::wire::EventSubject;
 
 /// What somebody wants to be woken for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum About {
     /// A user: `<tenant>.<user>`, tokens.
     User(Box<str>),
@@ -26,9 +27,16 @@ pub(crate) struct Interests(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     next: u64,
-    rooms: usize,
-    all: BTreeMap<u64, Arc<Notify>>,
-    by_what: HashMap<About, BTreeMap<u64, Arc<Notify>>>,
+    users: HashMap<Box<str>, Subject>,
+    rooms: HashMap<Box<str>, Subject>,
+}
+
+/// A user or a room for which somebody wants to be woken.
+#[derive(Debug)]
+struct Subject {
+    /// When they were woken last; before that, when the first of them wanted to be.
+    woken_at: Instant,
+    who: BTreeMap<u64, Arc<Notify>>,
 }
 
 /// One who wants to be woken, until it is dropped.
@@ -42,45 +50,54 @@ pub(crate) struct Interest {
     wake: Arc<Notify>,
 }
 
-/// Those who are woken once what is under way is committed.
+/// What of all that somebody wants to be woken for is under way: users, and rooms.
 #[derive(Debug, Default)]
-pub(crate) struct Woken(Vec<Arc<Notify>>);
+pub(crate) struct Woken {
+    users: HashSet<Box<str>>,
+    rooms: HashSet<Box<str>>,
+}
 
 impl Interests {
     /// Wants to be woken for each of these.
     pub(crate) fn register(&self, about: Vec<About>) -> Interest {
-        let wake = Arc::new(Notify::new());
+        let (wake, now) = (Arc::new(Notify::new()), Instant::now());
         let mut known = self.lock();
         let number = known.next;
         known.next += 1;
-        known.all.insert(number, Arc::clone(&wake));
         for what in &about {
-            known.rooms += usize::from(matches!(what, About::Room(_)));
-            known.by_what.entry(what.clone()).or_default().insert(number, Arc::clone(&wake));
+            let (subjects, key) = known.of(what);
+            let subject = subjects.entry(key.into()).or_insert_with(|| Subject { woken_at: now, who: BTreeMap::new() });
+            subject.who.insert(number, Arc::clone(&wake));
         }
         drop(known);
         Interest { of: self.clone(), number, about, wake }
     }
 
-    /// Who is to be woken by a commit. `rooms_of` tells the rooms that a user is in, from tenant and user token.
-    pub(crate) fn concerned(&self, batch: &Batch, rooms_of: impl Fn(&str, &str) -> Vec<Box<str>>) -> Woken {
+    /// For whom somebody is to be woken by a commit. `each_room_of` tells the rooms that a user is in, from tenant and user token,
+    /// each as `<tenant>.<room>`.
+    pub(crate) fn concerned(&self, batch: &Batch, each_room_of: impl Fn(&str, &str, &mut dyn FnMut(&str))) -> Woken {
         let known = self.lock();
         let mut woken = Woken::default();
-        if known.by_what.is_empty() {
+        if known.users.is_empty() && known.rooms.is_empty() {
             return woken;
         }
-        let mut wake =
-            |what: About| woken.0.extend(known.by_what.get(&what).into_iter().flat_map(BTreeMap::values).cloned());
+        // A commit has many messages of the same.
+        let note = |of: &HashMap<Box<str>, Subject>, noted: &mut HashSet<Box<str>>, key: &str| {
+            if of.contains_key(key) && !noted.contains(key) {
+                noted.insert(key.into());
+            }
+        };
         for message in &batch.messages {
             let user = match EventSubject::parse(&message.subject) {
                 EventSubject::User(user) | EventSubject::Ready(user) => user,
                 EventSubject::Session(session) => session.rsplit_once('.').map_or(session, |(user, _)| user),
                 EventSubject::Room(room) | EventSubject::Partial(_, room) => {
-                    wake(About::Room(room.into()));
+                    note(&known.rooms, &mut woken.rooms, room);
                     continue;
                 }
                 EventSubject::Member(member) => {
-                    wake(About::Room(member.rsplit_once('.').map_or(member, |(room, _)| room).into()));
+                    let room = member.rsplit_once('.').map_or(member, |(room, _)| room);
+                    note(&known.rooms, &mut woken.rooms, room);
                     continue;
                 }
                 EventSubject::Engine(_)
@@ -92,19 +109,34 @@ impl Interests {
                 | EventSubject::Mark(_)
                 | EventSubject::Other => continue,
             };
-            wake(About::User(user.into()));
-            if known.rooms > 0
+            note(&known.users, &mut woken.users, user);
+            if !known.rooms.is_empty()
                 && let Some((tenant, user)) = user.split_once('.')
             {
-                rooms_of(tenant, user).iter().for_each(|room| wake(About::Room(format!("{tenant}.{room}").into())));
+                each_room_of(tenant, user, &mut |room| note(&known.rooms, &mut woken.rooms, room));
             }
         }
         woken
     }
 
-    /// Everybody: a partition has gone elsewhere, and whoever waits for somebody of it has to ask there.
-    pub(crate) fn everybody(&self) -> Woken {
-        Woken(self.lock().all.values().cloned().collect())
+    /// Wakes whoever wants to be for these.
+    pub(crate) fn wake(&self, woken: Woken) {
+        let (now, mut known) = (Instant::now(), self.lock());
+        let Known { users, rooms, .. } = &mut *known;
+        for (of, keys) in [(users, woken.users), (rooms, woken.rooms)] {
+            for key in keys {
+                if let Some(subject) = of.get_mut(&key) {
+                    subject.wake(now);
+                }
+            }
+        }
+    }
+
+    /// Wakes everybody: a partition has gone elsewhere, and whoever waits for somebody of it has to ask there.
+    pub(crate) fn wake_everybody(&self) {
+        let (now, mut known) = (Instant::now(), self.lock());
+        let Known { users, rooms, .. } = &mut *known;
+        users.values_mut().chain(rooms.values_mut()).for_each(|subject| subject.wake(now));
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -113,10 +145,19 @@ impl Interests {
     }
 }
 
-impl Woken {
-    /// Wakes them.
-    pub(crate) fn wake(self) {
-        self.0.iter().for_each(|wake| wake.notify_one());
+impl Known {
+    fn of<'a>(&mut self, what: &'a About) -> (&mut HashMap<Box<str>, Subject>, &'a str) {
+        match what {
+            About::User(user) => (&mut self.users, user),
+            About::Room(room) => (&mut self.rooms, room),
+        }
+    }
+}
+
+impl Subject {
+    fn wake(&mut self, now: Instant) {
+        self.woken_at = now;
+        self.who.values().for_each(|wake| wake.notify_one());
     }
 }
 
@@ -125,21 +166,31 @@ impl Interest {
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
+
+    /// When anybody was woken last for one of these, as far back as somebody has wanted to be for each of them without a break. What
+    /// was seen later had all that was committed before.
+    pub(crate) fn woken_at(&self) -> Instant {
+        let mut known = self.of.lock();
+        let woken_at = |what: &About| {
+            let (subjects, key) = known.of(what);
+            subjects.get(key).map(|subject| subject.woken_at)
+        };
+        self.about.iter().filter_map(woken_at).max().unwrap_or_else(Instant::now)
+    }
 }
 
 impl Drop for Interest {
     fn drop(&mut self) {
         let mut known = self.of.lock();
-        known.all.remove(&self.number);
         for what in &self.about {
-            let is_last = known.by_what.get_mut(what).is_some_and(|all| {
-                all.remove(&self.number);
-                all.is_empty()
+            let (subjects, key) = known.of(what);
+            let is_last = subjects.get_mut(key).is_some_and(|subject| {
+                subject.who.remove(&self.number);
+                subject.who.is_empty()
             });
             if is_last {
-                known.by_what.remove(what);
+                subjects.remove(key);
             }
-            known.rooms -= usize::from(matches!(what, About::Room(_)));
         }
     }
 }
@@ -167,9 +218,12 @@ mod tests {
     }
 
     fn commit(interests: &Interests, subjects: &[&str]) {
-        interests
-            .concerned(&batch(subjects), |_, user| if user == "ada" { vec!["lobby".into()] } else { vec![] })
-            .wake();
+        let each_room_of = |tenant: &str, user: &str, each: &mut dyn FnMut(&str)| {
+            if user == "ada" {
+                each(&format!("{tenant}.lobby"));
+            }
+        };
+        interests.wake(interests.concerned(&batch(subjects), each_room_of));
     }
 
     #[test]
@@ -184,7 +238,7 @@ mod tests {
         assert_eq!([&ada, &bob, &lobby].map(is_woken), [false, true, false]);
         commit(&interests, &["presence.v1.member.main.lobby.zoe"]);
         assert_eq!([&ada, &bob, &lobby].map(is_woken), [false, false, true]);
-        interests.everybody().wake();
+        interests.wake_everybody();
         assert_eq!([&ada, &bob, &lobby].map(is_woken), [true; 3]);
     }
 
@@ -198,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_of_much_about_one_room_wakes_it_once_and_tells_when() {
+        let interests = Interests::default();
+        let first = interests.register(vec![About::Room("main.lobby".into())]);
+        let wanted_at = first.woken_at();
+        let other = interests.register(vec![About::Room("main.lobby".into())]);
+        assert_eq!(other.woken_at(), wanted_at, "since then nothing was missed");
+        let much = ["presence.v1.session.main.ada.tab"; 100];
+        let woken = interests.concerned(&batch(&much), |_, _, each| each("main.lobby"));
+        assert_eq!((woken.users.len(), woken.rooms.len()), (0, 1));
+        interests.wake(woken);
+        assert_eq!([&first, &other].map(is_woken), [true; 2]);
+        assert!(other.woken_at() >= wanted_at);
+    }
+
+    #[test]
     fn who_is_gone_leaves_nothing() {
         let interests = Interests::default();
         let what = || vec![About::User("main.ada".into()), About::Room("main.lobby".into())];
@@ -207,6 +276,6 @@ mod tests {
         assert!(is_woken(&other));
         drop(other);
         let known = interests.lock();
-        assert!(known.by_what.is_empty() && known.all.is_empty() && known.rooms == 0);
+        assert!(known.users.is_empty() && known.rooms.is_empty());
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::Desk;
+use super::serve::Turns;
 use super::watch::Watched;
 use crate::config::EngineLimits;
 use crate::nats::Nats;
@@ -36,14 +37,15 @@ impl Owned {
     /// Answers from `desk`, so many questions and so many that watch at a time; those that watch hinder no others.
     pub(crate) fn answer(&mut self, desk: &Arc<Desk>, limits: &EngineLimits) {
         let (Some(mut waiting), desk) = (self.waiting.take(), Arc::clone(desk)) else { return };
-        let questions = (Arc::new(Semaphore::new(limits.questions)), "limits.questions", limits.questions);
-        let watches = (Arc::new(Semaphore::new(limits.waits)), "limits.waits", limits.waits);
+        let turns = Turns::new(limits);
         tokio::spawn(async move {
             while let Some(question) = waiting.recv().await {
-                let (turns, limit, max) = if question.verb() == WATCH { &watches } else { &questions };
-                let Ok(turn) = Arc::clone(turns).try_acquire_owned() else {
-                    question.answer(Err(AskError::TooMany { limit, max: *max as u64 })).await;
-                    continue;
+                let turn = match turns.take(question.verb() == WATCH) {
+                    Ok(turn) => turn,
+                    Err(error) => {
+                        question.answer(Err(error)).await;
+                        continue;
+                    }
                 };
                 let desk = Arc::clone(&desk);
                 tokio::spawn(async move {
@@ -61,7 +63,7 @@ async fn of(desk: &Desk, question: &OwnedQuestion) -> Result<Vec<u8>, AskError> 
         FOLD => {
             let question = Question::from_json(question.payload());
             let question = question.map_err(|error| AskError::Malformed(error.to_string()))?;
-            Ok(desk.ask_own(&question).await?.to_json())
+            Ok(desk.ask_own(&Arc::new(question)).await?.to_json())
         }
         WATCH => Ok(Watched::from_json(question.payload())?.answer(desk).await?.to_json()),
         _ => Err(AskError::Malformed("the verb is unknown: engines of different versions?".into())),

@@ -29,7 +29,7 @@ pub(crate) struct Serving {
 
 /// How many are answered at a time. Those that wait hinder no others.
 #[derive(Debug, Clone)]
-struct Turns {
+pub(super) struct Turns {
     questions: Arc<Semaphore>,
     waits: Arc<Semaphore>,
     questions_max: usize,
@@ -44,17 +44,12 @@ impl Serving {
     ) -> (Self, mpsc::Sender<Question>) {
         // As many as may be at it: a burst of them is taken as fast as tasks can be begun.
         let (questions, mut waiting) = mpsc::channel::<Question>(limits.questions + limits.waits);
-        let turns = Turns {
-            questions: Arc::new(Semaphore::new(limits.questions)),
-            waits: Arc::new(Semaphore::new(limits.waits)),
-            questions_max: limits.questions,
-            waits_max: limits.waits,
-        };
+        let turns = Turns::new(limits);
         let free = turns.clone();
         let (end, ends) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Some(question) = waiting.recv().await {
-                let turn = match free.take(question.verb) {
+                let turn = match free.take(question.verb == Verb::Wait) {
                     Ok(turn) => turn,
                     Err(error) => {
                         question.answer(Err(error)).await;
@@ -95,12 +90,21 @@ impl Serving {
 }
 
 impl Turns {
-    fn take(&self, verb: Verb) -> Result<OwnedSemaphorePermit, AskError> {
-        let (free, limit, max) = match verb {
-            Verb::Wait => (&self.waits, "limits.waits", self.waits_max),
-            Verb::Session | Verb::User | Verb::Users | Verb::Room | Verb::Route | Verb::History => {
-                (&self.questions, "limits.questions", self.questions_max)
-            }
+    pub(super) fn new(limits: &EngineLimits) -> Self {
+        Self {
+            questions: Arc::new(Semaphore::new(limits.questions)),
+            waits: Arc::new(Semaphore::new(limits.waits)),
+            questions_max: limits.questions,
+            waits_max: limits.waits,
+        }
+    }
+
+    /// A turn of one who waits, or of another question.
+    pub(super) fn take(&self, waits: bool) -> Result<OwnedSemaphorePermit, AskError> {
+        let (free, limit, max) = if waits {
+            (&self.waits, "limits.waits", self.waits_max)
+        } else {
+            (&self.questions, "limits.questions", self.questions_max)
         };
         Arc::clone(free).try_acquire_owned().map_err(|_| AskError::TooMany { limit, max: max as u64 })
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::partition_of;
 use crate::nats::{Lessee, View};
-use crate::wire::ask::owned::{Question, What};
+use crate::wire::ask::owned::Question;
 
 /// Partitions by who owns them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,30 +29,32 @@ impl Split {
     }
 }
 
-/// The same question about some of its partitions, of a log that has `count`: of users only theirs are asked for.
-pub(super) fn about(question: &Question, partitions: BTreeSet<u16>, count: u16) -> Question {
-    let is_theirs = |user: &&String| partitions.contains(&partition_of(&question.tenant, user, count));
-    let theirs = |users: &BTreeSet<String>| users.iter().filter(is_theirs).cloned().collect();
-    let what = match &question.what {
-        What::Users(users) => What::Users(theirs(users)),
-        What::Ready { users, want } => What::Ready { users: theirs(users), want: want.clone() },
-        What::Candidates { users, want, load } => {
-            What::Candidates { users: theirs(users), want: want.clone(), load: load.clone() }
+/// The same question about each of these sets of its partitions, of a log that has `count`: of users each is asked for theirs. What is
+/// in none of the sets is asked nowhere.
+pub(super) fn parts(question: &Question, sets: Vec<BTreeSet<u16>>, count: u16) -> Vec<Question> {
+    let mut users: Vec<BTreeSet<String>> = vec![BTreeSet::new(); sets.len()];
+    for user in question.users().into_iter().flatten() {
+        let partition = partition_of(&question.tenant, user, count);
+        if let Some(at) = sets.iter().position(|set| set.contains(&partition)) {
+            users[at].insert(user.clone());
         }
-        What::Session { .. }
-        | What::Page { .. }
-        | What::Room(_)
-        | What::Members { .. }
-        | What::ReadyIn { .. }
-        | What::CandidatesIn { .. }
-        | What::Tenant => question.what.clone(),
-    };
-    Question { tenant: question.tenant.clone(), partitions, at_least: question.at_least, what }
+    }
+    sets.into_iter().zip(users).map(|(partitions, users)| question.about(partitions, users)).collect()
+}
+
+/// The users that a question is about by name, by the partition of a log that has `count`.
+pub(super) fn users_by_partition(question: &Question, count: u16) -> BTreeMap<u16, Vec<&String>> {
+    let mut users: BTreeMap<u16, Vec<&String>> = BTreeMap::new();
+    for user in question.users().into_iter().flatten() {
+        users.entry(partition_of(&question.tenant, user, count)).or_default().push(user);
+    }
+    users
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ask::owned::What;
 
     #[test]
     fn partitions_are_split_by_who_holds_them() {
@@ -67,14 +69,16 @@ mod tests {
         let users: BTreeSet<String> = (0..50).map(|user| format!("u{user}")).collect();
         let tenant = "main".to_owned();
         let question = Question { tenant, partitions: (0..8).collect(), at_least: 7, what: What::Users(users.clone()) };
+        let sets = vec![BTreeSet::from([0, 3]), BTreeSet::from([1]), (4..8).collect()];
         let mut found = BTreeSet::new();
-        for partition in 0..8 {
-            let part = about(&question, BTreeSet::from([partition]), 8);
-            assert_eq!((part.at_least, &part.partitions), (7, &BTreeSet::from([partition])));
-            let What::Users(part) = part.what else { panic!("it asks for users") };
-            assert!(part.iter().all(|user| partition_of("main", user, 8) == partition));
-            found.extend(part);
+        for (part, set) in parts(&question, sets.clone(), 8).into_iter().zip(sets) {
+            assert_eq!((part.at_least, &part.partitions), (7, &set));
+            let theirs = part.users().unwrap();
+            assert!(theirs.iter().all(|user| set.contains(&partition_of("main", user, 8))));
+            found.extend(theirs.clone());
         }
+        let by_partition = users_by_partition(&question, 8);
+        found.extend(by_partition[&2].iter().map(|user| (*user).clone()));
         assert_eq!(found, users);
     }
 }

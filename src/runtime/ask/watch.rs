@@ -15,6 +15,8 @@ use crate::wire::ask::owned::{Answer, Question, Said, WATCH, What, strange};
 const WATCH_MAX: Duration = Duration::from_secs(5);
 /// So often it looks by itself: confidence falls and rises without an event.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What others saw so long ago does for that, if nothing was committed since.
+const LOOK_SHARED: Duration = Duration::from_millis(500);
 /// At least so long lies between two looks: who is woken often is answered of all of it together.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// How much longer an answer may take than it is held.
@@ -34,7 +36,7 @@ impl Watched {
 
     /// Answers from the own loop.
     pub(crate) async fn answer(self, desk: &Desk) -> Result<Answer, AskError> {
-        desk.watch_own(&self.question, self.known).await
+        desk.watch_own(self.question, self.known).await
     }
 }
 
@@ -43,15 +45,24 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Desk::ask_own`].
-    pub(crate) async fn watch_own(&self, question: &Question, known: Option<Said>) -> Result<Answer, AskError> {
-        // Registered before it is asked: what the answer does not have is committed afterwards, and wakes.
-        let interest = self.interests.register(about(question));
-        let until = Instant::now() + WATCH_MAX;
+    pub(crate) async fn watch_own(&self, question: Question, known: Option<Said>) -> Result<Answer, AskError> {
+        // Registered before it is looked: what is not seen is committed afterwards, and wakes.
+        let interest = self.interests.register(about(&question));
+        let look = self.looks.at(question);
+        let begun = Instant::now();
+        let until = begun + WATCH_MAX;
         loop {
-            let answer = self.ask_own(question).await?;
+            let now = Instant::now();
+            // Who asks for the first time is told how it is now; who asks again, whether it is another than before.
+            let since = if known.is_none() {
+                begun
+            } else {
+                now.checked_sub(LOOK_SHARED).map_or(now, |shared| interest.woken_at().max(shared))
+            };
+            let answer = look.since(since, self).await?;
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || known.as_ref().is_none_or(|known| !answer.said.is_like(known)) {
-                return Ok(answer);
+                return Ok(Answer::clone(&answer));
             }
             let looked = Instant::now();
             timeout(left.min(LOOK_AGAIN), interest.woken()).await.ok();

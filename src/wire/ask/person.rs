@@ -78,7 +78,7 @@ impl From<owned::Person> for Person {
             confidence_permille: of.confidence_permille,
             last_seen_ms: Some(of.last_seen_ms),
             last_input_ms: Some(of.last_input_ms),
-            ready: of.ready.into_iter().map(|ready| ready.name).collect(),
+            ready: of.ready,
             next: of.next,
         }
     }

@@ -39,7 +39,7 @@ async fn route(desk: &Desk, tenant: &str, routing: Routing) -> Result<RouteAnswe
     let routing = Reserving { desk, tenant, routing };
     let mut limit = routing.routing.limit + SPARE;
     loop {
-        let (candidates, as_of_ms, now_ms) = routing.candidates(limit).await?;
+        let (candidates, as_of_ms, now_ms) = routing.candidates(&routing.routing.among, limit).await?;
         if candidates.is_empty() {
             desk.must_know(tenant).await?;
         }
@@ -72,25 +72,20 @@ struct Free {
 }
 
 impl Reserving<'_> {
-    /// Those who are ready, in order; with the log time up to which that is known, and what it may be by now.
-    async fn candidates(&self, limit: usize) -> Result<(Vec<Candidate>, Millis, Millis), AskError> {
-        let Routing { among, want, order, id, .. } = &self.routing;
+    /// Those of some users who are ready, in order, the first so many of a room; with the log time up to which that is known, and
+    /// what it may be by now.
+    async fn candidates(&self, among: &Among, limit: usize) -> Result<(Vec<Candidate>, Millis, Millis), AskError> {
+        let Routing { want, order, id, .. } = &self.routing;
         let (want, load) = (want.clone(), self.desk.load_rooms.clone());
-        let what = match among {
-            Among::Users(users) => What::Candidates { users: users.iter().cloned().collect(), want, load },
+        let (partitions, what) = match among {
+            Among::Users(users) => {
+                let partitions = users.iter().map(|user| partition_of(self.tenant, user, self.desk.partitions));
+                (partitions.collect(), What::Candidates { users: users.iter().cloned().collect(), want, load })
+            }
             Among::Room(room) => {
                 let (room, order, id) = (room.clone(), *order, id.clone());
-                What::CandidatesIn { room, want, load, order, id, limit }
+                (self.desk.all(), What::CandidatesIn { room, want, load, order, id, limit })
             }
-        };
-        self.ask(what).await
-    }
-
-    async fn ask(&self, what: What) -> Result<(Vec<Candidate>, Millis, Millis), AskError> {
-        let partition = |user: &String| partition_of(self.tenant, user, self.desk.partitions);
-        let partitions = match &what {
-            What::Candidates { users, .. } => users.iter().map(partition).collect(),
-            _ => self.desk.all(),
         };
         let question = Question { tenant: self.tenant.to_owned(), partitions, at_least: 0, what };
         let answer = self.desk.ask(&question).await?;
@@ -164,14 +159,10 @@ impl Reserving<'_> {
 
     /// A user as a candidate, if it is one of those who are asked for.
     async fn among(&self, user: &str) -> Result<Option<Candidate>, AskError> {
-        let (want, load) = (self.routing.want.clone(), self.desk.load_rooms.clone());
         match &self.routing.among {
             // Whoever is asked for by name and ready is in the list.
             Among::Users(_) => Ok(None),
-            Among::Room(_) => {
-                let users = [user.to_owned()].into();
-                Ok(self.ask(What::Candidates { users, want, load }).await?.0.pop())
-            }
+            Among::Room(_) => Ok(self.candidates(&Among::Users(vec![user.to_owned()]), 1).await?.0.pop()),
         }
     }
 

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::model::{Lack, Millis, Readiness, Token, partition_of};
 use crate::runtime::ask::Desk;
-use crate::runtime::ask::split::{Split, about};
+use crate::runtime::ask::split::{Split, parts};
 use crate::wire::ask::owned::{Answer, Question, Said, What, strange};
 use crate::wire::ask::wait::{Among, MissingUser, ReadyUser, Wait, WaitStatus};
 use crate::wire::ask::{WaitAnswer, WaitQuestion};
@@ -73,13 +73,13 @@ struct Judged {
 
 impl<'a> Waiting<'a> {
     fn new(desk: &'a Desk, tenant: &str, wait: Wait) -> Self {
-        let want = wait.want.clone();
+        let (want, lasting) = (wait.want.clone(), wait.hold_ms > 0);
         let (partitions, what) = match &wait.among {
             Among::Users(users) => {
                 let partitions = users.iter().map(|user| partition_of(tenant, user, desk.partitions)).collect();
-                (partitions, What::Ready { users: users.iter().cloned().collect(), want })
+                (partitions, What::Ready { users: users.iter().cloned().collect(), want, lasting })
             }
-            Among::Room(room) => (desk.all(), What::ReadyIn { room: room.clone(), want }),
+            Among::Room(room) => (desk.all(), What::ReadyIn { room: room.clone(), want, lasting }),
         };
         Self {
             desk,
@@ -118,12 +118,12 @@ impl<'a> Waiting<'a> {
         let own = Some((None, split.own)).filter(|(_, own)| !own.is_empty());
         let others = split.others.into_iter().map(|(engine, partitions)| (Some(engine), partitions));
         let groups: Vec<(Option<String>, BTreeSet<u16>)> = own.into_iter().chain(others).collect();
-        let parts: Vec<Question> =
-            groups.iter().map(|(_, partitions)| about(&question, partitions.clone(), desk.partitions)).collect();
+        let sets = groups.iter().map(|(_, partitions)| partitions.clone()).collect();
+        let parts = parts(&question, sets, desk.partitions);
         let look = async |at: usize, known: Option<Said>, pause: Duration| {
             sleep(pause).await;
             let answer = match &groups[at].0 {
-                None => desk.watch_own(&parts[at], known).await,
+                None => desk.watch_own(parts[at].clone(), known).await,
                 Some(engine) => desk.watch_other(engine, &parts[at], known).await,
             };
             (at, answer)

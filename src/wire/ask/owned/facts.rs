@@ -40,25 +40,10 @@ pub struct Person {
     pub last_seen_ms: Millis,
     /// The last input.
     pub last_input_ms: Millis,
-    /// What it is ready for.
-    pub ready: Vec<ReadyFor>,
-    /// How probable it is that the surest session that makes it ready whatever is wanted is there; `None`: none does.
-    pub reachable_permille: Option<u16>,
-    /// In how many rooms it is.
-    pub rooms: usize,
+    /// The capabilities that it is ready for.
+    pub ready: Vec<String>,
     /// What comes next.
     pub next: Option<Next>,
-}
-
-/// A capability that a user is ready for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadyFor {
-    /// The capability.
-    pub name: String,
-    /// Since when.
-    pub since_ms: Millis,
-    /// How probable it is that the surest session for it is there, in thousandths.
-    pub confidence_permille: u16,
 }
 
 /// How many are in a room. See [`Tally`].
@@ -114,11 +99,6 @@ impl From<PresentSession> for SessionNow {
 
 impl From<Present> for Person {
     fn from(of: Present) -> Self {
-        let ready = |ready: crate::fold::ReadyFor| ReadyFor {
-            name: ready.name.into(),
-            since_ms: ready.since_ms,
-            confidence_permille: ready.confidence_permille,
-        };
         Self {
             user: of.user.into(),
             told: of.told,
@@ -129,9 +109,7 @@ impl From<Present> for Person {
             told_at_ms: of.told_at_ms,
             last_seen_ms: of.last_seen_ms,
             last_input_ms: of.last_input_ms,
-            ready: of.ready.into_iter().map(ready).collect(),
-            reachable_permille: of.reachable_permille,
-            rooms: of.rooms.len(),
+            ready: of.ready.into_iter().map(String::from).collect(),
             next: of.next.map(Into::into),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::facts::{Density, Person, ReadyFor, SessionNow};
+pub use self::facts::{Density, Person, SessionNow};
 use super::AskError;
 use crate::model::{Candidate, Millis, Order, Readiness, State, Want};
 use crate::wire::{Encoding, ReadError};
@@ -79,6 +79,9 @@ pub enum What {
         users: BTreeSet<String>,
         /// What is wanted.
         want: Want,
+        /// Whether it matters for how long: then it is remembered from one look to the next.
+        #[serde(default)]
+        lasting: bool,
     },
     /// Who in a room is ready for what is wanted.
     ReadyIn {
@@ -86,6 +89,9 @@ pub enum What {
         room: String,
         /// What is wanted.
         want: Want,
+        /// As in [`What::Ready`].
+        #[serde(default)]
+        lasting: bool,
     },
     /// Which of these users could be asked.
     Candidates {
@@ -181,10 +187,10 @@ impl Said {
                 now.len() == known.len() && now.iter().zip(known).all(is_same)
             }
             (Self::ReadyIn(now), Self::ReadyIn(known)) => {
-                let of = |ready: &Vec<(String, Millis, u16)>| {
-                    ready.iter().map(|(user, since, _)| (user.clone(), *since)).collect::<Vec<_>>()
-                };
-                of(now) == of(known)
+                fn of(ready: &[(String, Millis, u16)]) -> impl Iterator<Item = (&str, Millis)> {
+                    ready.iter().map(|(user, since, _)| (&**user, *since))
+                }
+                of(now).eq(of(known))
             }
             (now, known) => now == known,
         }
@@ -206,10 +212,37 @@ impl Question {
         serde_json::from_slice(payload).map_err(ReadError::Json)
     }
 
-    /// The same about some of its partitions.
+    /// The users that it is about by name.
     #[must_use]
-    pub fn about(&self, partitions: BTreeSet<u16>) -> Self {
-        Self { partitions, ..self.clone() }
+    pub fn users(&self) -> Option<&BTreeSet<String>> {
+        match &self.what {
+            What::Users(users) | What::Ready { users, .. } | What::Candidates { users, .. } => Some(users),
+            What::Session { .. }
+            | What::Page { .. }
+            | What::Room(_)
+            | What::Members { .. }
+            | What::ReadyIn { .. }
+            | What::CandidatesIn { .. }
+            | What::Tenant => None,
+        }
+    }
+
+    /// The same about some of its partitions, and about these users where it is about users.
+    #[must_use]
+    pub fn about(&self, partitions: BTreeSet<u16>, users: BTreeSet<String>) -> Self {
+        let what = match &self.what {
+            What::Users(_) => What::Users(users),
+            What::Ready { want, lasting, .. } => What::Ready { users, want: want.clone(), lasting: *lasting },
+            What::Candidates { want, load, .. } => What::Candidates { users, want: want.clone(), load: load.clone() },
+            What::Session { .. }
+            | What::Page { .. }
+            | What::Room(_)
+            | What::Members { .. }
+            | What::ReadyIn { .. }
+            | What::CandidatesIn { .. }
+            | What::Tenant => self.what.clone(),
+        };
+        Self { tenant: self.tenant.clone(), partitions, at_least: self.at_least, what }
     }
 }
 

@@ -13,9 +13,7 @@ fn person(user: &str) -> Person {
         told_at_ms: 1,
         last_seen_ms: 2,
         last_input_ms: 3,
-        ready: vec![ReadyFor { name: "audio".into(), since_ms: 4, confidence_permille: 800 }],
-        reachable_permille: Some(700),
-        rooms: 2,
+        ready: vec!["audio".into()],
         next: Some(Next { to: State::Away, at_ms: 5 }),
     }
 }
