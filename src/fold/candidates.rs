@@ -11,12 +11,19 @@ pub struct Carrier {
     incarnation: u64,
     /// The log time of the latest event that may have been about it.
     changed_ms: Millis,
+    seen_ms: Millis,
     /// Its last life sign, and when it stops being sure enough if no other comes; both observed, and excused as they are now.
     seen: Millis,
     unsure_at: Millis,
 }
 
 impl Carrier {
+    /// Its last life sign, in log time.
+    #[must_use]
+    pub fn seen_ms(&self) -> Millis {
+        self.seen_ms
+    }
+
     /// Whether it has made its user ready ever since it was `before`: nothing was told that may have been about it, and the life
     /// sign that came last came before the one before was too old. So did those between them.
     #[must_use]
@@ -45,11 +52,13 @@ impl Partition {
         let carrier = |at: u32| {
             let cold = &self.people.cold[at];
             let changed_ms = self.told_ready(user, want);
+            let seen = self.people.hot[at].seen() + self.excused(at, now);
             Carrier {
                 session: at,
                 incarnation: cold.incarnation.get(),
                 changed_ms: changed_ms.unwrap_or_else(|| self.people.users[user].told_at.get().max(cold.told_at.get())),
-                seen: self.people.hot[at].seen() + self.excused(at, now),
+                seen_ms: self.time.told(seen),
+                seen,
                 unsure_at: self.unsure_at(at, min).saturating_add(self.excused(at, now)),
             }
         };

@@ -7,6 +7,8 @@
 //! Marks tell how far it has read: a message of its own, which the stream has stored behind whatever was there when the mark was
 //! asked for.
 
+mod read;
+
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{BatchConfig, Config};
@@ -17,12 +19,13 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
-use super::pull::{Credit, Delivery, Notice};
+use super::pull::{Credit, Notice};
 use super::{Nats, names};
 use crate::model::{Millis, RoomPart};
-use crate::wire::{EventSubject, ToldEvent, subject, told};
+use crate::wire::{subject, told};
+use read::read;
 
 /// Chunks that wait for the engine's loop.
 const CHUNKS_AHEAD: usize = 4;
@@ -48,8 +51,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const MARK_TTL: &str = "1m";
 /// So long a mark is awaited before another one is published.
 const MARK_AWAITED: Duration = Duration::from_secs(20);
-/// No count of people is above this; sums of them stay far from every limit.
-const COUNT_MAX: u64 = 1 << 48;
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -354,55 +355,5 @@ impl Pull {
             next = self.subscriber.next().now_or_never().flatten();
         }
         Ok(chunk)
-    }
-}
-
-/// What a message tells; nothing where it can't be read.
-fn read(message: &Message, delivery: Delivery) -> Option<ToldOfRooms> {
-    let passed_over = |error: &dyn std::fmt::Display| {
-        warn!(subject = %message.subject, seq = delivery.stream_seq, %error, "passing over what can't be read of a room");
-        None
-    };
-    match EventSubject::parse(&message.subject) {
-        EventSubject::Partial(partition, key) => {
-            let part = match told::Partial::read(&message.payload).map(|partial| partial.recall()) {
-                Ok(Ok(mut part)) => {
-                    part.tally.ready.retain(|(_, count)| *count > 0);
-                    part
-                }
-                Ok(Err(error)) => return passed_over(&error),
-                Err(error) => return passed_over(&error),
-            };
-            let tally = &part.tally;
-            let sums = [tally.expected_permille, tally.variance_millionths];
-            if sums.into_iter().chain(tally.ready.iter().map(|(_, count)| *count)).any(|count| count > COUNT_MAX) {
-                return passed_over(&format_args!("a count is above {COUNT_MAX}"));
-            }
-            Some(ToldOfRooms::Part { partition, key: key.into(), part, stored_ms: delivery.ts_nanos / 1_000_000 })
-        }
-        EventSubject::Room(key) => match ToldEvent::read(&message.payload) {
-            Ok(ToldEvent::Room(told)) => Some(ToldOfRooms::Room(key.into(), told)),
-            Ok(_) => passed_over(&"it is no event of a room"),
-            Err(error) => passed_over(&error),
-        },
-        EventSubject::Member(key) => match ToldEvent::read(&message.payload) {
-            Ok(ToldEvent::Member(told)) => {
-                let (room, user) = key.rsplit_once('.')?;
-                Some(ToldOfRooms::Member(room.into(), user.into(), told))
-            }
-            Ok(_) => passed_over(&"it is no event of a user in a room"),
-            Err(error) => passed_over(&error),
-        },
-        EventSubject::Session(_)
-        | EventSubject::User(_)
-        | EventSubject::Ready(_)
-        | EventSubject::Engine(_)
-        | EventSubject::Rejected(_)
-        | EventSubject::GoneSession(_)
-        | EventSubject::GoneUser(_)
-        | EventSubject::GoneRoom(_)
-        | EventSubject::Progress(_)
-        | EventSubject::Mark(_)
-        | EventSubject::Other => None,
     }
 }

@@ -20,7 +20,7 @@ const KEPT: Duration = Duration::from_secs(30);
 /// `<tenant>.<user>`, the capability, and the least confidence.
 type Wanted = (Box<str>, Option<Box<str>>, Option<u16>);
 
-/// What is remembered of those who were ready when they were looked at the last time.
+/// How those were who were looked at, the last time.
 #[derive(Debug)]
 pub(crate) struct Lasting {
     known: HashMap<Wanted, Looked>,
@@ -31,6 +31,7 @@ pub(crate) struct Lasting {
 struct Looked {
     partition: u16,
     since_ms: Millis,
+    /// None where it was not ready.
     carriers: Vec<Carrier>,
     at: Instant,
 }
@@ -61,20 +62,28 @@ impl Lasting {
         }
         let wanted = wanted(tenant, user, want);
         let before = self.known.get(&wanted);
-        let has_lasted = before.is_some_and(|before| {
+        let lasts = |before: &Looked| {
             carriers.iter().any(|now| before.carriers.iter().any(|carrier| now.lasted_since(carrier)))
-        });
-        let since_ms = before.filter(|_| has_lasted).map_or(since_ms, |before| before.since_ms.min(since_ms));
-        if before.is_some() || self.known.len() < KNOWN_MAX {
-            self.known.insert(wanted, Looked { partition, since_ms, carriers, at });
-        }
+        };
+        let since_ms = match before {
+            None => since_ms,
+            Some(before) if lasts(before) => before.since_ms.min(since_ms),
+            // Between the two looks it may have been less sure, of which nothing is told.
+            Some(_) => since_ms.max(carriers.iter().map(Carrier::seen_ms).min().unwrap_or(since_ms)),
+        };
+        self.keep(wanted, Looked { partition, since_ms, carriers, at });
         since_ms
     }
 
-    /// Somebody is not ready.
-    pub(crate) fn broke(&mut self, tenant: Token<'_>, user: Token<'_>, want: &Want) {
-        if !self.known.is_empty() {
-            self.known.remove(&wanted(tenant, user, want));
+    /// Somebody is not ready now.
+    pub(crate) fn broke(&mut self, partition: u16, (tenant, user, want): (Token<'_>, Token<'_>, &Want)) {
+        let looked = Looked { partition, since_ms: Millis::MAX, carriers: Vec::new(), at: Instant::now() };
+        self.keep(wanted(tenant, user, want), looked);
+    }
+
+    fn keep(&mut self, wanted: Wanted, looked: Looked) {
+        if self.known.len() < KNOWN_MAX || self.known.contains_key(&wanted) {
+            self.known.insert(wanted, looked);
         }
     }
 

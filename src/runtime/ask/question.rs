@@ -172,7 +172,7 @@ impl Of<'_> {
             }
             missing @ Readiness::Missing(_) => {
                 if let Some(lasting) = &mut self.lasting {
-                    lasting.broke(self.tenant, user, self.want);
+                    lasting.broke(self.partition.number(), (self.tenant, user, self.want));
                 }
                 missing
             }

@@ -53,7 +53,7 @@ impl Looking {
                 Some(self.lasting.since(0, (tenant, user, &self.want), since_ms, carriers) - START)
             }
             Readiness::Missing(_) => {
-                self.lasting.broke(tenant, user, &self.want);
+                self.lasting.broke(0, (tenant, user, &self.want));
                 None
             }
         }
