@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use futures::StreamExt;
 use presence_engine::model::{Millis, RoomPart, State, Tally};
 use presence_engine::nats::{Nats, RoomReader, ToldOfRooms, names};
 use presence_engine::wire::{event, subject};
@@ -165,6 +166,41 @@ async fn who_takes_over_from_a_killed_engine_tells_rooms_on() {
     heart.stop().await;
     at_rest(&nats, FEW).await;
     audit(&server.url());
+}
+
+/// The consumers by which engines read what was told of rooms, those of partials or the others.
+async fn room_consumers(nats: &Nats, of_partials: bool) -> Vec<String> {
+    let stream = nats.jetstream.get_stream(names::EVENTS).await.unwrap();
+    let found: Vec<_> = stream.consumers().map(Result::unwrap).collect().await;
+    let is_wanted = |of: &async_nats::jetstream::consumer::Info| {
+        let is_of_rooms = of.config.description.as_deref() == Some("presence: reads what was told of rooms");
+        is_of_rooms && of.config.filter_subjects.iter().any(|filter| filter == subject::PARTIALS) == of_partials
+    };
+    found.into_iter().filter(is_wanted).map(|of| of.name).collect()
+}
+
+#[tokio::test]
+async fn rooms_go_on_where_one_of_their_two_consumers_is_deleted() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), &config()).await;
+    let heart = Beating::start(&nats, vec!["steady.tab".into()], Duration::from_millis(100));
+    for (round, of_partials) in [(0, true), (1, false)] {
+        load(&nats, round).await;
+        let [name] = &room_consumers(&nats, of_partials).await[..] else { panic!("an engine has one of each") };
+        nats.jetstream.delete_consumer_from_stream(name, names::EVENTS).await.unwrap();
+        load(&nats, round + 1).await;
+        eventually("there is another one", async || {
+            let names = room_consumers(&nats, of_partials).await;
+            (names.len() == 1 && names[0] != *name).then_some(())
+        })
+        .await;
+        let _silence = heart.silence().await;
+        at_rest(&nats, FEW).await;
+    }
+    heart.stop().await;
+    engine.must_run();
+    engine.audit();
 }
 
 #[tokio::test]

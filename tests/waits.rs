@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -14,7 +15,7 @@ use presence_engine::nats::{LogIdentity, Nats};
 use serde_json::{Value, json};
 
 use common::ask::{Answer, ask, names, until};
-use common::client::signal;
+use common::client::{Beating, signal};
 use common::engine::{Engine, STILL, info};
 use common::{TestServer, eventually, soon};
 
@@ -142,6 +143,20 @@ async fn a_flicker_does_not_ring() {
     let since = answer["ready"][0]["since_ms"].as_u64().unwrap();
     assert_eq!(answer["status"], "ready");
     assert!(since > holding["as_of_ms"].as_u64().unwrap(), "readiness began anew: {answer}");
+}
+
+#[tokio::test]
+async fn a_hold_that_is_longer_than_beats_are_apart_is_reached_whatever_is_asked_for() {
+    let (_server, nats, _engine) = one_engine("").await;
+    let heart = Beating::start(&nats, vec!["ada.tab".into()], Duration::from_millis(100));
+    heart.more(1).await;
+    for sure in [json!(1000), Value::Null] {
+        let question =
+            json!({"id": "x", "users": ["ada"], "min_confidence_permille": sure, "hold_ms": 1500, "timeout_ms": 25000});
+        let answer = ask(&nats, "wait", &question).await.unwrap();
+        assert_eq!((&answer["status"], names(&answer, "ready")), (&json!("ready"), vec!["ada".to_owned()]), "{answer}");
+    }
+    heart.stop().await;
 }
 
 #[tokio::test]

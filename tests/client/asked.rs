@@ -119,3 +119,28 @@ async fn two_who_route_at_once_get_two_people_until_one_is_released() {
     let third = presence.route(&route("third")).await.unwrap().reservation.expect("one is free");
     assert_eq!(third.user(), free);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_held_is_free_again_when_the_reservation_is_dropped_and_not_when_it_is_kept() {
+    let server = TestServer::start().await;
+    let _engine = Engine::start(&server.url(), STILL).await;
+    let nats = server.connect().await;
+    let presence = presence(&nats);
+    let _ada = here(&nats, "ada", Beats::default().can(["audio"]).rooms(["support"])).await;
+    let one = Wait::room("support").ready_for("audio");
+    assert!(presence.wait(&one, PATIENCE).await.unwrap().is_ready());
+    let route = |id: &str| Route::room("support").id(id).reserve(Duration::from_secs(30));
+    let first = presence.route(&route("first")).await.unwrap().reservation.expect("she is free");
+    assert!(presence.route(&route("second")).await.unwrap().reservation.is_none());
+    drop(first);
+    let second = eventually("she is free again", async || {
+        presence.route(&route("second")).await.expect("it is answered").reservation
+    })
+    .await;
+    second.keep();
+    assert!(presence.route(&route("third")).await.unwrap().reservation.is_none(), "for as long as it lasts");
+    let again = presence.route(&route("second")).await.unwrap().reservation.expect("it holds her still");
+    assert_eq!(again.user(), "ada");
+    again.release().await.unwrap();
+    assert!(presence.route(&route("third")).await.unwrap().reservation.is_some());
+}

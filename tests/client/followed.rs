@@ -1,7 +1,10 @@
 //! Transitions that are followed, with the real engine.
 
+use std::time::Duration;
+
 use futures::StreamExt;
-use presence_engine::client::{Change, Error, Filter, Presence, Resume, Watch};
+use presence_engine::client::{Change, Error, Filter, Presence, Resume, State, Watch};
+use presence_engine::nats::names;
 use serde_json::Value;
 
 use crate::common::client::{beat, signal};
@@ -120,4 +123,90 @@ async fn where_there_is_no_stream_that_is_said() {
     let presence = presence.patience(std::time::Duration::from_millis(200));
     let error = soon("it gives up", presence.watch_from_now(Filter::users())).await.expect_err("there is none");
     assert!(matches!(error, Error::NoStream { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_and_its_members_are_followed_from_who_is_there() {
+    let server = TestServer::start().await;
+    let _engine = Engine::start(&server.url(), &format!("{STILL}[rooms]\nevery = \"100ms\"\n")).await;
+    let nats = server.connect().await;
+    let presence = Presence::of(nats.client.clone(), "main").expect("it can be a tenant");
+    let enter = async |user: &str, room: &str| {
+        signal(&nats, user, "tab", &serde_json::json!({ "rooms": [room] })).await;
+    };
+    enter("a=40b", "the=20lobby").await;
+    eventually("she is told to be there", async || {
+        let told = events_of(&nats, "presence.v1.member.main.the=20lobby.a=40b").await;
+        (!told.is_empty()).then_some(())
+    })
+    .await;
+    let mut room = presence.watch(Filter::room("the lobby")).await.expect("the stream is there");
+    let mut members = presence.watch(Filter::members("the lobby")).await.expect("the stream is there");
+    let next = async |watch: &mut Watch| soon("it comes", watch.next()).await.expect("no end").expect("no error");
+    for watch in [&mut room, &mut members] {
+        let mut active = None;
+        loop {
+            match next(watch).await {
+                Change::Density(now) => active = Some(now.density.users.active),
+                Change::Here(user) => assert_eq!(user.user, "a@b"),
+                Change::Complete => break,
+                other => panic!("the snapshot comes first: {other:?}"),
+            }
+        }
+        assert!(active.is_none_or(|active| active == 1), "{active:?}");
+    }
+    enter("carol", "elsewhere").await;
+    enter("bob", "the=20lobby").await;
+    signal(&nats, "a=40b", "tab", &serde_json::json!({"kind": "leave"})).await;
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        match next(&mut members).await {
+            Change::Member(event) if event.to == State::Offline => seen.push((event.user.clone(), "left")),
+            Change::Member(event) if event.from == State::Offline && event.user != "a@b" => {
+                seen.push((event.user.clone(), "came"));
+            }
+            Change::Member(event) => assert_eq!(event.user, "a@b", "whom the snapshot had"),
+            other => panic!("nothing else is followed: {other:?}"),
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, [("a@b".to_owned(), "left"), ("bob".to_owned(), "came")]);
+    let mut ordinal = 0;
+    loop {
+        let Change::Room(event) = next(&mut room).await else { panic!("nothing else is followed") };
+        assert!(event.room == "the lobby" && event.ordinal > ordinal, "{event:?}");
+        ordinal = event.ordinal;
+        let is_over = events_of(&nats, "presence.v1.room.main.the=20lobby")
+            .await
+            .last()
+            .is_some_and(|last| last["ordinal"].as_u64() == Some(ordinal.into()) && last["users"]["active"] == 1);
+        if is_over && event.density.users.active == 1 {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_behind_which_events_have_aged_out_is_gone() {
+    let (_server, nats) = TestServer::with_topology().await;
+    let presence = Presence::of(nats.client.clone(), "main").expect("it can be a tenant");
+    let tell = async || {
+        let sent = nats.jetstream.publish("presence.commit.v1.user.main.ada", "{}".into()).await.expect("it is sent");
+        sent.await.expect("it is stored");
+    };
+    tell().await;
+    let here = presence.watch_from_now(Filter::users()).await.expect("the stream is there").resume();
+    tell().await;
+    tell().await;
+    let stream = nats.jetstream.get_stream(names::EVENTS).await.expect("it is there");
+    let mut config = stream.cached_info().config.clone();
+    (config.max_age, config.duplicate_window) = (Duration::from_secs(1), Duration::from_millis(100));
+    nats.jetstream.update_stream(&config).await.expect("it may keep less");
+    let first = eventually("it is refused", async || match presence.watch_from(Filter::users(), here).await {
+        Err(Error::Gone { first, .. }) => Some(first),
+        Err(other) => panic!("{other}"),
+        Ok(_) => None,
+    })
+    .await;
+    assert!(first > 2, "{first}");
 }
