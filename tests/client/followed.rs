@@ -134,7 +134,7 @@ async fn a_room_and_its_members_are_followed_from_who_is_there() {
     let enter = async |user: &str, room: &str| {
         signal(&nats, user, "tab", &serde_json::json!({ "rooms": [room] })).await;
     };
-    enter("a=40b", "the=20lobby").await;
+    enter("a=40b", "the lobby").await;
     eventually("she is told to be there", async || {
         let told = events_of(&nats, "presence.v1.member.main.the=20lobby.a=40b").await;
         (!told.is_empty()).then_some(())
@@ -156,7 +156,7 @@ async fn a_room_and_its_members_are_followed_from_who_is_there() {
         assert!(active.is_none_or(|active| active == 1), "{active:?}");
     }
     enter("carol", "elsewhere").await;
-    enter("bob", "the=20lobby").await;
+    enter("bob", "the lobby").await;
     signal(&nats, "a=40b", "tab", &serde_json::json!({"kind": "leave"})).await;
     let mut seen = Vec::new();
     while seen.len() < 2 {

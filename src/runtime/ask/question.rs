@@ -59,7 +59,7 @@ impl Live {
         }
         let Self { followers, lasting, ground, .. } = self;
         let users = users_by_partition(&question, ground.partitions);
-        let (began, now) = (Instant::now(), Instant::now());
+        let now = Instant::now();
         let mut answered = Answered { left: partitions, ..Answered::default() };
         while let Some(number) = answered.left.pop_first() {
             let answer = askable(followers, number, question.at_least, now).and_then(|(partition, now_ms)| {
@@ -70,7 +70,7 @@ impl Live {
                 Ok(answer) => answered.answers.push((number, answer)),
                 Err(error) => answered.refused = Some(error),
             }
-            if began.elapsed() > TURN_MAX {
+            if now.elapsed() > TURN_MAX {
                 break;
             }
         }
@@ -130,15 +130,15 @@ fn answer(
             Said::People(members.into_iter().map(member).collect())
         }
         What::Ready { want, lasting: is_lasting, .. } => {
-            let mut of = Of { partition, tenant, want, lasting: lasting.wanted(*is_lasting, want) };
-            let readiness = |user: &&String| Some(((*user).clone(), of.readiness(Token::parse(user).ok()?)));
+            let mut looking = Looking { partition, tenant, want, lasting: lasting.wanted(*is_lasting, want) };
+            let readiness = |user: &&String| Some(((*user).clone(), looking.readiness(Token::parse(user).ok()?)));
             Said::Ready(users.iter().filter_map(readiness).collect())
         }
         What::ReadyIn { room, want, lasting: is_lasting } => {
-            let mut of = Of { partition, tenant, want, lasting: lasting.wanted(*is_lasting, want) };
+            let mut looking = Looking { partition, tenant, want, lasting: lasting.wanted(*is_lasting, want) };
             let ready = partition.ready_in(tenant, token(room)?, want).into_iter();
             let lasted = |(user, since_ms, permille): (Box<str>, Millis, u16)| {
-                let since_ms = Token::parse(&user).map_or(since_ms, |user| of.since(user, since_ms));
+                let since_ms = Token::parse(&user).map_or(since_ms, |user| looking.since(user, since_ms));
                 (user.into(), since_ms, permille)
             };
             Said::ReadyIn(first_ready(ready.map(lasted).collect()))
@@ -157,14 +157,14 @@ fn answer(
 }
 
 /// What is wanted of a partition's users, and what is remembered of it.
-struct Of<'a> {
+struct Looking<'a> {
     partition: &'a Partition,
     tenant: Token<'a>,
     want: &'a Want,
     lasting: Option<&'a mut Lasting>,
 }
 
-impl Of<'_> {
+impl Looking<'_> {
     fn readiness(&mut self, user: Token<'_>) -> Readiness {
         match self.partition.readiness(self.tenant, user, self.want) {
             Readiness::Ready { since_ms, permille } => {
