@@ -2,6 +2,8 @@
 //! questions about presence, which engines share.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::service::error::Error as ServiceError;
@@ -41,8 +43,9 @@ pub struct Question {
     /// What is asked.
     pub verb: Verb,
     request: Request,
-    /// Answers over this where the connection that it came by has ended.
+    /// Answers over this where the connection that it came by has ended, or is about to.
     spare: Nats,
+    is_ending: Arc<AtomicBool>,
 }
 
 impl Service {
@@ -115,8 +118,11 @@ impl Question {
         let answer = answer.and_then(|answer| fits(&self.spare, answer));
         let answer = answer.map(Bytes::from).map_err(|error| service_error(&error));
         let Some(reply) = self.request.message.reply.clone() else { return };
-        let Err(error) = self.request.respond(answer.clone()).await else { return };
-        debug!(%error, "the connection that a question came by has ended, answering over another");
+        // What is said while the connection is drained may be accepted and never be sent.
+        if !self.is_ending.load(Ordering::Acquire) {
+            let Err(error) = self.request.respond(answer.clone()).await else { return };
+            debug!(%error, "the connection that a question came by has ended, answering over another");
+        }
         let client = &self.spare.client;
         let sent = match answer {
             Ok(answer) => client.publish(reply, answer).await,
@@ -195,6 +201,7 @@ struct Announced {
     nats: Nats,
     /// The engine's own connection.
     spare: Nats,
+    is_ending: Arc<AtomicBool>,
 }
 
 impl Announced {
@@ -223,7 +230,15 @@ impl Announced {
         // Who asks right after this has to be heard.
         let flushed = timeout(Duration::from_secs(5), nats.client.flush()).await;
         flushed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        Ok(Self { _service: service, any, by_name, asks: select_all(asks), nats, spare: own.clone() })
+        Ok(Self {
+            _service: service,
+            any,
+            by_name,
+            asks: select_all(asks),
+            nats,
+            spare: own.clone(),
+            is_ending: Arc::default(),
+        })
     }
 
     /// Answers until the connection has ended, or nobody takes questions any more.
@@ -249,7 +264,7 @@ impl Announced {
                 }
                 asked = self.asks.next() => {
                     let Some((verb, request)) = asked else { return };
-                    takers.take(Question { verb, request, spare: self.spare.clone() }).await;
+                    takers.take(Question { verb, request, spare: self.spare.clone(), is_ending: Arc::clone(&self.is_ending) }).await;
                 }
             }
         }
@@ -257,11 +272,14 @@ impl Announced {
 
     /// Hears no more, and passes on what it has heard already.
     async fn serve_the_last(mut self, takers: &Takers) {
+        self.is_ending.store(true, Ordering::Release);
         if let Err(error) = self.nats.client.drain().await {
             debug!(%error, "the service's connection has ended already");
         }
         while let Some((verb, request)) = self.asks.next().await {
-            takers.take(Question { verb, request, spare: self.spare.clone() }).await;
+            takers
+                .take(Question { verb, request, spare: self.spare.clone(), is_ending: Arc::clone(&self.is_ending) })
+                .await;
         }
     }
 }

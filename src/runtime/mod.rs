@@ -130,6 +130,8 @@ pub async fn run(
                 service.end().await;
                 serving.end().await;
                 drop(owned);
+                // The last answers are on their way over it.
+                timeout(LEAVE_PATIENCE, nats.client.flush()).await.ok();
                 return ended;
             }
         }
