@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use presence_engine::client::{Change, Error, Filter, Presence, Resume, State, Watch};
-use presence_engine::nats::names;
+use presence_engine::nats::{Nats, names};
 use serde_json::Value;
 
 use crate::common::client::{beat, signal};
 use crate::common::engine::{Engine, STILL};
-use crate::common::streams::events_of;
+use crate::common::streams::{Stored, events_of, read};
 use crate::common::{TestServer, eventually, soon};
 
 type Place = (String, u64, u32);
@@ -125,6 +125,12 @@ async fn where_there_is_no_stream_that_is_said() {
     assert!(matches!(error, Error::NoStream { .. }), "{error}");
 }
 
+/// What was told under this subject.
+async fn told_of_rooms(nats: &Nats, subject: &str) -> Vec<Value> {
+    let stored = read(nats, names::EVENTS).await;
+    stored.iter().filter(|stored| stored.subject == subject).map(Stored::json).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_and_its_members_are_followed_from_who_is_there() {
     let server = TestServer::start().await;
@@ -136,7 +142,7 @@ async fn a_room_and_its_members_are_followed_from_who_is_there() {
     };
     enter("a=40b", "the lobby").await;
     eventually("she is told to be there", async || {
-        let told = events_of(&nats, "presence.v1.member.main.the=20lobby.a=40b").await;
+        let told = told_of_rooms(&nats, "presence.v1.member.main.the=20lobby.a=40b").await;
         (!told.is_empty()).then_some(())
     })
     .await;
@@ -176,7 +182,7 @@ async fn a_room_and_its_members_are_followed_from_who_is_there() {
         let Change::Room(event) = next(&mut room).await else { panic!("nothing else is followed") };
         assert!(event.room == "the lobby" && event.ordinal > ordinal, "{event:?}");
         ordinal = event.ordinal;
-        let is_over = events_of(&nats, "presence.v1.room.main.the=20lobby")
+        let is_over = told_of_rooms(&nats, "presence.v1.room.main.the=20lobby")
             .await
             .last()
             .is_some_and(|last| last["ordinal"].as_u64() == Some(ordinal.into()) && last["users"]["active"] == 1);
