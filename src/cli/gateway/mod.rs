@@ -106,6 +106,10 @@ async fn from_subject(
     let mut heard = heard.map_err(|error: SubscribeError| {
         CliError::Usage(format!("--subject {subject} can't be subscribed to: {error}; give one such as feed.presence.>"))
     })?;
+    // So that it is so once it is told.
+    if let Err(error) = client.flush().await {
+        tracing::debug!(%error, "the server has not confirmed the subscription yet");
+    }
     tracing::info!("taking signals from {subject}");
     while let Some(message) = heard.next().await {
         let carried = match feed::names(&message.subject, tenant) {

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(lane.due(LIMITS, now), None);
         assert_eq!(lane.learn(Fate::Stored(17), false, now), Learnt::Stored(2));
         let due = lane.due(LIMITS, now).unwrap();
-        assert!(due <= now + LIMITS.every, "the rest waits for others");
+        assert_eq!(Some(due), lane.oldest().map(|oldest| oldest + LIMITS.every), "the rest waits for others");
         let second = lane.send(LIMITS, due);
         assert_eq!((signals(&second), second.behind), (vec!["a".to_owned()], Some(17)));
         assert_eq!(lane.learn(Fate::Stored(18), false, due), Learnt::Stored(1));
