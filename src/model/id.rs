@@ -56,7 +56,7 @@ const STANDS_FOR_ITSELF: [bool; 256] = {
     loop {
         table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if byte == u8::MAX {
-            return table;
+            break table;
         }
         byte += 1;
     }

@@ -36,13 +36,13 @@ pub struct LogEntry<'a> {
     ts: Millis,
     said: Said<'a>,
     /// What the entry of a batch borrows, once it was asked for: its names are those in `said`.
-    items: OnceCell<Box<[BatchItem<'a>]>>,
+    items: OnceCell<Vec<BatchItem<'a>>>,
 }
 
 #[derive(Debug, Clone)]
 enum Said<'a> {
     Signal(Address<'a>, Signal),
-    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch },
+    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch<'a> },
     Rejected(&'a str, Rejection),
     Tick(u32),
     Policy(Arc<Policy>),
@@ -114,7 +114,7 @@ impl<'a> LogEntry<'a> {
         let body = match &self.said {
             Said::Signal(address, signal) => Body::Signal(*address, signal),
             Said::Batch { tenant, gateway, batch } => {
-                let items = self.items.get_or_init(|| batch.items(*tenant));
+                let items = self.items.get_or_init(|| batch.items());
                 Body::Batch { tenant: *tenant, gateway: *gateway, items }
             }
             Said::Rejected(subject, reason) => Body::Rejected { subject, reason: reason.clone() },
