@@ -80,6 +80,9 @@ impl<'a> Token<'a> {
     /// # Errors
     /// A [`TokenError`] that names the first fault and where it is.
     pub fn parse(text: &'a str) -> Result<Self, TokenError> {
+        if let Some(token) = Self::of_plain(text) {
+            return Ok(token);
+        }
         let bytes = text.as_bytes();
         if bytes.is_empty() {
             return Err(TokenError::Empty);

@@ -108,6 +108,15 @@ impl<'a> LogEntry<'a> {
         }
     }
 
+    /// Whether it is a gateway's batch.
+    #[must_use]
+    pub fn is_batch(&self) -> bool {
+        match self.said {
+            Said::Batch { .. } => true,
+            Said::Signal(..) | Said::Rejected(..) | Said::Tick(_) | Said::Policy(_) | Said::Nothing => false,
+        }
+    }
+
     /// The entry to apply. It borrows what was read for as long as that lives, since the items of a batch borrow its names.
     #[must_use]
     pub fn entry(&'a self) -> Entry<'a> {
