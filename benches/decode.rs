@@ -35,8 +35,11 @@ fn read(subject: &str, payload: &[u8]) {
 }
 
 fn batches(criterion: &mut Criterion) {
-    let users: Vec<_> =
-        (0..).map(|n| format!("user-{n:07}")).filter(|user| partition_of("main", user, PARTITIONS) == 0).take(BATCH).collect();
+    let users: Vec<_> = (0..)
+        .map(|n| format!("user-{n:07}"))
+        .filter(|user| partition_of("main", user, PARTITIONS) == 0)
+        .take(BATCH)
+        .collect();
     let held = |says: fn(usize) -> Signal| -> Vec<_> {
         let held = |(seq, user): (usize, &String)| {
             let (user, session, age_ms) = (user.clone(), "tab-1".to_owned(), 20 + seq as u64 % 30);

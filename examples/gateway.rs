@@ -35,7 +35,9 @@ async fn main() -> Story {
     expect(here == PEOPLE, format!("all {PEOPLE} should be here, not {here}"))?;
 
     println!("person-0 closes the tab");
-    gateway.hold(&tenant, "person-0", "socket", json!({"kind": "leave", "epoch": 1, "seq": 4}).to_string().as_bytes()).await?;
+    gateway
+        .hold(&tenant, "person-0", "socket", json!({"kind": "leave", "epoch": 1, "seq": 4}).to_string().as_bytes())
+        .await?;
     here = self::here(&presence, PEOPLE - 1).await?;
     expect(here == PEOPLE - 1, format!("one should have left, {here} are here"))?;
     println!("{here} are here");

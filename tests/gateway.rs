@@ -101,7 +101,10 @@ async fn what_is_held_is_as_old_as_it_is() {
     let age = event["at_ms"].as_u64().expect("a time") - event["last_seen_ms"].as_u64().expect("a time");
     let age = Duration::from_millis(age);
     // The engine is live a moment before its log is known to the test.
-    assert!(age <= most && age + Duration::from_secs(1) >= least.min(Duration::from_secs(30)), "{age:?} of {least:?} to {most:?}");
+    assert!(
+        age <= most && age + Duration::from_secs(1) >= least.min(Duration::from_secs(30)),
+        "{age:?} of {least:?} to {most:?}"
+    );
     close(gateway).await;
     engine.audit();
 }
@@ -182,9 +185,7 @@ async fn a_gateway_says_that_it_lives_and_its_death_is_told_and_excuses_its_sess
         (count >= 5).then_some(())
     })
     .await;
-    let silent = |told: &Subscriber| {
-        told.events().iter().filter(|told| told.event["what"] == "gateway_silent").count()
-    };
+    let silent = |told: &Subscriber| told.events().iter().filter(|told| told.event["what"] == "gateway_silent").count();
     assert_eq!(silent(&told), 0, "it lives");
     close(gateway).await;
     let told = told.until("its silence is told", |heard| {

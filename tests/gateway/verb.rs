@@ -89,7 +89,11 @@ async fn lines_become_sessions_and_a_bad_one_is_told_with_its_number() {
     let stderr = gateway.stderr();
     assert!(stderr.contains("line 3 is left out: it is no JSON object"), "{stderr}");
     let counts = gateway.counts();
-    assert_eq!((&counts["taken"], &counts["stored"], &counts["refused"]), (&3.into(), &3.into(), &3.into()), "{counts}");
+    assert_eq!(
+        (&counts["taken"], &counts["stored"], &counts["refused"]),
+        (&3.into(), &3.into(), &3.into()),
+        "{counts}"
+    );
     engine.audit();
 }
 
@@ -122,7 +126,8 @@ async fn gateways_of_a_queue_group_share_a_subject_and_publish_what_they_hold_at
     let items = items(&nats).await;
     assert_eq!(items.len(), 200, "each once");
     assert!(items.iter().all(|(_, item)| item["u"] != "eve"), "nobody speaks for somebody else");
-    let refused = gateways.iter().filter(|gateway| gateway.stderr().contains("a message on feed.main.a@b.tab is left out"));
+    let refused =
+        gateways.iter().filter(|gateway| gateway.stderr().contains("a message on feed.main.a@b.tab is left out"));
     assert_eq!(refused.count(), 1);
     engine.audit();
 }

@@ -68,6 +68,8 @@ mod tests {
         let refused = |text: &str| line(text.as_bytes(), "main").unwrap_err();
         assert_eq!(refused(r#"{"s":"tab"}"#), "`u` is missing; it has to name the user");
         assert_eq!(refused(r#"{"u":"a","s":7}"#), "`s` is no text; it has to name the session");
-        assert!(refused("hello").starts_with("it is no JSON object (expected value at line 1 column 1); write one as {"));
+        assert!(
+            refused("hello").starts_with("it is no JSON object (expected value at line 1 column 1); write one as {")
+        );
     }
 }

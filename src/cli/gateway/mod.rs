@@ -104,7 +104,9 @@ async fn from_subject(
         None => client.subscribe(subject.to_owned()).await,
     };
     let mut heard = heard.map_err(|error: SubscribeError| {
-        CliError::Usage(format!("--subject {subject} can't be subscribed to: {error}; give one such as feed.presence.>"))
+        CliError::Usage(format!(
+            "--subject {subject} can't be subscribed to: {error}; give one such as feed.presence.>"
+        ))
     })?;
     // So that it is so once it is told.
     if let Err(error) = client.flush().await {

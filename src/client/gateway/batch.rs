@@ -92,7 +92,10 @@ mod tests {
 
     #[test]
     fn a_batch_is_what_the_contract_says() {
-        let items = [Item::read("acme", "ada", "tab", br#"{"seq":1}"#).unwrap(), Item::read("acme", "bob", "tab", b"").unwrap()];
+        let items = [
+            Item::read("acme", "ada", "tab", br#"{"seq":1}"#).unwrap(),
+            Item::read("acme", "bob", "tab", b"").unwrap(),
+        ];
         let payload = write(items.iter(), items[0].since());
         let read: serde_json::Value = rmp_serde::from_slice(&payload).unwrap();
         let expected = json!({"v": 1, "signals": [
@@ -106,7 +109,8 @@ mod tests {
     #[test]
     fn the_logs_answers_are_told_apart() {
         assert_eq!(read(br#"{"stream":"PRESENCE_LOG","seq":7}"#), Fate::Stored(7));
-        let wrong = br#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 42"},"stream":"X","seq":0}"#;
+        let wrong =
+            br#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 42"},"stream":"X","seq":0}"#;
         assert_eq!(read(wrong), Fate::Other(42));
         let full = br#"{"error":{"code":400,"err_code":10077,"description":"maximum messages exceeded"},"stream":"X","seq":0}"#;
         assert_eq!(read(full), Fate::Refused("maximum messages exceeded".to_owned()));

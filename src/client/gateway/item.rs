@@ -95,7 +95,9 @@ fn pairs(payload: &[u8]) -> Result<(u32, Vec<u8>), Error> {
         }
         Some(first) => {
             let (keys, body) = pack::pairs(payload).ok_or_else(|| {
-                Error::Signal(format!("neither a JSON object nor one whole MessagePack map: it starts with byte {first:#04x}"))
+                Error::Signal(format!(
+                    "neither a JSON object nor one whole MessagePack map: it starts with byte {first:#04x}"
+                ))
             })?;
             Ok((keys, body.to_vec()))
         }
@@ -148,7 +150,8 @@ mod tests {
     fn what_cannot_be_a_signal_is_refused_with_the_reason() {
         let refused = |payload: &[u8]| Item::read("acme", "ada", "tab", payload).unwrap_err().to_string();
         assert!(refused(b"{").starts_with("the signal can't be taken: no JSON object: EOF"), "{}", refused(b"{"));
-        let no_map = "the signal can't be taken: neither a JSON object nor one whole MessagePack map: it starts with byte 0x5b";
+        let no_map =
+            "the signal can't be taken: neither a JSON object nor one whole MessagePack map: it starts with byte 0x5b";
         assert!(refused(b"[1]").starts_with(no_map), "{}", refused(b"[1]"));
         let long = json!({"x": "x".repeat(8_192)}).to_string();
         assert_eq!(refused(long.as_bytes()), "the signal's length in bytes is 8200, the limit is 8192");

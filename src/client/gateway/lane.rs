@@ -44,7 +44,10 @@ enum State {
     Idle,
     UnderWay,
     /// What is in `sending` has to be sent again at this instant; whether the log has it already, nobody knows, or nobody can.
-    Again { at: Instant, may_be_stored: bool },
+    Again {
+        at: Instant,
+        may_be_stored: bool,
+    },
 }
 
 /// What an outcome means.
@@ -130,7 +133,8 @@ impl Lane {
 
     /// What became of the batch that was under way; `may_be_stored`: whether an earlier try of it may be in the log.
     pub(super) fn learn(&mut self, fate: Fate, may_be_stored: bool, now: Instant) -> Learnt {
-        let again = |reason, may_be_stored, wait| (State::Again { at: now + wait, may_be_stored }, Learnt::Again(reason));
+        let again =
+            |reason, may_be_stored, wait| (State::Again { at: now + wait, may_be_stored }, Learnt::Again(reason));
         let wait = AGAIN_MIN.saturating_mul(1 << self.failures.min(8)).min(AGAIN_MAX);
         let (state, learnt) = match fate {
             Fate::Stored(seq) => return self.stored(seq),

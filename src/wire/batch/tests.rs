@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Millis, Signal, partition_of};
 use crate::model::Claim;
+use crate::model::{Millis, Signal, partition_of};
 use crate::wire::signal::check_is_map;
 use crate::wire::signal::tests::any_signal;
 
@@ -304,7 +304,10 @@ fn what_gateways_write_is_read_the_quick_way() {
         "intent_for_ms": 5, "can": ["audio", "audio"], "rooms": ["lobby"], "profile": "web", "meta": {"a": [1, {"b": null}]}});
     let packed = pack(&value);
     let quick = quick::item(&packed).expect("nothing is unusual");
-    assert_eq!((quick.user.as_str(), quick.session.as_str(), quick.age_ms, quick.size), ("bob", "tab", 70_000, packed.len()));
+    assert_eq!(
+        (quick.user.as_str(), quick.session.as_str(), quick.age_ms, quick.size),
+        ("bob", "tab", 70_000, packed.len())
+    );
     let (_, careful) = decode_held(&packed, Encoding::MessagePack).unwrap();
     assert_eq!(*quick.signal, careful.signal);
     assert!(quick::item(&pack(&json!({"u": "b@b", "s": "tab"}))).is_none(), "it has to be escaped");
