@@ -170,6 +170,20 @@ async fn a_server_that_was_away_gets_what_was_held_and_the_newest_of_each_sessio
     engine.terminate().await;
 }
 
+#[tokio::test]
+async fn however_many_sessions_there_are_no_more_is_held_than_the_limit() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    // Nobody tells the partitions, so nothing can be published.
+    let gateway = start_with(&nats, Gathering::named("edge").held_max(100));
+    for n in 0..1_000 {
+        hold(&gateway, &format!("user-{n}"), "").await;
+    }
+    eventually("it has looked at all of them", async || (gateway.counts().taken == 1_000).then_some(())).await;
+    let counts = gateway.counts();
+    assert!(counts.held <= 100 && counts.held + counts.dropped == 1_000, "{counts:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_says_that_it_lives_and_its_death_is_told_and_excuses_its_sessions() {
     let server = TestServer::start().await;

@@ -1,5 +1,7 @@
 //! A batch as it is published, and what the log says of it.
 
+use std::time::Duration;
+
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::{Client, HeaderMap, Request};
 use serde::Deserialize;
@@ -7,7 +9,6 @@ use tokio::time::Instant;
 
 use super::item::Item;
 use super::pack;
-use std::time::Duration;
 
 /// How long an acknowledgement is waited for.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);

@@ -192,9 +192,14 @@ impl Carrier {
         let enough = self.held_max - self.held_max / DROP_PART;
         let mut over = (self.counts.held as usize - dropped).saturating_sub(enough);
         lanes.sort_by_key(|lane| lane.oldest());
-        for lane in lanes {
-            let gone = lane.drop_oldest(over.min(lane.len().div_ceil(DROP_PART)));
-            (dropped, over) = (dropped + gone, over - gone);
+        // A part of each in turn, until it is enough, or all the rest is under way.
+        let mut before = usize::MAX;
+        while over > 0 && over < before {
+            before = over;
+            for lane in &mut lanes {
+                let gone = lane.drop_oldest(over.min(lane.len().div_ceil(DROP_PART)));
+                (dropped, over) = (dropped + gone, over - gone);
+            }
         }
         self.counts.dropped += dropped as u64;
         self.counts.held -= dropped as u64;
