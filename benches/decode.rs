@@ -12,6 +12,9 @@ use presence_engine::wire::{Encoding, LogMessage, signal};
 const PARTITIONS: u16 = 64;
 const BATCH: usize = 1_000;
 
+/// What a session says with its number.
+type Says = fn(usize) -> Signal;
+
 /// A heartbeat as most clients send it.
 fn typical(seq: usize) -> Signal {
     Signal { epoch: Some(1_790_000_000_000), seq: Some(seq as u64), ..Signal::default() }
@@ -40,7 +43,7 @@ fn batches(criterion: &mut Criterion) {
         .filter(|user| partition_of("main", user, PARTITIONS) == 0)
         .take(BATCH)
         .collect();
-    let held = |says: fn(usize) -> Signal| -> Vec<_> {
+    let held = |says: Says| -> Vec<_> {
         let held = |(seq, user): (usize, &String)| {
             let (user, session, age_ms) = (user.clone(), "tab-1".to_owned(), 20 + seq as u64 % 30);
             HeldSignal { user, session, signal: says(seq), age_ms }
@@ -49,7 +52,7 @@ fn batches(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("a batch of 1,000");
     group.throughput(Throughput::Elements(BATCH as u64));
-    let cases: [(&str, fn(usize) -> Signal, Encoding); 4] = [
+    let cases: [(&str, Says, Encoding); 4] = [
         ("MessagePack, heartbeats", typical, Encoding::MessagePack),
         ("MessagePack, plain heartbeats", |_| Signal::default(), Encoding::MessagePack),
         ("MessagePack, heartbeats that say everything", whole, Encoding::MessagePack),
