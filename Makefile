@@ -25,7 +25,7 @@ test: ## all tests: Rust's, the documentation's, and a foreign client's in Pytho
 		$(PYTHON) tests/python/foreign_client.py
 
 # make examples ARGS=av_call runs one.
-examples: ## stories in Rust and Python, each with a cast of its own: a call, a support desk, who is really here
+examples: ## stories in Rust and Python, each with a cast of its own: a call, a support desk, who is really here, a gateway
 	@scripts/tools
 	$(CARGO) build --locked --bins --examples
 	@scripts/examples $(ARGS)

@@ -61,3 +61,14 @@ async fn a_document_shows_who_is_really_there() {
         assert!(told.contains("who is really here: ada\n"), "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_many_connections_publishes_them_together() {
+    for story in [of_rust("gateway"), of_python("gateway")] {
+        let told = play(story).await;
+        assert!(
+            told.contains("30 are here") && told.contains("29 are here") && told.contains("the log has 91 signals"),
+            "{told}"
+        );
+    }
+}

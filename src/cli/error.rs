@@ -75,7 +75,10 @@ impl From<client::Error> for CliError {
     fn from(error: client::Error) -> Self {
         let message = error.to_string();
         match error {
-            client::Error::Name { .. } | client::Error::Limit { .. } | client::Error::Meta(_) => Self::Usage(message),
+            client::Error::Name { .. }
+            | client::Error::Limit { .. }
+            | client::Error::Meta(_)
+            | client::Error::Signal(_) => Self::Usage(message),
             client::Error::Refused { .. } | client::Error::UnknownTenant { .. } | client::Error::Busy { .. } => {
                 Self::No(message)
             }

@@ -6,6 +6,7 @@ mod backtest;
 mod check;
 mod error;
 mod explain;
+mod gateway;
 mod get;
 mod global;
 mod history;
@@ -62,6 +63,12 @@ enum Verb {
     Check(check::Args),
     /// Publish a signal of a session, or keep beating
     Signal(signal::Args),
+    /// Publish signals of many connections in batches
+    ///
+    /// From a subject, or from standard input. Signals keep their order, each tells how long it was held, and what the log has not
+    /// acknowledged is sent again and stored once. While sessions are silent it says each second that it lives itself. It ends at the
+    /// end of standard input, or by SIGTERM, and publishes what it holds before.
+    Gateway(gateway::Args),
     /// Follow transitions as they are told
     Watch(watch::Args),
     /// Ask who is present
@@ -122,6 +129,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Setup(args) => to_its_end("warn", setup::run(global, args)),
         Verb::Check(args) => check::run(global, args),
         Verb::Signal(args) => to_its_end("warn", signal::run(global, args)),
+        Verb::Gateway(args) => to_its_end("info", gateway::run(global, args)),
         Verb::Watch(args) => to_its_end("warn", watch::run(global, args)),
         Verb::Get(args) => to_its_end("warn", get::run(global, args)),
         Verb::Wait(args) => to_its_end("warn", wait::run(global, args)),

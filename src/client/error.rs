@@ -9,7 +9,7 @@ pub enum Error {
     /// A name that can't be one. Choose another.
     #[error("the {what} {name:?} can't be used: {source}")]
     Name {
-        /// What it should name: `tenant`, `user`, `session`, `room`.
+        /// What it should name: `tenant`, `user`, `session`, `room`, `gateway`.
         what: &'static str,
         /// The name.
         name: String,
@@ -29,6 +29,9 @@ pub enum Error {
     /// `meta` is no JSON object. Give it one, such as `json!({"app": "editor"})`.
     #[error("meta has to be a JSON object, and is {0}")]
     Meta(String),
+    /// The payload of a signal is none. Give it a JSON object, a MessagePack map, or nothing.
+    #[error("the signal can't be taken: {0}; its payload is a JSON object, a MessagePack map, or empty")]
+    Signal(String),
     /// The engine doesn't take the question: the text says what is wrong with it. Ask otherwise.
     #[error("`{verb}` was refused: {reason}")]
     Refused {

@@ -51,8 +51,19 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for TokenError {}
 
+const STANDS_FOR_ITSELF: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0_u8);
+    loop {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
 fn stands_for_itself(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+    STANDS_FOR_ITSELF[usize::from(byte)]
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -69,6 +80,9 @@ impl<'a> Token<'a> {
     /// # Errors
     /// A [`TokenError`] that names the first fault and where it is.
     pub fn parse(text: &'a str) -> Result<Self, TokenError> {
+        if let Some(token) = Self::of_plain(text) {
+            return Ok(token);
+        }
         let bytes = text.as_bytes();
         if bytes.is_empty() {
             return Err(TokenError::Empty);
@@ -91,6 +105,14 @@ impl<'a> Token<'a> {
             }
         }
         Ok(Self(text))
+    }
+
+    /// The token of a plain name, where all of its bytes stand for themselves: then it is that name. `None`: it has to be
+    /// escaped, or can be none.
+    #[must_use]
+    pub fn of_plain(plain: &'a str) -> Option<Self> {
+        let is_one = !plain.is_empty() && plain.len() <= TOKEN_BYTES_MAX;
+        (is_one && plain.bytes().all(|byte| STANDS_FOR_ITSELF[usize::from(byte)])).then_some(Self(plain))
     }
 
     /// The token as it stands in a subject.
@@ -193,6 +215,15 @@ mod tests {
             let token = Token::parse(&token).unwrap();
             assert_eq!((unescape(token).as_str(), is_text(token)), (plain, true));
         }
+    }
+
+    #[test]
+    fn a_plain_name_is_its_token_where_nothing_has_to_be_escaped() {
+        for plain in ["alice", "a-b_C9", "a@b", "a=40b", "=", "", "ü"] {
+            let token = escape(plain).ok().filter(|token| token == plain);
+            assert_eq!(Token::of_plain(plain).map(Token::as_str), token.as_deref(), "{plain}");
+        }
+        assert_eq!(Token::of_plain(&"x".repeat(193)), None);
     }
 
     #[test]

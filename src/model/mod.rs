@@ -40,9 +40,30 @@ pub type Millis = u64;
 /// ```
 #[must_use]
 pub fn partition_of(tenant: &str, user: &str, partitions: u16) -> u16 {
-    let hash = tenant
-        .bytes()
-        .chain(user.bytes())
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    (hash % u32::from(partitions)) as u16
+    Partitioning::of(tenant, partitions).partition_of(user)
+}
+
+/// The partitions of one tenant's users: [`partition_of`] for many of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Partitioning {
+    hash: u32,
+    partitions: u32,
+}
+
+impl Partitioning {
+    /// That of a tenant's token in a log with so many partitions.
+    #[must_use]
+    pub fn of(tenant: &str, partitions: u16) -> Self {
+        Self { hash: fnv_1a(0x811c_9dc5, tenant), partitions: partitions.into() }
+    }
+
+    /// The partition of a user's token.
+    #[must_use]
+    pub fn partition_of(self, user: &str) -> u16 {
+        (fnv_1a(self.hash, user) % self.partitions) as u16
+    }
+}
+
+fn fnv_1a(hash: u32, text: &str) -> u32 {
+    text.bytes().fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

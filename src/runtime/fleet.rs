@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
-use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
+use crate::fold::{AHEAD, Ahead, BatchItem, Body, Entry, Partition, Sought};
 use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Policy};
 use crate::nats::LogMessage;
 use crate::wire::info::Blind;
 use crate::wire::{self, Encoding, LogEntry, Route};
+
+/// So many signals of a batch are looked ahead at before it is applied.
+const BATCH_AHEAD: usize = 4_096;
 
 /// The partitions that are read from one log, and where each of them is.
 #[derive(Debug)]
@@ -71,9 +74,10 @@ impl Fleet {
 
     /// Folds entries of the log; what they tell and was not told before goes to the outbox.
     pub fn apply(&mut self, messages: &[LogMessage], outbox: &mut Outbox) {
-        let mut ahead = Ahead::default();
-        for group in messages.chunks(AHEAD) {
-            self.apply_group(group, &mut ahead, outbox);
+        let (mut ahead, mut rest) = (Ahead::default(), messages);
+        while !rest.is_empty() {
+            let count = self.apply_group(rest, &mut ahead, outbox);
+            rest = &rest[count..];
         }
         self.tell_rooms(outbox);
     }
@@ -101,13 +105,22 @@ impl Fleet {
         }
     }
 
-    /// Reads a few entries, fetches the memory of their sessions at once, then applies them one after the other.
-    fn apply_group(&mut self, group: &[LogMessage], ahead: &mut Ahead, outbox: &mut Outbox) {
+    /// Reads the first few entries, fetches the memory of their sessions at once, then applies them one after the other; how many
+    /// they were. A batch is the last of them, since it is many signals by itself.
+    fn apply_group(&mut self, messages: &[LogMessage], ahead: &mut Ahead, outbox: &mut Outbox) -> usize {
         let count = self.slots.len() as u16;
         let is_whole = self.slots.iter().all(Option::is_some);
-        // Most of what is for others need not be decoded.
-        let concerns = |message: &&LogMessage| is_whole || self.reaches(route(message, count));
-        let reads: Vec<LogEntry<'_>> = group.iter().filter(concerns).map(|message| read(message, count)).collect();
+        let (mut reads, mut taken) = (Vec::<LogEntry<'_>>::with_capacity(AHEAD), 0);
+        for message in messages.iter().take(AHEAD) {
+            taken += 1;
+            // Most of what is for others need not be decoded.
+            if is_whole || self.reaches(route(message, count)) {
+                reads.push(read(message, count));
+                if reads.last().is_some_and(LogEntry::is_batch) {
+                    break;
+                }
+            }
+        }
         let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
         let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
         let nobody = Sought::default();
@@ -116,9 +129,11 @@ impl Fleet {
             let entry = read.entry();
             let sought = match &entry.body {
                 Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
-                Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
+                Body::Batch { items, .. } => {
+                    self.look_ahead_at(read.route, items);
                     &nobody
                 }
+                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => &nobody,
             };
             match read.route {
                 Route::Partition(number) => self.apply_to(number, &entry, sought, outbox),
@@ -126,8 +141,20 @@ impl Fleet {
                 Route::Nobody => {}
             }
         }
-        if let Some(last) = group.last() {
+        if let Some(last) = messages[..taken].last() {
             (self.position, self.log_time) = (last.seq, last.ts_ms);
+        }
+        taken
+    }
+
+    /// Fetches what the signals of a batch will touch, as far as a cache holds it until they are applied.
+    fn look_ahead_at(&self, route: Route, items: &[BatchItem<'_>]) {
+        let Route::Partition(number) = route else { return };
+        let Some(partition) = self.partition(number) else { return };
+        let mut ahead = Ahead::default();
+        for group in items[..items.len().min(BATCH_AHEAD)].chunks(AHEAD) {
+            let signals: Vec<_> = group.iter().filter_map(address_of).collect();
+            ahead.look(signals.len(), |at| (partition, signals[at]));
         }
     }
 
@@ -255,6 +282,13 @@ impl Fleet {
     #[must_use]
     pub fn log_time(&self) -> u64 {
         self.log_time
+    }
+}
+
+fn address_of<'a>(item: &BatchItem<'a>) -> Option<Address<'a>> {
+    match item {
+        BatchItem::Signal(address, ..) => Some(*address),
+        BatchItem::Rejected(_) => None,
     }
 }
 

@@ -36,13 +36,13 @@ pub struct LogEntry<'a> {
     ts: Millis,
     said: Said<'a>,
     /// What the entry of a batch borrows, once it was asked for: its names are those in `said`.
-    items: OnceCell<Box<[BatchItem<'a>]>>,
+    items: OnceCell<Vec<BatchItem<'a>>>,
 }
 
 #[derive(Debug, Clone)]
 enum Said<'a> {
     Signal(Address<'a>, Signal),
-    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch },
+    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch<'a> },
     Rejected(&'a str, Rejection),
     Tick(u32),
     Policy(Arc<Policy>),
@@ -108,13 +108,22 @@ impl<'a> LogEntry<'a> {
         }
     }
 
+    /// Whether it is a gateway's batch.
+    #[must_use]
+    pub fn is_batch(&self) -> bool {
+        match self.said {
+            Said::Batch { .. } => true,
+            Said::Signal(..) | Said::Rejected(..) | Said::Tick(_) | Said::Policy(_) | Said::Nothing => false,
+        }
+    }
+
     /// The entry to apply. It borrows what was read for as long as that lives, since the items of a batch borrow its names.
     #[must_use]
     pub fn entry(&'a self) -> Entry<'a> {
         let body = match &self.said {
             Said::Signal(address, signal) => Body::Signal(*address, signal),
             Said::Batch { tenant, gateway, batch } => {
-                let items = self.items.get_or_init(|| batch.items(*tenant));
+                let items = self.items.get_or_init(|| batch.items());
                 Body::Batch { tenant: *tenant, gateway: *gateway, items }
             }
             Said::Rejected(subject, reason) => Body::Rejected { subject, reason: reason.clone() },

@@ -263,7 +263,7 @@ impl<'a> LogSubject<'a> {
         let Some(rest) = subject.strip_prefix(LOG).and_then(|rest| rest.strip_prefix('.')) else {
             return Self::Other(Route::Nobody);
         };
-        let Some((place, rest)) = rest.split_once('.') else {
+        let Some((place, rest)) = at_dot(rest) else {
             return Self::Other(Route::Nobody);
         };
         if place == "all" {
@@ -274,13 +274,13 @@ impl<'a> LogSubject<'a> {
             };
         }
         let Some(partition) = decimal(place).filter(|partition| *partition < partitions) else {
-            return match rest.split_once('.') {
+            return match at_dot(rest) {
                 // A gateway that computes partitions of another log would lose all that it holds without a word.
                 Some(("batch", _)) => Self::Refused(0, no_partition(place, partitions)),
                 Some(_) | None => Self::Other(Route::Nobody),
             };
         };
-        match rest.split_once('.') {
+        match at_dot(rest) {
             Some(("signal", names)) => Self::signal(partition, names, partitions),
             Some(("batch", names)) => match gateway(names) {
                 Ok((tenant, gateway)) => Self::Batch(partition, tenant, gateway),
@@ -311,11 +311,16 @@ fn decimal(text: &str) -> Option<u16> {
     if sound { text.parse().ok() } else { None }
 }
 
+/// What stands before the first dot, and what behind it. Tokens are so short that a search by words takes longer.
+fn at_dot(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == b'.')?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 /// The address in `<tenant>.<user>.<session>`, or why it is none.
 fn address(names: &str) -> Result<Address<'_>, String> {
-    let mut parts = names.split('.');
-    let (Some(tenant), Some(user), Some(session), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let parts = at_dot(names).and_then(|(tenant, rest)| at_dot(rest).map(|(user, session)| (tenant, user, session)));
+    let Some((tenant, user, session)) = parts.filter(|(_, _, session)| at_dot(session).is_none()) else {
         let count = names.split('.').count();
         return Err(format!("{count} names follow `signal`, tenant, user and session have to"));
     };

@@ -6,17 +6,20 @@
 //! A user or session whose token is of bytes that are no UTF-8 has no plain text, and can't be named in a batch.
 
 mod pack;
+mod quick;
 mod slices;
 mod text;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use super::Encoding;
 use super::signal::{Decoded, Given, decode_held};
 use super::subject::token;
 use crate::fold::BatchItem;
-use crate::model::{Address, Millis, Rejection, Signal, Token, partition_of};
+use crate::model::{Address, Partitioning, Rejection, Token};
 
+use self::quick::Quick;
 pub(super) use self::text::BatchText;
 pub use self::text::{HeldSignal, encode};
 
@@ -25,22 +28,26 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Most signals in a batch.
 pub const BATCH_SIGNALS_MAX: usize = 10_000;
 
-/// A batch that was read.
+/// A batch that was read. Names that stand for themselves stay where they are, in the payload.
 #[derive(Debug, Clone, Default)]
-pub struct Batch {
-    /// The tokens of all users and sessions, one behind the other: a batch has one allocation for its names.
-    names: String,
+pub struct Batch<'a> {
     /// In their order; gone once they were asked for.
-    items: RefCell<Vec<Item>>,
+    items: RefCell<Vec<BatchItem<'a>>>,
+    /// Those whose names had to be escaped.
+    escaped: Vec<Escaped>,
+    /// Their tokens, one behind the other.
+    names: String,
     /// How many fields of its signals were dropped.
     ignored_fields: u32,
 }
 
-/// An item, with its names as they stand in [`Batch::names`].
-#[derive(Debug, Clone)]
-enum Item {
-    Signal { from: usize, user_to: usize, session_to: usize, signal: Box<Signal>, age_ms: Millis },
-    Rejected(Rejection),
+/// An item whose names stand in [`Batch::names`].
+#[derive(Debug, Clone, Copy)]
+struct Escaped {
+    at: usize,
+    from: usize,
+    user_to: usize,
+    session_to: usize,
 }
 
 /// Where a batch came from, and what its items are judged by.
@@ -59,7 +66,7 @@ pub struct Origin<'a> {
 /// # Errors
 /// A [`Rejection`] of the whole batch: it can't be decoded, is of another version, has no list of signals, or is too large.
 /// Reasons never quote the payload.
-pub fn decode(payload: &[u8], content_type: Option<&str>, origin: Origin<'_>) -> Result<Batch, Rejection> {
+pub fn decode<'a>(payload: &'a [u8], content_type: Option<&str>, origin: Origin<'a>) -> Result<Batch<'a>, Rejection> {
     if payload.len() > BATCH_BYTES_MAX {
         let (size, limit) = (payload.len() as u64, BATCH_BYTES_MAX as u64);
         return Err(Rejection::TooLarge { what: "payload", size, limit });
@@ -69,20 +76,89 @@ pub fn decode(payload: &[u8], content_type: Option<&str>, origin: Origin<'_>) ->
     }
     let named = content_type.and_then(Encoding::of_content_type);
     let encoding = named.unwrap_or_else(|| Encoding::of_payload(payload));
-    let slices = slices::slices(payload, encoding)?;
-    let mut batch = Batch::default();
-    let mut items = Vec::with_capacity(slices.len());
-    for (at, slice) in slices.into_iter().enumerate() {
-        items.push(batch.read(slice, encoding, origin).unwrap_or_else(|reason| {
-            let at = u32::try_from(at).expect("a batch has at most so many");
-            Item::Rejected(Rejection::Item { at, reason: Box::new(reason) })
-        }));
-    }
-    batch.items = RefCell::new(items);
-    Ok(batch)
+    let read = slices::read(payload, encoding, Reading::of(origin, encoding))?;
+    Ok(read.batch)
 }
 
-impl Batch {
+/// A batch while its items are read.
+struct Reading<'a> {
+    batch: Batch<'a>,
+    origin: Origin<'a>,
+    encoding: Encoding,
+    partitions: Partitioning,
+    /// Whether items are tried the quick way first.
+    is_quick: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn of(origin: Origin<'a>, encoding: Encoding) -> Self {
+        let partitions = Partitioning::of(origin.tenant.as_str(), origin.partitions);
+        Self { batch: Batch::default(), origin, encoding, partitions, is_quick: encoding == Encoding::MessagePack }
+    }
+
+    /// Begins the list of `count` signals; a key that stands twice counts by its last value.
+    fn begin(&mut self, count: usize) {
+        self.batch = Batch { items: RefCell::new(Vec::with_capacity(count)), ..Batch::default() };
+    }
+
+    /// Reads the next item if it is as gateways write them; how many of `bytes` it has.
+    fn read_quickly(&mut self, bytes: &'a [u8]) -> Option<usize> {
+        if !self.is_quick {
+            return None;
+        }
+        let Quick { user, session, age_ms, signal, size } = quick::item(bytes)?;
+        if self.partitions.partition_of(user.as_str()) != self.origin.partition {
+            return None;
+        }
+        let address = Address { tenant: self.origin.tenant, user, session };
+        self.batch.items.get_mut().push(BatchItem::Signal(address, signal, age_ms));
+        Some(size)
+    }
+
+    /// Reads the next item, whatever it is.
+    fn read(&mut self, slice: &'a [u8]) {
+        let at = self.batch.items.get_mut().len();
+        let item = self.item(slice, at).unwrap_or_else(|reason| {
+            let at = u32::try_from(at).expect("a batch has at most so many");
+            BatchItem::Rejected(Rejection::Item { at, reason: Box::new(reason) })
+        });
+        self.batch.items.get_mut().push(item);
+    }
+
+    fn item(&mut self, slice: &'a [u8], at: usize) -> Result<BatchItem<'a>, Rejection> {
+        let (held, Decoded { signal, ignored }) = decode_held(slice, self.encoding)?;
+        let user = name("user", "u", held.user)?;
+        let session = name("session", "s", held.session)?;
+        let (own, said) = (self.partitions.partition_of(user.as_str()), self.origin.partition);
+        if own != said {
+            let what = format!("the user's partition is {own}, the subject says {said}");
+            return Err(Rejection::Subject(what.into()));
+        }
+        let (age_ms, dropped) = match held.age_ms {
+            Given::Value(age_ms) => (age_ms, 0),
+            Given::Absent => (0, 0),
+            Given::Wrong | Given::TooLarge { .. } => (0, 1),
+        };
+        let batch = &mut self.batch;
+        batch.ignored_fields += ignored.len() + dropped;
+        let tenant = self.origin.tenant;
+        let address = match (user, session) {
+            (Name::Plain(user), Name::Plain(session)) => Address { tenant, user, session },
+            (user, session) => {
+                let from = batch.names.len();
+                batch.names.push_str(user.as_str());
+                let user_to = batch.names.len();
+                batch.names.push_str(session.as_str());
+                batch.escaped.push(Escaped { at, from, user_to, session_to: batch.names.len() });
+                // Until they are handed out.
+                Address { tenant, user: tenant, session: tenant }
+            }
+        };
+        Ok(BatchItem::Signal(address, Box::new(signal), age_ms))
+    }
+}
+
+impl<'a> Batch<'a> {
     /// How many fields of its signals were dropped.
     #[must_use]
     pub fn ignored_fields(&self) -> u32 {
@@ -92,51 +168,56 @@ impl Batch {
     /// How many of its signals can't be taken.
     #[must_use]
     pub fn rejected(&self) -> usize {
-        self.items.borrow().iter().filter(|item| matches!(item, Item::Rejected(_))).count()
+        self.items.borrow().iter().filter(|item| matches!(item, BatchItem::Rejected(_))).count()
     }
 
-    /// Its items, of this tenant. They are handed out once; asked again, there are none.
-    pub(super) fn items<'a>(&'a self, tenant: Token<'a>) -> Box<[BatchItem<'a>]> {
+    /// Its items. They are handed out once; asked again, there are none.
+    pub(super) fn items<'s>(&'s self) -> Vec<BatchItem<'s>>
+    where
+        'a: 's,
+    {
+        let mut items: Vec<BatchItem<'s>> = self.items.take();
         let token = |from: usize, to: usize| Token::parse(&self.names[from..to]).expect("escaped names are tokens");
-        let item = |item| match item {
-            Item::Signal { from, user_to, session_to, signal, age_ms } => {
-                let address = Address { tenant, user: token(from, user_to), session: token(user_to, session_to) };
-                BatchItem::Signal(address, signal, age_ms)
+        for Escaped { at, from, user_to, session_to } in &self.escaped {
+            match &mut items[*at] {
+                BatchItem::Signal(address, ..) => {
+                    (address.user, address.session) = (token(*from, *user_to), token(*user_to, *session_to));
+                }
+                BatchItem::Rejected(_) => unreachable!("only signals have names"),
             }
-            Item::Rejected(reason) => BatchItem::Rejected(reason),
-        };
-        self.items.take().into_iter().map(item).collect()
-    }
-
-    fn read(&mut self, slice: &[u8], encoding: Encoding, origin: Origin<'_>) -> Result<Item, Rejection> {
-        let (held, Decoded { signal, ignored }) = decode_held(slice, encoding)?;
-        let user = name("user", "u", held.user)?;
-        let session = name("session", "s", held.session)?;
-        let own = partition_of(origin.tenant.as_str(), &user, origin.partitions);
-        if own != origin.partition {
-            let what = format!("the user's partition is {own}, the subject says {}", origin.partition);
-            return Err(Rejection::Subject(what.into()));
         }
-        let (age_ms, dropped) = match held.age_ms {
-            Given::Value(age_ms) => (age_ms, 0),
-            Given::Absent => (0, 0),
-            Given::Wrong | Given::TooLarge { .. } => (0, 1),
-        };
-        self.ignored_fields += ignored.len() + dropped;
-        let from = self.names.len();
-        self.names.push_str(&user);
-        let user_to = self.names.len();
-        self.names.push_str(&session);
-        let session_to = self.names.len();
-        Ok(Item::Signal { from, user_to, session_to, signal: Box::new(signal), age_ms })
+        items
+    }
+}
+
+/// The token of a name.
+enum Name<'a> {
+    /// The name is its token.
+    Plain(Token<'a>),
+    Escaped(String),
+}
+
+impl Name<'_> {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(token) => token.as_str(),
+            Self::Escaped(token) => token,
+        }
     }
 }
 
 /// The token of a name that an item has to give.
-fn name(what: &'static str, key: &str, given: Given<Box<str>>) -> Result<String, Rejection> {
+fn name<'a>(what: &'static str, key: &str, given: Given<Cow<'a, str>>) -> Result<Name<'a>, Rejection> {
     let misaddressed = |why: String| Rejection::Subject(why.into());
     match given {
-        Given::Value(plain) => token(what, &plain).map_err(|error| misaddressed(error.to_string())),
+        Given::Value(plain) => {
+            if let Cow::Borrowed(plain) = plain
+                && let Some(token) = Token::of_plain(plain)
+            {
+                return Ok(Name::Plain(token));
+            }
+            token(what, &plain).map(Name::Escaped).map_err(|error| misaddressed(error.to_string()))
+        }
         Given::Absent => Err(misaddressed(format!("`{key}` is missing: it has to name the {what}"))),
         Given::Wrong | Given::TooLarge { .. } => {
             Err(misaddressed(format!("`{key}` is no text: it has to name the {what}")))

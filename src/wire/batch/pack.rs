@@ -45,6 +45,16 @@ impl<'p> Walk<'p> {
         self.at == self.bytes.len()
     }
 
+    /// What was not walked over yet.
+    pub(super) fn rest(&self) -> &'p [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Goes on behind the next `count` bytes, which are there.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at += count;
+    }
+
     /// The next value, as its bytes.
     pub(super) fn value(&mut self) -> Result<&'p [u8], Broken> {
         let from = self.at;

@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Claim;
+use crate::model::{Millis, Signal, partition_of};
+use crate::wire::signal::check_is_map;
 use crate::wire::signal::tests::any_signal;
 
 const PARTITIONS: u16 = 8;
@@ -23,7 +25,7 @@ fn own(user: &str) -> u16 {
 /// An item as it is compared: its names and signal with the age, or why it is rejected.
 type Read = Result<(String, String, Signal, Millis), String>;
 
-fn items(batch: &Batch) -> Vec<Read> {
+fn items(batch: &Batch<'_>) -> Vec<Read> {
     let read = |item: &BatchItem<'_>| match item {
         BatchItem::Signal(address, signal, age_ms) => {
             assert_eq!(address.tenant, tenant());
@@ -31,7 +33,7 @@ fn items(batch: &Batch) -> Vec<Read> {
         }
         BatchItem::Rejected(reason) => Err(reason.to_string()),
     };
-    batch.items(tenant()).iter().map(read).collect()
+    batch.items().iter().map(read).collect()
 }
 
 fn pack(value: &Value) -> Vec<u8> {
@@ -284,6 +286,50 @@ proptest! {
             if let Ok(batch) = decode(&payload, None, origin(own("bob"))) {
                 items(&batch);
             }
+        }
+    }
+}
+
+/// What a batch is read as, with or without the quick way.
+fn read_as(payload: &[u8], is_quick: bool) -> Result<(Vec<Read>, u32), String> {
+    let reading = Reading { is_quick, ..Reading::of(origin(own("bob")), Encoding::MessagePack) };
+    let batch = slices::read(payload, Encoding::MessagePack, reading).map_err(|reason| reason.to_string())?.batch;
+    Ok((items(&batch), batch.ignored_fields()))
+}
+
+#[test]
+fn what_gateways_write_is_read_the_quick_way() {
+    let value = json!({"u": "bob", "s": "tab", "epoch": 1_790_000_000_000_u64, "seq": 5, "kind": "heartbeat", "conn": "c",
+        "state": "idle", "input_age_ms": 300, "visibility": "hidden", "every_ms": 20_000, "intent": "busy", "age_ms": 70_000,
+        "intent_for_ms": 5, "can": ["audio", "audio"], "rooms": ["lobby"], "profile": "web", "meta": {"a": [1, {"b": null}]}});
+    let packed = pack(&value);
+    let quick = quick::item(&packed).expect("nothing is unusual");
+    assert_eq!(
+        (quick.user.as_str(), quick.session.as_str(), quick.age_ms, quick.size),
+        ("bob", "tab", 70_000, packed.len())
+    );
+    let (_, careful) = decode_held(&packed, Encoding::MessagePack).unwrap();
+    assert_eq!(*quick.signal, careful.signal);
+    assert!(quick::item(&pack(&json!({"u": "b@b", "s": "tab"}))).is_none(), "it has to be escaped");
+}
+
+proptest! {
+    #[test]
+    fn the_quick_way_changes_nothing(
+        signals in prop::collection::vec((any_signal(), prop_oneof![Just("bob"), Just("b@b"), Just("al")], 0..100_000_u64), 0..6),
+        damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let held = |(signal, user, age_ms): (Signal, &str, u64)| {
+            text::HeldSignal { user: user.to_owned(), session: "tab".to_owned(), signal, age_ms }
+        };
+        let held: Vec<_> = signals.into_iter().map(held).collect();
+        let mut payload = encode(&held, Encoding::MessagePack);
+        if let Some((at, byte)) = damage {
+            let at = at.index(payload.len());
+            payload[at] = byte;
+        }
+        if check_is_map(&payload, Encoding::MessagePack).is_ok() {
+            prop_assert_eq!(read_as(&payload, true), read_as(&payload, false));
         }
     }
 }

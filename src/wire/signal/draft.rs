@@ -1,9 +1,10 @@
 //! A signal while it is read, field by field, from either encoding.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Decoded;
@@ -14,6 +15,7 @@ use crate::model::signal::{
     CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, META_BYTES_MAX, PAYLOAD_BYTES_MAX, ROOMS_MAX, SEQ_MAX,
 };
 use crate::model::{Kind, Rejection, Signal};
+use crate::wire::encoding::MESSAGE_PACK_DEPTH_MAX;
 use crate::wire::meta::{self, JsonWriter, META_DEPTH_MAX};
 use crate::wire::{Encoding, Named};
 
@@ -48,38 +50,38 @@ impl<T> Given<T> {
 
 /// A signal with what is wrong with it so far.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct Draft<'de> {
     signal: Signal,
     ignored: Ignored,
     kind_unknown: bool,
     too_large: Option<Rejection>,
     /// Of an item of a batch.
-    pub(super) held: Held,
+    pub(super) held: Held<'de>,
 }
 
 /// What an item of a batch says beside its signal.
 #[derive(Debug, Default)]
-pub(in crate::wire) struct Held {
+pub(in crate::wire) struct Held<'de> {
     /// `u`: the user, as plain text.
-    pub(in crate::wire) user: Given<Box<str>>,
+    pub(in crate::wire) user: Given<Cow<'de, str>>,
     /// `s`: the session, as plain text.
-    pub(in crate::wire) session: Given<Box<str>>,
+    pub(in crate::wire) session: Given<Cow<'de, str>>,
     /// `age_ms`: how long the gateway held it.
     pub(in crate::wire) age_ms: Given<u64>,
 }
 
-impl Held {
-    fn read<'de, A: MapAccess<'de>>(&mut self, of: HeldField, reader: Reader, map: &mut A) -> Result<(), A::Error> {
+impl<'de> Held<'de> {
+    fn read<A: MapAccess<'de>>(&mut self, of: HeldField, reader: Reader, map: &mut A) -> Result<(), A::Error> {
         match of {
-            HeldField::User => self.user = text(reader.value(map)?, PAYLOAD_BYTES_MAX),
-            HeldField::Session => self.session = text(reader.value(map)?, PAYLOAD_BYTES_MAX),
+            HeldField::User => self.user = borrowed(reader.value(map)?),
+            HeldField::Session => self.session = borrowed(reader.value(map)?),
             HeldField::AgeMs => self.age_ms = number(reader.value(map)?),
         }
         Ok(())
     }
 }
 
-impl Draft {
+impl<'de> Draft<'de> {
     /// The signal, unless something refuses it whole.
     pub(super) fn finish(self) -> Result<Decoded, Rejection> {
         if let Some(rejection) = self.too_large {
@@ -91,7 +93,7 @@ impl Draft {
         Ok(Decoded { signal: self.signal, ignored: self.ignored })
     }
 
-    fn read<'de, A: MapAccess<'de>>(&mut self, field: Field, reader: Reader, map: &mut A) -> Result<(), A::Error> {
+    fn read<A: MapAccess<'de>>(&mut self, field: Field, reader: Reader, map: &mut A) -> Result<(), A::Error> {
         match field {
             Field::Kind => self.kind(name(reader.value(map)?)),
             Field::Conn => self.signal.conn = self.settle(field, text(reader.value(map)?, CONN_BYTES_MAX)),
@@ -165,6 +167,14 @@ fn every(scalar: Scalar<'_>) -> Given<u32> {
     })
 }
 
+fn borrowed(scalar: Scalar<'_>) -> Given<Cow<'_, str>> {
+    match scalar {
+        Scalar::Null => Given::Absent,
+        Scalar::Text(text) => Given::Value(text),
+        Scalar::Whole(_) | Scalar::Other => Given::Wrong,
+    }
+}
+
 fn text(scalar: Scalar<'_>, bytes_max: usize) -> Given<Box<str>> {
     match scalar {
         Scalar::Null => Given::Absent,
@@ -195,6 +205,19 @@ fn names(list: List<'_>, limit: usize, convert: impl Fn(&str) -> Option<Box<str>
     }
 }
 
+/// `meta` as a MessagePack value; `None` if it is none that a signal can have, or so deep that it can't be read.
+pub(in crate::wire) fn meta_of_message_pack(value: &[u8]) -> Option<Box<str>> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(value);
+    // It stands in a map.
+    reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX - 1);
+    let mut writer = JsonWriter::new(META_DEPTH_MAX);
+    (&mut writer).deserialize(&mut reader).ok()?;
+    match meta_of(writer.text()) {
+        Given::Value(meta) => Some(meta),
+        Given::Absent | Given::Wrong | Given::TooLarge { .. } => None,
+    }
+}
+
 fn meta_of(text: Option<Box<str>>) -> Given<Box<str>> {
     match text {
         Some(text) if &*text == "null" => Given::Absent,
@@ -214,8 +237,10 @@ enum Key {
 
 impl Key {
     fn of(name: &str) -> Self {
-        let held = || HeldField::from_name(name).map_or(Self::Unknown, Self::Held);
-        Field::from_name(name).map_or_else(held, Self::Signal)
+        match Field::of(name) {
+            Some(field) => Self::Signal(field),
+            None => HeldField::from_name(name).map_or(Self::Unknown, Self::Held),
+        }
     }
 }
 
@@ -268,13 +293,13 @@ impl Reader {
 }
 
 impl<'de> Visitor<'de> for Reader {
-    type Value = Draft;
+    type Value = Draft<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Draft, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut draft = Draft::default();
         while let Some(key) = map.next_key()? {
             match key {

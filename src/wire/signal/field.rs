@@ -41,6 +41,30 @@ named! {
     }
 }
 
+impl Field {
+    /// As [`Named::from_name`], without a look at each name: keys are most of what is read of a heartbeat.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let likely = match (name.len(), name.as_bytes().first()?) {
+            (3, b's') => Self::Seq,
+            (3, b'c') => Self::Can,
+            (4, b'k') => Self::Kind,
+            (4, b'c') => Self::Conn,
+            (4, b'm') => Self::Meta,
+            (5, b'e') => Self::Epoch,
+            (5, b's') => Self::State,
+            (5, b'r') => Self::Rooms,
+            (6, b'i') => Self::Intent,
+            (7, b'p') => Self::Profile,
+            (8, b'e') => Self::EveryMs,
+            (10, b'v') => Self::Visibility,
+            (12, b'i') => Self::InputAgeMs,
+            (13, b'i') => Self::IntentForMs,
+            _ => return None,
+        };
+        (likely.name() == name).then_some(likely)
+    }
+}
+
 /// What an item of a gateway's batch says beside its signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeldField {
@@ -92,4 +116,20 @@ impl Ignored {
 
 fn bit(field: Field) -> u16 {
     1 << field as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_known_and_no_other() {
+        for (name, field) in Field::NAMES {
+            assert_eq!(Field::of(name), Some(*field));
+            assert_eq!(Field::of(&name.to_uppercase()), None);
+        }
+        for other in ["", "u", "age_ms", "sex", "states"] {
+            assert_eq!(Field::of(other), None);
+        }
+    }
 }

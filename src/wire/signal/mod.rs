@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use self::draft::{Draft, Reader};
-pub(super) use self::draft::{Given, Held};
+pub(super) use self::draft::{Given, Held, meta_of_message_pack};
 pub use self::field::Ignored;
 #[cfg(test)]
 pub(super) use self::field::field_names;
@@ -59,13 +59,13 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn decode_held(payload: &[u8], encoding: Encoding) -> Result<(Held, Decoded), Rejection> {
+pub(super) fn decode_held(payload: &[u8], encoding: Encoding) -> Result<(Held<'_>, Decoded), Rejection> {
     let mut draft = draft(payload, encoding, true)?;
     let held = std::mem::take(&mut draft.held);
     draft.finish().map(|decoded| (held, decoded))
 }
 
-fn draft(payload: &[u8], encoding: Encoding, held: bool) -> Result<Draft, Rejection> {
+fn draft(payload: &[u8], encoding: Encoding, held: bool) -> Result<Draft<'_>, Rejection> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         let (size, limit) = (payload.len() as u64, PAYLOAD_BYTES_MAX as u64);
         return Err(Rejection::TooLarge { what: "payload", size, limit });
@@ -95,7 +95,7 @@ pub(super) fn check_is_map(payload: &[u8], encoding: Encoding) -> Result<(), Rej
     }
 }
 
-fn json(payload: &[u8], held: bool) -> Result<Draft, Rejection> {
+fn json(payload: &[u8], held: bool) -> Result<Draft<'_>, Rejection> {
     let read = |careful| {
         let mut reader = serde_json::Deserializer::from_slice(payload);
         let draft = reader.deserialize_map(Reader { encoding: Encoding::Json, careful, held })?;
@@ -106,7 +106,7 @@ fn json(payload: &[u8], held: bool) -> Result<Draft, Rejection> {
     read(false).or_else(|_| read(true)).map_err(|error| undecodable(format!("JSON: {error}")))
 }
 
-fn message_pack(payload: &[u8], held: bool) -> Result<Draft, Rejection> {
+fn message_pack(payload: &[u8], held: bool) -> Result<Draft<'_>, Rejection> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
     reader.set_max_depth(MESSAGE_PACK_DEPTH_MAX);
     let draft = reader
