@@ -181,7 +181,8 @@ impl Partition {
             return;
         }
         self.in_sequence(at, known, signal);
-        if self.people.hot[at].plain() && held.excuse.is_none() && held.age == 0 && signal.is_plain() {
+        let is_excused_as_before = self.people.excuse(at) == held.excuse;
+        if self.people.hot[at].plain() && is_excused_as_before && held.age == 0 && signal.is_plain() {
             self.people.hot[at].renew(self.time.w);
             return;
         }

@@ -158,8 +158,9 @@ impl Partition {
         }
         out.maybe_number(facts.left_active);
         [facts.level.into(), facts.raised].into_iter().for_each(|number| out.number(number));
-        out.number(u64::from(facts.excuse.is_some()));
-        if let Some(Excuse { gateway, before }) = facts.excuse {
+        let excuse = self.people.excuse(at);
+        out.number(u64::from(excuse.is_some()));
+        if let Some(Excuse { gateway, before }) = excuse {
             [gateway.into(), before].into_iter().for_each(|number| out.number(number));
         }
     }
@@ -336,12 +337,14 @@ impl Partition {
             left_active: input.maybe_number()?,
             level: input.narrow()?,
             raised: input.number()?,
-            excuse: if input.flag()? {
-                Some(Excuse { gateway: input.narrow()?, before: input.number()? })
-            } else {
-                None
-            },
         };
+        if input.flag()? {
+            let excuse = Excuse { gateway: input.narrow()?, before: input.number()? };
+            if excuse.gateway >= Excuse::GATEWAYS_MAX || excuse.before > TIME_MAX {
+                return Err(CheckpointError::Impossible);
+            }
+            self.people.set_excuse(at, Some(excuse));
+        }
         if facts != super::record::Facts::default() {
             *self.people.facts_mut(at) = facts;
         }

@@ -1,5 +1,5 @@
 //! The names of sessions, each with its user's and tenant's as one [row]: no allocation a name, no pointer.
-//! Before them lies the client's epoch: whoever compares the names of a signal needs it next.
+//! Before them lie the client's epoch and what excuses the session: whoever compares the names of a signal needs them next.
 
 use prefetch_index::prefetch_index;
 
@@ -12,6 +12,8 @@ pub(crate) const WORDS_MAX: usize = 3 * words_of(TOKEN_BYTES_MAX);
 /// Most rows of one length.
 pub(crate) const ROWS_MAX: u32 = 1 << PLACE_BITS;
 
+/// Words before the names: the epoch, the excuse.
+const BEFORE: usize = 2;
 const PLACE_BITS: u32 = 25;
 /// Rows of one length lie in chunks of so many, which never move.
 const CHUNK_BITS: u32 = 9;
@@ -61,7 +63,7 @@ impl Names {
             let place = class.used;
             assert!(place < ROWS_MAX, "limits keep rows of a length below {ROWS_MAX}");
             if place as usize == class.chunks.len() << CHUNK_BITS {
-                class.chunks.push(vec![[0; WORD]; CHUNK * (1 + words)].into());
+                class.chunks.push(vec![[0; WORD]; CHUNK * (BEFORE + words)].into());
             }
             class.used += 1;
             place
@@ -70,6 +72,7 @@ impl Names {
         let mut rest = self.line_mut(name).iter_mut();
         let mut put = |word: u64| rest.next().map(|slot| *slot = word.to_le_bytes()).is_some();
         put(NO_EPOCH);
+        put(0);
         row::all_words(names, put);
         name
     }
@@ -78,16 +81,16 @@ impl Names {
         self.classes[name.words()].free.push(name.place());
     }
 
-    /// The epoch and the words of a row.
+    /// The epoch, the excuse and the words of a row.
     #[inline]
     fn line(&self, name: Name) -> &[[u8; WORD]] {
-        let width = 1 + name.words();
+        let width = BEFORE + name.words();
         let at = (name.place() as usize & (CHUNK - 1)) * width;
         &self.classes[name.words()].chunks[(name.place() >> CHUNK_BITS) as usize][at..at + width]
     }
 
     fn line_mut(&mut self, name: Name) -> &mut [[u8; WORD]] {
-        let width = 1 + name.words();
+        let width = BEFORE + name.words();
         let at = (name.place() as usize & (CHUNK - 1)) * width;
         &mut self.classes[name.words()].chunks[(name.place() >> CHUNK_BITS) as usize][at..at + width]
     }
@@ -95,7 +98,7 @@ impl Names {
     /// Whether a row holds these names, whose [`Row`] is at hand.
     #[inline]
     pub(crate) fn is(&self, name: Name, row: &Row, names: [&str; 3]) -> bool {
-        let (_, own) = self.line(name).split_at(1);
+        let (_, own) = self.line(name).split_at(BEFORE);
         if row.words().is_empty() {
             let mut rest = own.iter();
             return row::all_words(names, |word| rest.next() == Some(&word.to_le_bytes())) && rest.next().is_none();
@@ -114,6 +117,26 @@ impl Names {
         self.line_mut(name)[0] = epoch.to_le_bytes();
     }
 
+    /// What excuses who has this name, as it was set; 0 before.
+    #[inline]
+    pub(crate) fn excuse(&self, name: Name) -> u64 {
+        u64::from_le_bytes(self.line(name)[1])
+    }
+
+    pub(crate) fn set_excuse(&mut self, name: Name, excuse: u64) {
+        self.line_mut(name)[1] = excuse.to_le_bytes();
+    }
+
+    /// The epoch and the excuse of who has this name, if it is the one whose row this is. A row that keeps no words is nobody's.
+    #[inline]
+    pub(crate) fn known(&self, name: Name, row: &Row) -> Option<(u64, u64)> {
+        let ([epoch, excuse, own @ ..], words) = (self.line(name), row.words()) else { return None };
+        let is_it = !words.is_empty()
+            && own.len() == words.len()
+            && own.iter().zip(words).all(|(own, word)| u64::from_le_bytes(*own) == *word);
+        is_it.then_some((u64::from_le_bytes(*epoch), u64::from_le_bytes(*excuse)))
+    }
+
     /// Fetches both ends of what lies by a name.
     #[inline]
     pub(crate) fn fetch(&self, name: Name) {
@@ -129,7 +152,7 @@ impl Names {
     }
 
     pub(crate) fn get(&self, name: Name) -> [&str; 3] {
-        let (_, own) = self.line(name).split_at(1);
+        let (_, own) = self.line(name).split_at(BEFORE);
         row::names(own.as_flattened())
     }
 }

@@ -54,7 +54,8 @@ impl Partition {
         let hot = &self.people.hot[at];
         (hot.plain() && !hot.promised() && hot.facts == NONE).then(|| {
             let [quiet, silent] = self.crossings[hot.profile()].plain;
-            hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent))
+            let own = hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent));
+            own.saturating_add(self.excused(at, self.time.w))
         })
     }
 
@@ -65,7 +66,7 @@ impl Partition {
 
     /// How much of a session's ages at an observed instant is excused.
     pub(crate) fn excused(&self, at: u32, instant: Millis) -> Millis {
-        self.gateways.excused(self.people.facts_of(at).and_then(|facts| facts.excuse), instant)
+        self.gateways.excused(self.people.excuse(at), instant)
     }
 
     /// An observed instant in a session's own time, which stands still while it is excused.

@@ -119,10 +119,24 @@ impl Partition {
     }
 
     /// As [`Partition::apply`], with what [`Ahead::look`](super::Ahead::look) found of this partition's signal.
+    #[inline]
     pub fn apply_sought(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         if entry.seq <= self.seq {
             return;
         }
+        if let Body::Signal(_, signal) = &entry.body
+            && let Some(passed) = self.calm_until(entry.ts)
+            && self.renew(signal, sought, Held::default(), self.time.w + passed)
+        {
+            self.seq = entry.seq;
+            self.time.watch(passed);
+            return;
+        }
+        self.apply_slowly(entry, sought, out);
+    }
+
+    /// As [`Partition::apply_sought`], of any entry.
+    fn apply_slowly(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         let first = out.len();
         self.seq = entry.seq;
         let ts = entry.ts.min(TIME_MAX);

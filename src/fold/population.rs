@@ -1,5 +1,6 @@
 //! Who is there: the records of sessions, users and tenants, and how they are found.
 
+use super::gateway::Excuse;
 use super::hot::Hot;
 use super::index::Index;
 use super::key::{IndexKey, NameHash};
@@ -296,6 +297,17 @@ impl Population {
     #[inline]
     pub(crate) fn sequence(&self, at: u32) -> Sequence {
         Sequence { epoch: self.epoch(at), seq: self.hot[at].seq() }
+    }
+
+    /// What excuses a session, if a gateway's silence does.
+    pub(crate) fn excuse(&self, at: u32) -> Option<Excuse> {
+        let hot = &self.hot[at];
+        hot.excused().then(|| Excuse::unpack(self.names.excuse(hot.name))).flatten()
+    }
+
+    pub(crate) fn set_excuse(&mut self, at: u32, excuse: Option<Excuse>) {
+        self.hot[at].set_excused(excuse.is_some());
+        self.names.set_excuse(self.hot[at].name, Excuse::pack(excuse));
     }
 
     pub(crate) fn set_epoch(&mut self, at: u32, epoch: Option<u64>) {

@@ -29,8 +29,8 @@ pub(crate) fn all_words<const N: usize>(names: [&str; N], mut take: impl FnMut(u
     true
 }
 
-/// Most words of a [`Row`] that are kept: names of some 30 bytes each.
-const KEPT: usize = 12;
+/// Most words of a [`Row`] that are kept: names of some 40 bytes each. A power of two, so that no place needs to be checked.
+pub(crate) const KEPT: usize = 16;
 
 /// The words of a row, where they are few; of a longer one, nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,20 +43,28 @@ impl Row {
     #[cfg(test)]
     pub(crate) fn of<const N: usize>(names: [&str; N]) -> Self {
         let mut row = Self::default();
-        row.set(names);
+        row.set(names, |_, _| {});
         row
     }
 
-    /// Becomes the row of these names; where it stands, since a row that is copied is waited for.
+    /// Becomes the row of these names, and tells each word with its place, below [`KEPT`]; where it stands, since a row that is
+    /// copied is waited for. Whether it is kept.
     #[inline]
-    pub(crate) fn set<const N: usize>(&mut self, names: [&str; N]) {
-        let mut len = 0;
-        let all_kept = all_words(names, |word| {
-            let slot = self.words.get_mut(len);
-            len += 1;
-            slot.map(|slot| *slot = word).is_some()
+    pub(crate) fn set<const N: usize>(&mut self, names: [&str; N], mut tell: impl FnMut(usize, u64)) -> bool {
+        let count: usize = names.iter().map(|name| words_of(name.len())).sum();
+        if count > KEPT {
+            self.len = 0;
+            return false;
+        }
+        let mut at = 0;
+        all_words(names, |word| {
+            self.words[at % KEPT] = word;
+            tell(at % KEPT, word);
+            at += 1;
+            true
         });
-        self.len = if all_kept { len } else { 0 };
+        self.len = count;
+        true
     }
 
     /// The words; none if there were too many.
@@ -69,11 +77,12 @@ impl Row {
 /// The up to 7 bytes of `tail`, which `bytes` ends with, as a number.
 #[inline]
 pub(crate) fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
+    if let Some(last) = bytes.last_chunk::<WORD>() {
+        // In two steps, since there may be nothing of it left.
+        return u64::from_le_bytes(*last) >> 8 >> (8 * (WORD - 1 - tail.len()));
+    }
     if tail.is_empty() {
         return 0;
-    }
-    if let Some(last) = bytes.last_chunk::<WORD>() {
-        return u64::from_le_bytes(*last) >> (8 * (WORD - tail.len()));
     }
     match (tail.first_chunk::<4>(), tail.last_chunk::<4>()) {
         (Some(first), Some(last)) => {

@@ -108,7 +108,7 @@ impl Partition {
 
     /// The instant at which something happens to a session by itself, if its gateway isn't heard again.
     fn deadline(&self, at: u32) -> Millis {
-        let excuse = self.people.facts_of(at).and_then(|facts| facts.excuse);
+        let excuse = self.people.excuse(at);
         self.due(at, |own| self.gateways.reached(excuse, own))
     }
 

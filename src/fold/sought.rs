@@ -1,5 +1,6 @@
 //! A session that is looked for, and how it is found.
 
+use super::hot::Hot;
 use super::population::Population;
 use super::record::NONE;
 use super::row::Row;
@@ -31,8 +32,7 @@ impl Population {
     /// As [`Population::sought`], where it stands; and fetches its line of the index.
     #[inline]
     pub(crate) fn seek(&self, address: Address<'_>, sought: &mut Sought) {
-        sought.row.set(names_of(address));
-        sought.hash = self.hash.of_row(&sought.row, names_of(address));
+        sought.hash = self.hash.and_row(names_of(address), &mut sought.row);
         self.by_session.fetch(sought.hash);
     }
 
@@ -47,6 +47,20 @@ impl Population {
             return Some(sought.seen_at);
         }
         self.by_session.find(sought.hash, is_it)
+    }
+
+    /// The hot part of a session with its epoch and its excuse as they are kept, if it is where it was seen and its names are kept
+    /// as a row. Whom this doesn't find may be there.
+    #[inline]
+    pub(crate) fn seen(&mut self, sought: &Sought) -> Option<(&mut Hot, u64, u64)> {
+        if sought.seen_at == NONE {
+            return None;
+        }
+        let hot = &mut self.hot[sought.seen_at];
+        if !hot.name.is_some() {
+            return None;
+        }
+        self.names.known(hot.name, &sought.row).map(|(epoch, excuse)| (hot, epoch, excuse))
     }
 
     /// Notes where a session seems to be, by its hash alone, and fetches its hot part.
