@@ -87,7 +87,7 @@ impl Run {
 
     fn states(&self, who: Who) -> (State, State) {
         let address = address(who);
-        (self.partition.session_state(address), self.partition.user_state(address.tenant, address.user))
+        (self.partition.session_state(address), self.partition.user_state(address.tenant(), address.user()))
     }
 
     fn through(mut self, lines: &[Line]) -> Self {

@@ -36,7 +36,7 @@ impl Ahead {
         for (at, (sought, people)) in all.iter_mut().zip(&mut people).enumerate() {
             if let Some((population, address)) = signal(at) {
                 *people = Some(population);
-                population.seek(address, sought);
+                *sought = population.seek(address);
             } else {
                 *sought = Sought::default();
             }

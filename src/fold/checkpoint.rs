@@ -260,9 +260,11 @@ impl Partition {
         if sessions == 0 {
             self.people.add_alone(tenant, user, person);
         } else {
+            let mut buffer = String::new();
             for _ in 0..sessions {
+                buffer.clear();
                 let session = read_token(input)?;
-                self.read_session(Address { tenant, user, session }, input)?;
+                self.read_session(Address::join(&mut buffer, tenant, user, session), input)?;
             }
             let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
             if person != Person::default() {

@@ -214,7 +214,7 @@ impl Partition {
                 match item {
                     BatchItem::Signal(address, signal, age) => {
                         let held = Held { age: (*age).min(self.policy.limits.batch_age), excuse };
-                        if self.somebody_may_be_due() || !self.renew(signal, sought, held, self.time.w) {
+                        if self.somebody_may_be_due() || !self.renew((*address, sought), signal, held, self.time.w) {
                             self.take((*address, sought), signal, held, out);
                         }
                     }

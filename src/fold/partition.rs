@@ -25,11 +25,10 @@ pub const GRID_MS: Millis = 100;
 ///
 /// ```
 /// use presence_engine::fold::{Body, Entry, IndexKey, Partition};
-/// use presence_engine::model::{Address, EventBody, Signal, State, Token};
+/// use presence_engine::model::{Address, EventBody, Signal, State};
 ///
 /// let mut partition = Partition::new(0, IndexKey(1, 2));
-/// let token = |text| Token::parse(text).unwrap();
-/// let address = Address { tenant: token("main"), user: token("alice"), session: token("laptop") };
+/// let address = Address::parse("main.alice.laptop").unwrap();
 /// let mut events = Vec::new();
 /// let signal = Signal::default();
 /// partition.apply(&Entry { seq: 1, ts: 1_000_000, body: Body::Signal(address, &signal) }, &mut events);
@@ -124,9 +123,9 @@ impl Partition {
         if entry.seq <= self.seq {
             return;
         }
-        if let Body::Signal(_, signal) = &entry.body
+        if let Body::Signal(address, signal) = &entry.body
             && let Some(passed) = self.calm_until(entry.ts)
-            && self.renew(signal, sought, Held::default(), self.time.w + passed)
+            && self.renew((*address, sought), signal, Held::default(), self.time.w + passed)
         {
             self.seq = entry.seq;
             self.time.watch(passed);

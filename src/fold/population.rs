@@ -8,7 +8,7 @@ use super::names::{Name, Names};
 use super::record::{Cold, Facts, NO_EPOCH, NONE, Person, Shown, Tenant, UNARMED, User};
 use super::sequence::Sequence;
 use super::slab::Slab;
-use super::sought::{Sought, names_of};
+use super::sought::Sought;
 use crate::model::session::Life;
 use crate::model::signal::EVERY_MS_MAX;
 use crate::model::{Address, Intent, Millis, State, Token};
@@ -53,8 +53,12 @@ impl Population {
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let names = [tenant.as_str(), user.as_str()];
-        self.by_user.find(self.hash.of(names), |at| self.names.begins(self.name_of_user(at), names))
+        self.find_user_by(&format!("{tenant}.{user}"))
+    }
+
+    /// As [`Population::find_user`], by both names as they stand in an address.
+    pub(crate) fn find_user_by(&self, of_user: &str) -> Option<u32> {
+        self.by_user.find(self.hash.of(of_user), |at| self.names.begins(self.name_of_user(at), of_user))
     }
 
     /// A row that begins with a user's name: that of a session, or its own where it has none.
@@ -66,8 +70,9 @@ impl Population {
     }
 
     fn user_hash(&self, at: u32) -> u64 {
-        let [tenant, user, _] = self.names.get(self.name_of_user(at));
-        self.hash.of([tenant, user])
+        let name = self.names.get(self.name_of_user(at));
+        let (of_user, _) = name.rsplit_once('.').expect("a session's name follows its user's");
+        self.hash.of(of_user)
     }
 
     fn place_hash(&self, at: u32) -> u64 {
@@ -75,7 +80,7 @@ impl Population {
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
-        self.hash.of([tenant])
+        self.hash.of(tenant)
     }
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
@@ -109,9 +114,9 @@ impl Population {
 
     /// Adds a session that is not there, with its user and tenant where they are not.
     pub(crate) fn add(&mut self, address: Address<'_>, sought: &Sought) -> u32 {
-        let user = match self.find_user(address.tenant, address.user) {
+        let user = match self.find_user_by(address.of_user()) {
             Some(user) => user,
-            None => self.add_user(address.tenant, address.user),
+            None => self.add_user(address.tenant(), address.of_user()),
         };
         let tenant = self.users[user].tenant;
         if self.is_alone(user) {
@@ -121,7 +126,7 @@ impl Population {
         } else {
             self.tenants[tenant].sessions += 1;
         }
-        let at = self.hot.insert(Hot::with_name(self.names.insert(names_of(address))));
+        let at = self.hot.insert(Hot::with_name(self.names.insert(address.as_str())));
         let next = std::mem::replace(&mut self.users[user].first, at);
         let cold = self.cold.insert(Cold { user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
@@ -134,8 +139,10 @@ impl Population {
 
     /// Adds a user that is not there, and has nothing but an intent.
     pub(crate) fn add_alone(&mut self, tenant: Token<'_>, user: Token<'_>, person: Person) -> u32 {
-        let at = self.add_user(tenant, user);
-        let name = self.names.insert([tenant.as_str(), user.as_str(), ""]);
+        let mut name = format!("{tenant}.{user}");
+        let at = self.add_user(tenant, &name);
+        name.push('.');
+        let name = self.names.insert(&name);
         self.users[at].person = self.persons.insert(Person { name, ..person });
         self.alone += 1;
         let tenant = self.users[at].tenant;
@@ -148,7 +155,7 @@ impl Population {
         self.users[user].person != NONE && self.person(user).is_some_and(|person| person.name.is_some())
     }
 
-    fn add_user(&mut self, tenant: Token<'_>, user: Token<'_>) -> u32 {
+    fn add_user(&mut self, tenant: Token<'_>, of_user: &str) -> u32 {
         let tenant_at = match self.find_tenant(tenant) {
             Some(at) => at,
             None => self.add_tenant(tenant),
@@ -156,7 +163,7 @@ impl Population {
         self.tenants[tenant_at].users += 1;
         let at = self.users.insert(User { tenant: tenant_at, ..User::default() });
         let mut index = std::mem::take(&mut self.by_user);
-        index.insert(self.hash.of([tenant.as_str(), user.as_str()]), at, |at| self.user_hash(at));
+        index.insert(self.hash.of(of_user), at, |at| self.user_hash(at));
         self.by_user = index;
         at
     }
@@ -171,8 +178,10 @@ impl Population {
         let is_last = self.users[user].first == NONE;
         let is_willed = self.person(user).is_some_and(|person| person.intent != Intent::Open);
         if is_last && is_willed {
-            let [tenant, user_name, _] = self.names.get(self.hot[at].name).map(str::to_owned);
-            let name = self.names.insert([&tenant, &user_name, ""]);
+            let name = self.names.get(self.hot[at].name);
+            let session = self.session_name(at).len();
+            let of_user = name[..name.len() - session].to_owned();
+            let name = self.names.insert(&of_user);
             self.person_mut(user).name = name;
             self.alone += 1;
         } else {
@@ -232,13 +241,11 @@ impl Population {
     }
 
     pub(crate) fn session_name(&self, at: u32) -> &str {
-        let [_, _, session] = self.names.get(self.hot[at].name);
-        session
+        self.names.get(self.hot[at].name).rsplit('.').next().unwrap_or_default()
     }
 
     pub(crate) fn user_name(&self, at: u32) -> &str {
-        let [_, user, _] = self.names.get(self.name_of_user(at));
-        user
+        self.names.get(self.name_of_user(at)).split('.').nth(1).unwrap_or_default()
     }
 
     pub(crate) fn tenant_name(&self, user: u32) -> &str {

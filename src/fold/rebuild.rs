@@ -107,7 +107,8 @@ impl Partition {
         else {
             return;
         };
-        let address = Address { tenant, user, session };
+        let mut buffer = String::new();
+        let address = Address::join(&mut buffer, tenant, user, session);
         let sought = self.people.sought(address);
         if self.people.find(address, &sought).is_some() {
             return;

@@ -6,7 +6,7 @@ use super::gateway::Excuse;
 use super::partition::Partition;
 use super::record::TIME_MAX;
 use super::sought::Sought;
-use crate::model::{Millis, Signal};
+use crate::model::{Address, Millis, Signal};
 
 impl Partition {
     /// By how much observed time moves on to an entry at `ts`, if that is all that happens by it.
@@ -24,11 +24,11 @@ impl Partition {
     /// Takes a signal as of the observed instant `w` if it is such a heartbeat; whether it was. Any other goes the long way, by
     /// [`Partition::take`], which does the same with this one. Asks that nothing is due by `w`.
     #[inline]
-    pub(crate) fn renew(&mut self, signal: &Signal, sought: &Sought, held: Held, w: Millis) -> bool {
+    pub(crate) fn renew(&mut self, from: (Address<'_>, &Sought), signal: &Signal, held: Held, w: Millis) -> bool {
         if !signal.is_plain() {
             return false;
         }
-        let Some((hot, epoch, excuse)) = self.people.seen(sought) else { return false };
+        let Some((hot, epoch, excuse)) = self.people.seen(from.0, from.1) else { return false };
         let now = w.saturating_sub(held.age);
         if !hot.plain() || now < hot.seen() || excuse != Excuse::pack(held.excuse) {
             return false;

@@ -114,7 +114,7 @@ impl<'a> LogEntry<'a> {
         let body = match &self.said {
             Said::Signal(address, signal) => Body::Signal(*address, signal),
             Said::Batch { tenant, gateway, batch } => {
-                let items = self.items.get_or_init(|| batch.items(*tenant));
+                let items = self.items.get_or_init(|| batch.items());
                 Body::Batch { tenant: *tenant, gateway: *gateway, items }
             }
             Said::Rejected(subject, reason) => Body::Rejected { subject, reason: reason.clone() },
@@ -162,7 +162,7 @@ mod tests {
         let entry = read.entry();
         assert_eq!((entry.seq, entry.ts), (7, 1_700_000_000_000));
         let Body::Signal(address, signal) = entry.body else { panic!("{entry:?}") };
-        assert_eq!((address.user.as_str(), address.session.as_str()), ("alice", "tab"));
+        assert_eq!((address.user().as_str(), address.session().as_str()), ("alice", "tab"));
         assert_eq!(signal, &Signal { seq: Some(5), ..Signal::default() });
     }
 

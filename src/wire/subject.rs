@@ -5,7 +5,7 @@ mod told;
 use std::fmt::Display;
 
 use crate::model::id::escape;
-use crate::model::{Address, Token, TokenError, partition_of};
+use crate::model::{Address, AddressError, Token, TokenError, partition_of};
 
 pub use told::EventSubject;
 
@@ -293,7 +293,7 @@ impl<'a> LogSubject<'a> {
     fn signal(partition: u16, names: &'a str, partitions: u16) -> Self {
         match address(names) {
             Ok(address) => {
-                let own = partition_of(address.tenant.as_str(), address.user.as_str(), partitions);
+                let own = partition_of(address.tenant().as_str(), address.user().as_str(), partitions);
                 if own == partition {
                     Self::Signal(partition, address)
                 } else {
@@ -313,13 +313,10 @@ fn decimal(text: &str) -> Option<u16> {
 
 /// The address in `<tenant>.<user>.<session>`, or why it is none.
 fn address(names: &str) -> Result<Address<'_>, String> {
-    let mut parts = names.split('.');
-    let (Some(tenant), Some(user), Some(session), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        let count = names.split('.').count();
-        return Err(format!("{count} names follow `signal`, tenant, user and session have to"));
-    };
-    Ok(Address { tenant: named("tenant", tenant)?, user: named("user", user)?, session: named("session", session)? })
+    Address::parse(names).map_err(|error| match error {
+        AddressError::Names(count) => format!("{count} names follow `signal`, tenant, user and session have to"),
+        AddressError::Token(what, source) => NameError { what, source }.to_string(),
+    })
 }
 
 /// Tenant and gateway in `<tenant>.<gateway>`, or why they are none.

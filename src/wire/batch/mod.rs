@@ -28,7 +28,7 @@ pub const BATCH_SIGNALS_MAX: usize = 10_000;
 /// A batch that was read.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// The tokens of all users and sessions, one behind the other: a batch has one allocation for its names.
+    /// The addresses of all signals, one behind the other: a batch has one allocation for its names.
     names: String,
     /// In their order; gone once they were asked for.
     items: RefCell<Vec<Item>>,
@@ -39,7 +39,7 @@ pub struct Batch {
 /// An item, with its names as they stand in [`Batch::names`].
 #[derive(Debug, Clone)]
 enum Item {
-    Signal { from: usize, user_to: usize, session_to: usize, signal: Box<Signal>, age_ms: Millis },
+    Signal { from: usize, to: usize, signal: Box<Signal>, age_ms: Millis },
     Rejected(Rejection),
 }
 
@@ -95,14 +95,11 @@ impl Batch {
         self.items.borrow().iter().filter(|item| matches!(item, Item::Rejected(_))).count()
     }
 
-    /// Its items, of this tenant. They are handed out once; asked again, there are none.
-    pub(super) fn items<'a>(&'a self, tenant: Token<'a>) -> Box<[BatchItem<'a>]> {
-        let token = |from: usize, to: usize| Token::parse(&self.names[from..to]).expect("escaped names are tokens");
+    /// Its items. They are handed out once; asked again, there are none.
+    pub(super) fn items(&self) -> Box<[BatchItem<'_>]> {
+        let address = |from: usize, to: usize| Address::parse(&self.names[from..to]).expect("escaped names are tokens");
         let item = |item| match item {
-            Item::Signal { from, user_to, session_to, signal, age_ms } => {
-                let address = Address { tenant, user: token(from, user_to), session: token(user_to, session_to) };
-                BatchItem::Signal(address, signal, age_ms)
-            }
+            Item::Signal { from, to, signal, age_ms } => BatchItem::Signal(address(from, to), signal, age_ms),
             Item::Rejected(reason) => BatchItem::Rejected(reason),
         };
         self.items.take().into_iter().map(item).collect()
@@ -124,11 +121,10 @@ impl Batch {
         };
         self.ignored_fields += ignored.len() + dropped;
         let from = self.names.len();
-        self.names.push_str(&user);
-        let user_to = self.names.len();
-        self.names.push_str(&session);
-        let session_to = self.names.len();
-        Ok(Item::Signal { from, user_to, session_to, signal: Box::new(signal), age_ms })
+        for part in [origin.tenant.as_str(), ".", &user, ".", &session] {
+            self.names.push_str(part);
+        }
+        Ok(Item::Signal { from, to: self.names.len(), signal: Box::new(signal), age_ms })
     }
 }
 

@@ -26,12 +26,12 @@ type Read = Result<(String, String, Signal, Millis), String>;
 fn items(batch: &Batch) -> Vec<Read> {
     let read = |item: &BatchItem<'_>| match item {
         BatchItem::Signal(address, signal, age_ms) => {
-            assert_eq!(address.tenant, tenant());
-            Ok((address.user.to_string(), address.session.to_string(), (**signal).clone(), *age_ms))
+            assert_eq!(address.tenant(), tenant());
+            Ok((address.user().to_string(), address.session().to_string(), (**signal).clone(), *age_ms))
         }
         BatchItem::Rejected(reason) => Err(reason.to_string()),
     };
-    batch.items(tenant()).iter().map(read).collect()
+    batch.items().iter().map(read).collect()
 }
 
 fn pack(value: &Value) -> Vec<u8> {

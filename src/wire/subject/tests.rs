@@ -14,7 +14,7 @@ fn a_signal_is_taken_in_the_partition_of_its_user_only() {
     let own = partition_of("acme", "carol=40x", 64);
     let subject = log_signal(own, "acme", "carol=40x", "tab");
     let LogSubject::Signal(partition, address) = LogSubject::parse(&subject, 64) else { panic!("{subject}") };
-    assert_eq!((partition, address.user.as_str(), address.session.as_str()), (own, "carol=40x", "tab"));
+    assert_eq!((partition, address.user().as_str(), address.session().as_str()), (own, "carol=40x", "tab"));
 
     let other = (own + 1) % 64;
     let why = refused(&log_signal(other, "acme", "carol=40x", "tab"));
