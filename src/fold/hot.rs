@@ -14,6 +14,8 @@ struct Bits {
 
 const SEQ: Bits = Bits { word: 0, shift: 0, width: 53 };
 const SEQ_KNOWN: Bits = Bits { word: 0, shift: 53, width: 1 };
+/// Both: `1 << 53` beside a known one.
+const SEQ_OR_NONE: Bits = Bits { word: 0, shift: 0, width: 54 };
 const PROFILE: Bits = Bits { word: 0, shift: 54, width: 6 };
 const NAMED: Bits = Bits { word: 0, shift: 60, width: 1 };
 const VOICE: Bits = Bits { word: 0, shift: 61, width: 1 };
@@ -103,8 +105,7 @@ impl Hot {
     }
 
     pub(crate) fn set_seq(&mut self, seq: Option<u64>) {
-        self.set(SEQ_KNOWN, u64::from(seq.is_some()));
-        self.set(SEQ, seq.unwrap_or(0));
+        self.set(SEQ_OR_NONE, seq.map_or(0, |seq| seq | 1 << SEQ.width));
     }
 
     pub(crate) fn profile(&self) -> usize {

@@ -42,7 +42,8 @@ impl Name {
 /// Rows of names by the number of their words.
 #[derive(Debug)]
 pub(crate) struct Names {
-    classes: [Class; WORDS_MAX + 1],
+    /// As many as a [`Name`] can tell apart, so that none needs to be checked.
+    classes: [Class; 1 << (u32::BITS - PLACE_BITS)],
 }
 
 #[derive(Debug, Default)]
@@ -87,9 +88,14 @@ impl Names {
     /// The epoch, the excuse and the words of a row.
     #[inline]
     fn line(&self, name: Name) -> &[[u8; WORD]] {
+        self.line_of(name).expect("a name is somewhere")
+    }
+
+    #[inline]
+    fn line_of(&self, name: Name) -> Option<&[[u8; WORD]]> {
         let width = BEFORE + name.words();
         let at = (name.place() as usize & (CHUNK - 1)) * width;
-        &self.classes[name.words()].chunks[(name.place() >> CHUNK_BITS) as usize][at..at + width]
+        self.classes[name.words()].chunks.get((name.place() >> CHUNK_BITS) as usize)?.get(at..at + width)
     }
 
     fn line_mut(&mut self, name: Name) -> &mut [[u8; WORD]] {
@@ -121,7 +127,7 @@ impl Names {
     /// The epoch and the excuse of who has this name, if it is this text.
     #[inline]
     pub(crate) fn known(&self, name: Name, text: &str) -> Option<(u64, u64)> {
-        let [epoch, excuse, own @ ..] = self.line(name) else { return None };
+        let [epoch, excuse, own @ ..] = self.line_of(name)? else { return None };
         let (whole, last) = row::words(text);
         let (first, rest) = own.split_at_checked(whole.len())?;
         let is_it = first.iter().zip(whole).all(|(own, given)| u64::from_le_bytes(*own) == u64::from_le_bytes(*given))
@@ -133,12 +139,13 @@ impl Names {
         is_it.then_some((u64::from_le_bytes(*epoch), u64::from_le_bytes(*excuse)))
     }
 
-    /// Fetches both ends of what lies by a name.
+    /// Fetches both ends of what lies by a name, if anything does.
     #[inline]
     pub(crate) fn fetch(&self, name: Name) {
-        let line = self.line(name);
-        prefetch_index(line, 0);
-        prefetch_index(line, line.len() - 1);
+        if let Some(line) = self.line_of(name) {
+            prefetch_index(line, 0);
+            prefetch_index(line, line.len() - 1);
+        }
     }
 
     /// Whether a text begins with this user's.

@@ -45,6 +45,9 @@ pub struct Partition {
     // What every signal touches comes first and lies together: there are as many partitions as a processor has cache for.
     pub(crate) seq: u64,
     pub(crate) time: ObservedTime,
+    /// The log's time before which nothing happens by time alone, as long as nobody but plain heartbeats is heard: set behind
+    /// each entry that goes the long way.
+    pub(crate) calm_until: Millis,
     /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
     pub(crate) quiet_until: Millis,
     pub(crate) policy: Arc<Policy>,
@@ -97,6 +100,7 @@ impl Partition {
             rooms: Rooms::new(),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
+            calm_until: 0,
             quiet_until: 0,
             settling: None,
             deferred: Vec::new(),
@@ -124,7 +128,7 @@ impl Partition {
             return;
         }
         if let Body::Signal(address, signal) = &entry.body
-            && let Some(passed) = self.calm_until(entry.ts)
+            && let Some(passed) = self.calm_by(entry.ts)
             && self.renew((*address, sought), signal, Held::default(), self.time.w + passed)
         {
             self.seq = entry.seq;
@@ -153,6 +157,8 @@ impl Partition {
         if out.len() > first {
             super::tell::put_in_order(&mut out[first..]);
         }
+        let is_calm = self.time.hold == 0 && !self.wheel.has_pending();
+        self.calm_until = if is_calm { self.time.told(self.quiet_until.min(TIME_MAX)).min(TIME_MAX) } else { 0 };
     }
 
     /// Puts a policy into force, without a look at anybody.

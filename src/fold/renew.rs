@@ -4,21 +4,15 @@
 use super::act::Held;
 use super::gateway::Excuse;
 use super::partition::Partition;
-use super::record::TIME_MAX;
 use super::sought::Sought;
 use crate::model::{Address, Millis, Signal};
 
 impl Partition {
     /// By how much observed time moves on to an entry at `ts`, if that is all that happens by it.
     #[inline]
-    pub(crate) fn calm_until(&self, ts: Millis) -> Option<Millis> {
+    pub(crate) fn calm_by(&self, ts: Millis) -> Option<Millis> {
         let passed = ts.checked_sub(self.time.hi)?;
-        let is_calm = passed <= self.policy.blind_after
-            && self.time.hold == 0
-            && ts <= TIME_MAX
-            && self.time.w + passed < self.quiet_until
-            && !self.wheel.has_pending();
-        is_calm.then_some(passed)
+        (ts < self.calm_until && passed <= self.policy.blind_after).then_some(passed)
     }
 
     /// Takes a signal as of the observed instant `w` if it is such a heartbeat; whether it was. Any other goes the long way, by

@@ -228,6 +228,7 @@ impl Partition {
     /// The wheel has to be asked an instant of the grid before a deadline is due.
     fn note_deadline(&mut self, deadline: Millis) {
         self.quiet_until = self.quiet_until.min(deadline.next_multiple_of(GRID_MS) - GRID_MS);
+        self.calm_until = 0;
     }
 }
 

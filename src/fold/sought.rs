@@ -50,13 +50,7 @@ impl Population {
     /// find may be there.
     #[inline]
     pub(crate) fn seen(&mut self, address: Address<'_>, sought: &Sought) -> Option<(&mut Hot, u64, u64)> {
-        if sought.seen_at == NONE {
-            return None;
-        }
-        let hot = &mut self.hot[sought.seen_at];
-        if !hot.name.is_some() {
-            return None;
-        }
+        let hot = self.hot.get_mut(sought.seen_at)?;
         self.names.known(hot.name, address.as_str()).map(|(epoch, excuse)| (hot, epoch, excuse))
     }
 
@@ -64,19 +58,14 @@ impl Population {
     #[inline]
     pub(crate) fn glance(&self, sought: &mut Sought) {
         sought.seen_at = self.by_session.glance(sought.hash);
-        if sought.seen_at != NONE {
-            self.hot.fetch(sought.seen_at);
-        }
+        self.hot.fetch(sought.seen_at);
     }
 
     /// Fetches the name of a session that was seen.
     #[inline]
     pub(crate) fn fetch_name(&self, sought: &Sought) {
-        if sought.seen_at != NONE {
-            let name = self.hot[sought.seen_at].name;
-            if name.is_some() {
-                self.names.fetch(name);
-            }
+        if let Some(hot) = self.hot.get(sought.seen_at) {
+            self.names.fetch(hot.name);
         }
     }
 }

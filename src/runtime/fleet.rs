@@ -108,18 +108,10 @@ impl Fleet {
         // Most of what is for others need not be decoded.
         let concerns = |message: &&LogMessage| is_whole || self.reaches(route(message, count));
         let reads: Vec<LogEntry<'_>> = group.iter().filter(concerns).map(|message| read(message, count)).collect();
-        let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
-        let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
-        let nobody = Sought::default();
-        for read in &reads {
+        let sought = ahead.look(reads.len(), |at| self.signal(&reads[at]));
+        for (read, sought) in reads.iter().zip(sought) {
             self.ignored_fields += u64::from(read.ignored_fields());
             let entry = read.entry();
-            let sought = match &entry.body {
-                Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
-                Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
-                    &nobody
-                }
-            };
             match read.route {
                 Route::Partition(number) => self.apply_to(number, &entry, sought, outbox),
                 Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, sought, outbox)),

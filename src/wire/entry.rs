@@ -196,8 +196,7 @@ mod tests {
             let [BatchItem::Signal(address, signal, 40), BatchItem::Rejected(reason)] = items else {
                 panic!("{items:?}")
             };
-            let Address { tenant, user, session } = address;
-            assert_eq!((tenant.as_str(), user.as_str(), session.as_str()), ("acme", "a=40b", "tab=201"));
+            assert_eq!(address.as_str(), "acme.a=40b.tab=201");
             assert_eq!(**signal, Signal { seq: Some(5), ..Signal::default() });
             assert_eq!(reason.to_string(), "signals[1]: misaddressed: `s` is missing: it has to name the session");
         }

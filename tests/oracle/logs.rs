@@ -1,7 +1,8 @@
 //! Logs of one partition, as tests write them down.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use presence_engine::fold::{BatchItem, Body, Entry};
 use presence_engine::model::{Address, Millis, Policy, Rejection, Signal, Token};
@@ -79,8 +80,8 @@ impl What {
     /// Whether it has a signal of this session, or of any session of this user.
     pub(crate) fn is_of(&self, (tenant, user): (&str, &str), session: Option<&str>) -> bool {
         let is_of = |who: Address<'_>| {
-            let names = (who.tenant.as_str(), who.user.as_str());
-            names == (tenant, user) && session.is_none_or(|name| name == who.session.as_str())
+            let names = (who.tenant().as_str(), who.user().as_str());
+            names == (tenant, user) && session.is_none_or(|name| name == who.session().as_str())
         };
         self.signals().into_iter().any(|(who, _)| is_of(who))
     }
@@ -118,8 +119,12 @@ fn token(text: &'static str) -> Token<'static> {
     Token::parse(text).expect("a token")
 }
 
-pub(crate) fn address((tenant, user, session): Who) -> Address<'static> {
-    Address { tenant: token(tenant), user: token(user), session: token(session) }
+/// What everybody's address is, kept for as long as tests run.
+static ADDRESSES: LazyLock<HashMap<Who, String>> =
+    LazyLock::new(|| everybody().map(|who| (who, format!("{}.{}.{}", who.0, who.1, who.2))).collect());
+
+pub(crate) fn address(who: Who) -> Address<'static> {
+    Address::parse(&ADDRESSES[&who]).expect("an address")
 }
 
 /// A log as a story, an entry a line.
@@ -137,7 +142,7 @@ impl std::fmt::Debug for Log {
                     for item in items {
                         match item {
                             BatchItem::Signal(who, signal, age) => {
-                                let (user, session) = (who.user.as_str(), who.session.as_str());
+                                let (user, session) = (who.user().as_str(), who.session().as_str());
                                 write!(f, "\n         {user}.{session} of {age} ms ago {}", tell(signal))?;
                             }
                             BatchItem::Rejected(reason) => write!(f, "\n         {reason:?}")?,

@@ -112,8 +112,8 @@ proptest! {
         let subject = signal(&tenant, &user, &session).unwrap();
         let names = subject.strip_prefix("presence.v1.signal.").unwrap();
         let parsed = address(names).unwrap();
-        prop_assert_eq!(crate::model::id::unescape(parsed.user), user);
-        let stored = log_signal(partition_of(parsed.tenant.as_str(), parsed.user.as_str(), 64), parsed.tenant.as_str(), parsed.user.as_str(), parsed.session.as_str());
+        prop_assert_eq!(crate::model::id::unescape(parsed.user()), user);
+        let stored = log_signal(partition_of(parsed.tenant().as_str(), parsed.user().as_str(), 64), parsed.tenant().as_str(), parsed.user().as_str(), parsed.session().as_str());
         prop_assert!(matches!(LogSubject::parse(&stored, 64), LogSubject::Signal(_, found) if found == parsed));
     }
 }
