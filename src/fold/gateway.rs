@@ -238,7 +238,9 @@ impl Partition {
         hot.set_input(hot.input() + by);
         if let Some(facts) = self.people.facts_of_mut(at) {
             let kept = [&mut facts.closed, &mut facts.leaving, &mut facts.left_active, &mut facts.out_of_sight];
-            kept.into_iter().flatten().chain([&mut facts.frozen, &mut facts.raised]).for_each(|at| *at += by);
+            // What never was stays so, whether there is a record of it or not.
+            let since = [&mut facts.frozen, &mut facts.raised].into_iter().filter(|at| **at > 0);
+            kept.into_iter().flatten().chain(since).for_each(|at| *at += by);
         }
         self.people.set_excuse(at, excuse);
     }

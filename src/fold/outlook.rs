@@ -49,13 +49,12 @@ impl Partition {
         &self.policy.profiles[self.people.hot[at].profile()].1
     }
 
-    /// As [`Partition::soonest`] of one that is plain, has no rare facts and promised nothing: nearly all that the wheel finds.
+    /// As [`Partition::soonest`] in its own time, of one that is plain, has no rare facts and promised nothing: nearly all that the wheel finds.
     pub(crate) fn soonest_of_plain(&self, at: u32) -> Option<Millis> {
         let hot = &self.people.hot[at];
         (hot.plain() && !hot.promised() && hot.facts == NONE).then(|| {
             let [quiet, silent] = self.crossings[hot.profile()].plain;
-            let own = hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent));
-            own.saturating_add(self.excused(at, self.time.w))
+            hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent))
         })
     }
 

@@ -114,11 +114,11 @@ impl Partition {
 
     /// A bound below which nothing happens to a session by itself, whatever its gateway does.
     fn soonest(&self, at: u32) -> Millis {
-        if let Some(soonest) = self.soonest_of_plain(at) {
-            debug_assert_eq!(soonest, self.due(at, |own| own), "both ways say the same");
-            return soonest;
-        }
         let excused = self.excused(at, self.time.w);
+        if let Some(own) = self.soonest_of_plain(at) {
+            debug_assert_eq!(own, self.due(at, |own| own), "both ways say the same");
+            return own.saturating_add(excused);
+        }
         self.due(at, |own| own.saturating_add(excused))
     }
 

@@ -1,8 +1,8 @@
 //! Logs of one partition, as tests write them down.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex};
 
 use presence_engine::fold::{BatchItem, Body, Entry};
 use presence_engine::model::{Address, Millis, Policy, Rejection, Signal, Token};
@@ -119,12 +119,14 @@ fn token(text: &'static str) -> Token<'static> {
     Token::parse(text).expect("a token")
 }
 
-/// What everybody's address is, kept for as long as tests run.
-static ADDRESSES: LazyLock<HashMap<Who, String>> =
-    LazyLock::new(|| everybody().map(|who| (who, format!("{}.{}.{}", who.0, who.1, who.2))).collect());
+/// The addresses that tests speak of, each kept for as long as they run.
+static ADDRESSES: Mutex<BTreeMap<Who, &str>> = Mutex::new(BTreeMap::new());
 
 pub(crate) fn address(who: Who) -> Address<'static> {
-    Address::parse(&ADDRESSES[&who]).expect("an address")
+    let (tenant, user, session) = who;
+    let mut addresses = ADDRESSES.lock().expect("no other test fails while it looks here");
+    let text = addresses.entry(who).or_insert_with(|| format!("{tenant}.{user}.{session}").leak());
+    Address::parse(text).expect("an address")
 }
 
 /// A log as a story, an entry a line.
