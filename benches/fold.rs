@@ -25,8 +25,11 @@ type Who = (usize, Address<'static>);
 /// Who beats, in the order in which they beat. Their names lie in that order too, as those of messages that come in do:
 /// what is measured is what the fold keeps, not what the load has to look up.
 fn names() -> Vec<Who> {
-    let text: &'static str =
-        (0..SESSIONS).map(beating).map(|(user, tab)| format!("main.user-{user:07}.tab-{tab}")).collect::<String>().leak();
+    let text: &'static str = (0..SESSIONS)
+        .map(beating)
+        .map(|(user, tab)| format!("main.user-{user:07}.tab-{tab}"))
+        .collect::<String>()
+        .leak();
     let who = |at: usize| {
         let address = &text[at * ADDRESS_BYTES..(at + 1) * ADDRESS_BYTES];
         let address = Address::parse(address).expect("they are addresses");

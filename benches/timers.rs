@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use futures::future::poll_fn;
 use hierarchical_hash_wheel_timer::wheels::Skip;
 use hierarchical_hash_wheel_timer::wheels::cancellable::{CancellableTimerEntry, QuadWheelWithOverflow};
+use prefetch_index::prefetch_index;
 use presence_engine::fold::GRID_MS;
 use presence_engine::fold::wheel::{Owner, TimingWheel};
-use prefetch_index::prefetch_index;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
@@ -334,7 +334,9 @@ fn main() {
         }
     }
     let end_ms = (WARM_UP + ROUNDS) as u64 * ROUND_MS + TIMEOUT_MS * 1_000;
-    println!("{sessions} sessions that beat every 20 s, deadlines after 60 s; nanoseconds, medians of {ROUNDS} rounds in turn");
+    println!(
+        "{sessions} sessions that beat every 20 s, deadlines after 60 s; nanoseconds, medians of {ROUNDS} rounds in turn"
+    );
     let mut wheels = None;
     for (own, beats) in all.iter_mut().zip(&mut beats) {
         own.wait_until((WARM_UP + ROUNDS) as u64 * ROUND_MS + TIMEOUT_MS);

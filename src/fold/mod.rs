@@ -22,6 +22,7 @@ mod key;
 mod look;
 mod names;
 mod observed;
+mod order;
 mod outlook;
 mod partition;
 mod population;

@@ -154,7 +154,12 @@ impl Names {
     }
 
     pub(crate) fn get(&self, name: Name) -> &str {
-        row::text(&self.line(name)[BEFORE..])
+        row::text(self.row(name))
+    }
+
+    /// The words of a text, as they lie.
+    pub(crate) fn row(&self, name: Name) -> &[[u8; WORD]] {
+        &self.line(name)[BEFORE..]
     }
 }
 

@@ -62,7 +62,7 @@ impl Population {
     }
 
     /// A row that begins with a user's name: that of a session, or its own where it has none.
-    fn name_of_user(&self, at: u32) -> Name {
+    pub(super) fn name_of_user(&self, at: u32) -> Name {
         match self.users[at].first {
             NONE => self.persons[self.users[at].person].name,
             first => self.hot[first].name,
@@ -385,17 +385,13 @@ impl Population {
         self.by_user.places()
     }
 
-    /// Users in the order of their tenant's and their own name.
-    pub(crate) fn users_in_order(&self) -> Vec<u32> {
-        let mut users: Vec<u32> = self.by_user.places().collect();
-        users.sort_unstable_by_key(|at| (self.tenant_name(*at), self.user_name(*at)));
-        users
-    }
-
-    /// A user's sessions in the order of their names.
-    pub(crate) fn sessions_in_order(&self, user: u32) -> Vec<u32> {
-        let mut sessions: Vec<u32> = self.sessions_of(user).collect();
-        sessions.sort_unstable_by_key(|at| self.session_name(*at));
-        sessions
+    /// Makes room for so many users, and as many sessions.
+    pub(crate) fn expect(&mut self, users: usize) {
+        let mut index = std::mem::take(&mut self.by_user);
+        index.reserve(users, |at| self.user_hash(at));
+        self.by_user = index;
+        let mut index = std::mem::take(&mut self.by_session);
+        index.reserve(users, |at| self.place_hash(at));
+        self.by_session = index;
     }
 }

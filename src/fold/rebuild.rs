@@ -215,7 +215,10 @@ mod tests {
 
         let mut rebuilt = Partition::rebuild(0, IndexKey(1, 2), Arc::default(), 100_000, &latest);
         let mut again = Vec::new();
-        rebuilt.apply(&Entry { seq: 1, ts: 100_000, body: Body::Signal(Address::parse("acme.alice.tab").unwrap(), &beat) }, &mut again);
+        rebuilt.apply(
+            &Entry { seq: 1, ts: 100_000, body: Body::Signal(Address::parse("acme.alice.tab").unwrap(), &beat) },
+            &mut again,
+        );
         let EventBody::Session(session) = &again[0].body else { panic!("{again:?}") };
         assert_eq!((session.incarnation, session.ordinal), (100_001, 1));
     }

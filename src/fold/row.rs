@@ -33,9 +33,9 @@ pub(crate) fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
 /// # Panics
 /// If it isn't one.
 pub(crate) fn text(row: &[[u8; WORD]]) -> &str {
+    let filled = row.last().map_or(0, |last| u64::from_le_bytes(*last).leading_zeros() as usize / 8);
     let bytes = row.as_flattened();
-    let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    std::str::from_utf8(&bytes[..len]).expect("names are kept as they were given")
+    std::str::from_utf8(&bytes[..bytes.len() - filled]).expect("names are kept as they were given")
 }
 
 #[cfg(test)]
