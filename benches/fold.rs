@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use presence_engine::fold::{AHEAD, Ahead, Body, Entry, IndexKey, Partition};
-use presence_engine::model::{Address, Signal, Token, partition_of};
+use presence_engine::model::{Address, Signal, partition_of};
 
 const PARTITIONS: u16 = 64;
 const SESSIONS: usize = 1_000_000;
@@ -16,9 +16,8 @@ const START: u64 = 1_790_000_000_000;
 /// onto a deadline by the millisecond.
 const ROUND_MS: u64 = 19_937;
 
-/// Bytes of a user's name, and of it with a session's behind it.
-const USER_BYTES: usize = "user-0000000".len();
-const NAME_BYTES: usize = "user-0000000tab-0".len();
+/// Bytes of an address.
+const ADDRESS_BYTES: usize = "main.user-0000000.tab-0".len();
 
 /// Which partition, and who.
 type Who = (usize, Address<'static>);
@@ -26,15 +25,17 @@ type Who = (usize, Address<'static>);
 /// Who beats, in the order in which they beat. Their names lie in that order too, as those of messages that come in do:
 /// what is measured is what the fold keeps, not what the load has to look up.
 fn names() -> Vec<Who> {
-    let text: &'static str =
-        (0..SESSIONS).map(beating).map(|(user, tab)| format!("user-{user:07}tab-{tab}")).collect::<String>().leak();
-    let token = |text| Token::parse(text).expect("the names are tokens");
-    let name = |at: usize| {
-        let (user, session) = text[at * NAME_BYTES..(at + 1) * NAME_BYTES].split_at(USER_BYTES);
-        let address = Address { tenant: token("main"), user: token(user), session: token(session) };
-        (partition_of("main", user, PARTITIONS).into(), address)
+    let text: &'static str = (0..SESSIONS)
+        .map(beating)
+        .map(|(user, tab)| format!("main.user-{user:07}.tab-{tab}"))
+        .collect::<String>()
+        .leak();
+    let who = |at: usize| {
+        let address = &text[at * ADDRESS_BYTES..(at + 1) * ADDRESS_BYTES];
+        let address = Address::parse(address).expect("they are addresses");
+        (partition_of("main", address.user().as_str(), PARTITIONS).into(), address)
     };
-    (0..SESSIONS).map(name).collect()
+    (0..SESSIONS).map(who).collect()
 }
 
 /// The number of the user and of the session that beat at a place in the round.
@@ -64,7 +65,7 @@ impl Load {
     fn beat(&mut self, events: &mut Vec<presence_engine::model::Event>) {
         let begin = self.at % SESSIONS;
         let group = &self.names[begin..begin + AHEAD];
-        let ahead = self.ahead.look(AHEAD, |at| (&self.partitions[group[at].0], group[at].1));
+        let ahead = self.ahead.look(AHEAD, |at| Some((&self.partitions[group[at].0], group[at].1)));
         for ((partition, address), sought) in group.iter().zip(ahead) {
             self.at += 1;
             self.signal.seq = Some(self.at as u64);

@@ -87,7 +87,7 @@ impl Run {
 
     fn states(&self, who: Who) -> (State, State) {
         let address = address(who);
-        (self.partition.session_state(address), self.partition.user_state(address.tenant, address.user))
+        (self.partition.session_state(address), self.partition.user_state(address.tenant(), address.user()))
     }
 
     fn through(mut self, lines: &[Line]) -> Self {
@@ -206,7 +206,7 @@ fn looking_ahead_changes_nothing() {
         for lines in log.0.chunks(AHEAD) {
             let who = lines.iter().map(|line| if let What::Signal(who, _) = line.what { who } else { ("x", "y", "z") });
             let who: Vec<_> = who.map(address).collect();
-            let ahead = ahead.look(who.len(), |at| (&run.partition, who[at]));
+            let ahead = ahead.look(who.len(), |at| Some((&run.partition, who[at])));
             for (line, sought) in lines.iter().zip(ahead) {
                 if let What::NewLog = line.what {
                     run.partition.lose_log(run.partition.generation() + 1);

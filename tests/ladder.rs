@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use presence_engine::fold::{Body, Entry, IndexKey, Partition};
-use presence_engine::model::{Address, Event, EventBody, Millis, Policy, Signal, State, Token};
+use presence_engine::model::{Address, Event, EventBody, Millis, Policy, Signal, State};
 use serde_json::{Value, json};
 
 use common::client::{beat, signal};
@@ -44,8 +44,7 @@ impl Log {
     }
 
     fn beat(&mut self, ts: Millis) {
-        let token = |text| Token::parse(text).unwrap();
-        let address = Address { tenant: token("main"), user: token("ada"), session: token("tab") };
+        let address = Address::parse("main.ada.tab").unwrap();
         self.apply(ts, Body::Signal(address, &Signal::default()));
     }
 

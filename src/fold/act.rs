@@ -49,7 +49,7 @@ impl Partition {
         if self.somebody_may_be_due() {
             let user = match session {
                 Some(at) => Some(self.people.cold[at].user),
-                None => self.people.find_user(address.tenant, address.user),
+                None => self.people.find_user_by(address.of_user()),
             };
             if let Some(user) = user.filter(|user| self.next_instant(*user, self.time.w) <= self.time.w) {
                 self.settle_user(user, self.time.w, out);
@@ -69,12 +69,11 @@ impl Partition {
     fn take_first(&mut self, from: (Address<'_>, &Sought), signal: &Signal, held: Held, out: &mut Vec<Event>) {
         let (address, sought) = from;
         if let Some(reason) = self.limit_reached(address) {
-            let Address { tenant, user, session } = address;
-            let subject = format!("presence.v1.log.{}.signal.{tenant}.{user}.{session}", self.number);
+            let subject = format!("presence.v1.log.{}.signal.{}", self.number, address.as_str());
             self.reject(subject.into(), reason, out);
             return;
         }
-        let is_known = self.people.find_user(address.tenant, address.user).is_some();
+        let is_known = self.people.find_user_by(address.of_user()).is_some();
         let at = self.people.add(address, sought);
         if !is_known {
             // It may be one who was forgotten: its incarnations rise above all that were.
@@ -94,11 +93,11 @@ impl Partition {
 
     fn limit_reached(&self, address: Address<'_>) -> Option<Rejection> {
         let limits = &self.policy.limits;
-        let user = self.people.find_user(address.tenant, address.user);
+        let user = self.people.find_user_by(address.of_user());
         let of_user = user.map_or(0, |user| u32::from(self.people.users[user].sessions));
         // Who has only an intent counts as one session, until it has one.
         let alone = u32::from(user.is_some_and(|user| self.people.is_alone(user)));
-        let (of_tenant, of_all) = (self.people.sessions_of_tenant(address.tenant), self.people.sessions_counted());
+        let (of_tenant, of_all) = (self.people.sessions_of_tenant(address.tenant()), self.people.sessions_counted());
         let counts = [
             ("limits.sessions_per_user", of_user, limits.sessions_per_user),
             ("limits.sessions_per_tenant", of_tenant - alone, limits.sessions_per_tenant),
@@ -181,7 +180,8 @@ impl Partition {
             return;
         }
         self.in_sequence(at, known, signal);
-        if self.people.hot[at].plain() && held.excuse.is_none() && held.age == 0 && signal.is_plain() {
+        let is_excused_as_before = self.people.excuse(at) == held.excuse;
+        if self.people.hot[at].plain() && is_excused_as_before && held.age == 0 && signal.is_plain() {
             self.people.hot[at].renew(self.time.w);
             return;
         }

@@ -6,11 +6,18 @@ pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
     pub(crate) fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
+        // Most are flags and counts; the others are put together first, and appended at once.
+        if value < 0x80 {
+            return self.0.push(value as u8);
         }
-        self.0.push(value as u8);
+        let (mut bytes, mut len) = ([0; 10], 0);
+        while value >= 0x80 {
+            bytes[len] = value as u8 | 0x80;
+            value >>= 7;
+            len += 1;
+        }
+        bytes[len] = value as u8;
+        self.0.extend_from_slice(&bytes[..=len]);
     }
 
     pub(crate) fn text(&mut self, text: &str) {

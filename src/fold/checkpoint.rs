@@ -8,21 +8,27 @@
 //! ```
 
 mod policy;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
 
+use self::values::{read_intent, read_person, read_shown, read_stamp, read_state, read_token, read_visibility};
 use super::bytes::{Malformed, Reader, Writer};
 use super::gateway::{Excuse, Gateway};
 use super::key::{self, IndexKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
-use super::record::{Person, SetBack, Shown, Stamp, TIME_MAX};
+use super::record::{Facts, NONE, Person, SetBack, TIME_MAX};
 use crate::model::confidence::CERTAIN;
 use crate::model::signal::SEQ_MAX;
-use crate::model::{Address, Intent, State, Token, Visibility};
+use crate::model::{Address, Intent};
 
 const MAGIC: &[u8] = b"presence checkpoint\n";
+/// What most sessions take with their users: room for as many is made.
+const SESSION_BYTES: usize = 128;
+/// So many users are looked ahead at.
+const AHEAD: usize = 8;
 const HASH_KEY: IndexKey = IndexKey(0, 0);
 
 /// Why bytes are not a checkpoint that this version can restore. Nothing was changed.
@@ -63,7 +69,8 @@ impl Partition {
     /// All that the partition is, as bytes.
     #[must_use]
     pub fn checkpoint(&self) -> Vec<u8> {
-        let mut out = Writer(MAGIC.to_vec());
+        let mut out = Writer(Vec::with_capacity(SESSION_BYTES * (1 + self.people.hot.len())));
+        out.0.extend_from_slice(MAGIC);
         for number in [u64::from(super::FOLD_VERSION), self.number.into(), self.generation.into(), self.seq] {
             out.number(number);
         }
@@ -74,10 +81,16 @@ impl Partition {
         [self.rejected.0, self.rejected.1.into(), self.forgotten].into_iter().for_each(|number| out.number(number));
         policy::write(&mut out, &self.policy);
         self.write_gateways(&mut out);
-        let users = self.people.users_in_order();
+        let users = self.people.users_by_row();
         out.number(users.len() as u64);
-        for user in users {
-            self.write_user(&mut out, user);
+        for (number, user) in users.iter().enumerate() {
+            if let Some(ahead) = users.get(number + AHEAD) {
+                self.people.users.fetch(*ahead);
+            }
+            if let Some(ahead) = users.get(number + AHEAD / 2) {
+                self.people.fetch_user(*ahead);
+            }
+            self.write_user(&mut out, *user);
         }
         let hash = key::hash(HASH_KEY, &out.0);
         out.0.extend_from_slice(&hash.to_le_bytes());
@@ -95,7 +108,8 @@ impl Partition {
         }
         out.number(user.band.into());
         user.counts.iter().for_each(|count| out.number((*count).into()));
-        let person = self.people.person(at).cloned().unwrap_or_default();
+        let nothing = Person::default();
+        let person = self.people.person(at).unwrap_or(&nothing);
         out.number(person.intent as u64);
         out.maybe_number(person.until);
         // While somebody is there it is as good as now.
@@ -135,7 +149,8 @@ impl Partition {
             out.number(number);
         }
         [u64::from(cold.band), cold.permille.into()].into_iter().for_each(|number| out.number(number));
-        let facts = self.people.facts_of(at).cloned().unwrap_or_default();
+        let nothing = Facts::default();
+        let facts = self.people.facts_of(at).unwrap_or(&nothing);
         out.maybe_number(facts.out_of_sight);
         out.number(facts.frozen);
         out.maybe_number(facts.closed);
@@ -150,7 +165,7 @@ impl Partition {
             [epoch, seq, count.into()].into_iter().for_each(|number| out.number(number));
         }
         out.number(u64::from(facts.told.is_some()));
-        if let Some(told) = facts.told {
+        if let Some(told) = &facts.told {
             [u64::from(told.closed), told.visibility as u64].into_iter().for_each(|number| out.number(number));
             out.texts(&told.can);
             out.texts(&told.rooms);
@@ -158,8 +173,9 @@ impl Partition {
         }
         out.maybe_number(facts.left_active);
         [facts.level.into(), facts.raised].into_iter().for_each(|number| out.number(number));
-        out.number(u64::from(facts.excuse.is_some()));
-        if let Some(Excuse { gateway, before }) = facts.excuse {
+        let excuse = self.people.excuse(at);
+        out.number(u64::from(excuse.is_some()));
+        if let Some(Excuse { gateway, before }) = excuse {
             [gateway.into(), before].into_iter().for_each(|number| out.number(number));
         }
     }
@@ -235,7 +251,10 @@ impl Partition {
         partition.forgotten = input.number()?;
         partition.set_policy(Arc::new(policy::read(&mut input)?));
         partition.read_gateways(&mut input)?;
-        for _ in 0..input.number()? {
+        let users = input.number()?;
+        // Each takes some bytes: what says otherwise is found out below.
+        partition.people.expect(usize::try_from(users).unwrap_or(usize::MAX).min(input.0.len()));
+        for _ in 0..users {
             partition.read_user(&mut input)?;
         }
         // What is counted in rooms was told before.
@@ -256,19 +275,20 @@ impl Partition {
         {
             return Err(CheckpointError::Impossible);
         }
-        if sessions == 0 {
-            self.people.add_alone(tenant, user, person);
+        let at = if sessions == 0 {
+            self.people.add_alone(tenant, user, person)
         } else {
+            let (mut buffer, mut at) = (String::new(), NONE);
             for _ in 0..sessions {
+                buffer.clear();
                 let session = read_token(input)?;
-                self.read_session(Address { tenant, user, session }, input)?;
+                at = self.read_session(Address::join(&mut buffer, tenant, user, session), input)?;
             }
-            let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
             if person != Person::default() {
                 *self.people.person_mut(at) = person;
             }
-        }
-        let at = self.people.find_user(tenant, user).ok_or(CheckpointError::Impossible)?;
+            at
+        };
         let user = &mut self.people.users[at];
         (user.ordinal, user.incarnation, user.told_at, user.told_w) = (ordinal, incarnation, told_at, told_w);
         (user.state, user.band, user.counts) = (state, band, counts);
@@ -277,7 +297,8 @@ impl Partition {
         Ok(())
     }
 
-    fn read_session(&mut self, address: Address<'_>, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
+    /// Returns the place of its user.
+    fn read_session(&mut self, address: Address<'_>, input: &mut Reader<'_>) -> Result<u32, CheckpointError> {
         let sought = self.people.sought(address);
         if self.people.find(address, &sought).is_some() {
             return Err(CheckpointError::Impossible);
@@ -313,11 +334,12 @@ impl Partition {
         if cold.permille > CERTAIN {
             return Err(CheckpointError::Impossible);
         }
-        self.read_facts(at, input)
+        self.read_facts(at, input)?;
+        Ok(self.people.cold[at].user)
     }
 
     fn read_facts(&mut self, at: u32, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
-        let facts = super::record::Facts {
+        let facts = Facts {
             out_of_sight: input.maybe_number()?,
             frozen: input.number()?,
             closed: input.maybe_number()?,
@@ -336,58 +358,17 @@ impl Partition {
             left_active: input.maybe_number()?,
             level: input.narrow()?,
             raised: input.number()?,
-            excuse: if input.flag()? {
-                Some(Excuse { gateway: input.narrow()?, before: input.number()? })
-            } else {
-                None
-            },
         };
-        if facts != super::record::Facts::default() {
+        if input.flag()? {
+            let excuse = Excuse { gateway: input.narrow()?, before: input.number()? };
+            if excuse.gateway >= Excuse::GATEWAYS_MAX || excuse.before > TIME_MAX {
+                return Err(CheckpointError::Impossible);
+            }
+            self.people.set_excuse(at, Some(excuse));
+        }
+        if facts != Facts::default() {
             *self.people.facts_mut(at) = facts;
         }
         Ok(())
     }
-}
-
-fn read_shown(input: &mut Reader<'_>) -> Result<Shown, CheckpointError> {
-    Ok(Shown {
-        closed: input.flag()?,
-        visibility: read_visibility(input)?,
-        can: input.texts()?,
-        rooms: input.texts()?,
-        meta: input.maybe_text()?,
-    })
-}
-
-fn read_person(input: &mut Reader<'_>) -> Result<Person, CheckpointError> {
-    let (intent, until, kept) = (read_intent(input.number()?)?, input.maybe_number()?, input.number()?);
-    let told = (read_intent(input.number()?)?, input.maybe_number()?);
-    let mut ready = Vec::new();
-    for _ in 0..input.number()? {
-        ready.push((input.text()?.into(), input.number()?));
-    }
-    Ok(Person { intent, until, kept, told, ready, ready_ordinal: input.narrow()?, ..Person::default() })
-}
-
-fn read_token<'a>(input: &mut Reader<'a>) -> Result<Token<'a>, CheckpointError> {
-    Token::parse(input.text()?).map_err(|_| CheckpointError::Impossible)
-}
-
-fn read_stamp(input: &mut Reader<'_>) -> Result<Stamp, CheckpointError> {
-    let number = input.number()?;
-    if number > Stamp::MAX { Err(CheckpointError::Impossible) } else { Ok(number.into()) }
-}
-
-fn read_state(input: &mut Reader<'_>) -> Result<State, CheckpointError> {
-    State::ALL.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
-}
-
-fn read_visibility(input: &mut Reader<'_>) -> Result<Visibility, CheckpointError> {
-    let all = [Visibility::Visible, Visibility::Hidden, Visibility::Frozen];
-    all.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
-}
-
-fn read_intent(number: u64) -> Result<Intent, CheckpointError> {
-    let all = [Intent::Open, Intent::Busy, Intent::Dnd, Intent::Invisible];
-    usize::try_from(number).ok().and_then(|at| all.get(at).copied()).ok_or(CheckpointError::Impossible)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::act::Held;
+use super::ahead::{AHEAD, Ahead};
 use super::entry::BatchItem;
 use super::partition::{GRID_MS, Partition};
 use crate::model::session::NEVER;
@@ -47,6 +48,21 @@ pub(crate) struct Excuse {
     pub(crate) before: Millis,
 }
 
+impl Excuse {
+    /// Most gateways that a partition can tell apart in its life: two and twenty bits are left beside an instant.
+    pub(crate) const GATEWAYS_MAX: u32 = (1 << 22) - 1;
+
+    /// As it is kept with a session: 0 is none.
+    pub(crate) fn pack(excuse: Option<Self>) -> u64 {
+        excuse.map_or(0, |Self { gateway, before }| before << 22 | u64::from(gateway + 1))
+    }
+
+    pub(crate) fn unpack(packed: u64) -> Option<Self> {
+        let gateway = (packed & u64::from(Self::GATEWAYS_MAX)) as u32;
+        gateway.checked_sub(1).map(|gateway| Self { gateway, before: packed >> 22 })
+    }
+}
+
 impl Gateway {
     fn silence_at(&self, w: Millis) -> Millis {
         self.silence + w.saturating_sub(self.from)
@@ -88,7 +104,7 @@ impl Gateways {
             Some(number) => number,
             None => {
                 self.forget_those_who_gave_all(w);
-                if self.known.len() >= policy.limits.gateways as usize {
+                if self.known.len() >= policy.limits.gateways as usize || self.next >= Excuse::GATEWAYS_MAX {
                     return None;
                 }
                 let (tenant, name) = (tenant.as_str().into(), name.as_str().into());
@@ -187,15 +203,25 @@ impl Partition {
         }
         let excuse = self.gateways.hear(tenant, name, self.time.w, &self.policy);
         self.wake_for_gateways();
-        for item in items {
-            match item {
-                BatchItem::Signal(address, signal, age) => {
-                    let held = Held { age: (*age).min(self.policy.limits.batch_age), excuse };
-                    self.take((*address, &self.people.sought(*address)), signal, held, out);
-                }
-                BatchItem::Rejected(reason) => {
-                    let subject = format!("presence.v1.log.{}.batch.{tenant}.{name}", self.number);
-                    self.reject(subject.into(), reason.clone(), out);
+        let mut ahead = Ahead::default();
+        for group in items.chunks(AHEAD) {
+            let address = |at: usize| match &group[at] {
+                BatchItem::Signal(address, ..) => Some((&self.people, *address)),
+                BatchItem::Rejected(_) => None,
+            };
+            let sought = ahead.look_among(group.len(), address);
+            for (item, sought) in group.iter().zip(sought) {
+                match item {
+                    BatchItem::Signal(address, signal, age) => {
+                        let held = Held { age: (*age).min(self.policy.limits.batch_age), excuse };
+                        if self.somebody_may_be_due() || !self.renew((*address, sought), signal, held, self.time.w) {
+                            self.take((*address, sought), signal, held, out);
+                        }
+                    }
+                    BatchItem::Rejected(reason) => {
+                        let subject = format!("presence.v1.log.{}.batch.{tenant}.{name}", self.number);
+                        self.reject(subject.into(), reason.clone(), out);
+                    }
                 }
             }
         }
@@ -203,17 +229,20 @@ impl Partition {
 
     /// An excuse ends at an observed instant with another, or with none: what was excused stays so, by moving every instant.
     pub(crate) fn excuse_by(&mut self, at: u32, excuse: Option<Excuse>, instant: Millis) {
-        if excuse.is_none() && self.people.facts_of(at).is_none_or(|facts| facts.excuse.is_none()) {
+        if excuse.is_none() && !self.people.hot[at].excused() {
             return;
         }
         let by = self.excused(at, instant);
         let hot = &mut self.people.hot[at];
         hot.set_seen(hot.seen() + by);
         hot.set_input(hot.input() + by);
-        let facts = self.people.facts_mut(at);
-        let kept = [&mut facts.closed, &mut facts.leaving, &mut facts.left_active, &mut facts.out_of_sight];
-        kept.into_iter().flatten().chain([&mut facts.frozen, &mut facts.raised]).for_each(|at| *at += by);
-        facts.excuse = excuse;
+        if let Some(facts) = self.people.facts_of_mut(at) {
+            let kept = [&mut facts.closed, &mut facts.leaving, &mut facts.left_active, &mut facts.out_of_sight];
+            // What never was stays so, whether there is a record of it or not.
+            let since = [&mut facts.frozen, &mut facts.raised].into_iter().filter(|at| **at > 0);
+            kept.into_iter().flatten().chain(since).for_each(|at| *at += by);
+        }
+        self.people.set_excuse(at, excuse);
     }
 }
 

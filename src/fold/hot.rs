@@ -14,10 +14,13 @@ struct Bits {
 
 const SEQ: Bits = Bits { word: 0, shift: 0, width: 53 };
 const SEQ_KNOWN: Bits = Bits { word: 0, shift: 53, width: 1 };
+/// Both: `1 << 53` beside a known one.
+const SEQ_OR_NONE: Bits = Bits { word: 0, shift: 0, width: 54 };
 const PROFILE: Bits = Bits { word: 0, shift: 54, width: 6 };
 const NAMED: Bits = Bits { word: 0, shift: 60, width: 1 };
 const VOICE: Bits = Bits { word: 0, shift: 61, width: 1 };
 const SURE: Bits = Bits { word: 0, shift: 62, width: 1 };
+const EXCUSED: Bits = Bits { word: 0, shift: 63, width: 1 };
 const SEEN: Bits = Bits { word: 1, shift: 0, width: 42 };
 const WAKE_LOW: Bits = Bits { word: 1, shift: 42, width: 22 };
 const INPUT: Bits = Bits { word: 2, shift: 0, width: 42 };
@@ -33,7 +36,7 @@ const PLAIN: Bits = Bits { word: 2, shift: 63, width: 1 };
 /// ```text
 /// name   its names
 /// facts  its rare facts, or NONE
-/// word 0 seq (53), seq known, profile (6), named, voice, sure
+/// word 0 seq (53), seq known, profile (6), named, voice, sure, excused
 /// word 1 last seen (42), wake (22 low)
 /// word 2 last input (42), wake (14 high), state (3), visibility (2), reported, promised, plain
 /// ```
@@ -102,8 +105,7 @@ impl Hot {
     }
 
     pub(crate) fn set_seq(&mut self, seq: Option<u64>) {
-        self.set(SEQ_KNOWN, u64::from(seq.is_some()));
-        self.set(SEQ, seq.unwrap_or(0));
+        self.set(SEQ_OR_NONE, seq.map_or(0, |seq| seq | 1 << SEQ.width));
     }
 
     pub(crate) fn profile(&self) -> usize {
@@ -135,9 +137,19 @@ impl Hot {
     }
 
     /// A life sign and an input at one time.
+    #[inline]
     pub(crate) fn renew(&mut self, at: Millis) {
         self.set_seen(at);
         self.set_input(at);
+    }
+
+    /// Whether a gateway's silence excuses it.
+    pub(crate) fn excused(&self) -> bool {
+        self.get(EXCUSED) == 1
+    }
+
+    pub(crate) fn set_excused(&mut self, excused: bool) {
+        self.set(EXCUSED, u64::from(excused));
     }
 
     /// Whether it has declared an interval between its beats.

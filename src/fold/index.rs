@@ -104,6 +104,14 @@ impl Index {
         self.put(hash, place);
     }
 
+    /// Makes room for so many places. `hash_of` tells the hash of those that are there.
+    pub(crate) fn reserve(&mut self, count: usize, hash_of: impl Fn(u32) -> u64) {
+        let lines = count.div_ceil(FULL);
+        if lines > self.lines.len() {
+            self.grow_to(lines, hash_of);
+        }
+    }
+
     fn put(&mut self, hash: u64, place: u32) {
         let count = self.lines.len();
         let mut at = self.home(hash);
@@ -120,7 +128,10 @@ impl Index {
     }
 
     fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
-        let count = self.lines.len() + self.lines.len() / 2 + 1;
+        self.grow_to(self.lines.len() + self.lines.len() / 2 + 1, hash_of);
+    }
+
+    fn grow_to(&mut self, count: usize, hash_of: impl Fn(u32) -> u64) {
         let grown = Self { lines: vec![Line::EMPTY; count], len: 0 };
         let old = std::mem::replace(self, grown);
         for place in old.places() {

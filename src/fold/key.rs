@@ -1,10 +1,10 @@
 //! The keyed hashes. Names are found by multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is fast",
-//! 2014): whoever doesn't know the keys can't name two rows that meet with more than chance, which matters since clients
+//! 2014): whoever doesn't know the keys can't name two texts that meet with more than chance, which matters since clients
 //! choose the names. The keys, and the check of a checkpoint's bytes, are SipHash-1-3 (Aumasson and Bernstein, 2012) with the
 //! 128-bit finish of its authors' reference code.
 
 use super::names::WORDS_MAX;
-use super::row::{self, Row, little_endian};
+use super::row::{self, little_endian};
 
 /// The secret of an index. It changes no event, only where records lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,25 +23,14 @@ impl NameHash {
         Self { start: draw(WORDS_MAX), keys: Box::new(std::array::from_fn(draw)) }
     }
 
-    /// The hash of three names at most.
-    pub(crate) fn of<const N: usize>(&self, names: [&str; N]) -> u64 {
-        let (mut sum, mut keys) = (self.start, self.keys.iter());
-        row::all_words(names, |word| {
-            let Some(key) = keys.next() else { return false };
-            sum = sum.wrapping_add(key.wrapping_mul(word.into()));
-            true
-        });
-        (sum >> 64) as u64
-    }
-
-    /// The hash of names whose row is at hand.
+    /// The hash of a text: three names and what stands between them, at most.
     #[inline]
-    pub(crate) fn of_row<const N: usize>(&self, row: &Row, names: [&str; N]) -> u64 {
-        if row.words().is_empty() {
-            return self.of(names);
-        }
-        let terms = self.keys.iter().zip(row.words()).map(|(key, word)| key.wrapping_mul(u128::from(*word)));
-        (terms.fold(self.start, u128::wrapping_add) >> 64) as u64
+    pub(crate) fn of(&self, text: &str) -> u64 {
+        let (words, last) = row::words(text);
+        let term = |(key, word): (&u128, u64)| key.wrapping_mul(word.into());
+        let whole = self.keys.iter().zip(words).map(|(key, word)| term((key, u64::from_le_bytes(*word))));
+        let sum = whole.fold(self.start, u128::wrapping_add);
+        (sum.wrapping_add(term((&self.keys[words.len()], last))) >> 64) as u64
     }
 }
 
@@ -126,21 +115,15 @@ mod tests {
         }
 
         #[test]
-        fn names_are_hashed_word_by_word(a: u64, b: u64, names in prop::array::uniform3(prop_oneof!["[a-z=]{1,20}", "[a-z=]{1,192}"])) {
+        fn texts_are_hashed_word_by_word(a: u64, b: u64, text in prop_oneof!["[a-z=.]{1,20}", "[a-z=.]{500,578}"]) {
             let draw = |number: usize| hash(IndexKey(a, b), &number.to_le_bytes());
-            let (mut sum, mut at) = (draw(WORDS_MAX), 0);
-            for name in &names {
-                let mut padded = name.clone().into_bytes();
-                padded.resize(row::words_of(name.len()) * 8, 0);
-                *padded.last_mut().unwrap() = name.len() as u8;
-                for word in padded.chunks(8) {
-                    sum = sum.wrapping_add(draw(at).wrapping_mul(u64::from_le_bytes(word.try_into().unwrap()).into()));
-                    at += 1;
-                }
+            let mut sum = draw(WORDS_MAX);
+            for (at, word) in text.as_bytes().chunks(8).enumerate() {
+                let mut padded = [0; 8];
+                padded[..word.len()].copy_from_slice(word);
+                sum = sum.wrapping_add(draw(at).wrapping_mul(u64::from_le_bytes(padded).into()));
             }
-            let (hash, names) = (NameHash::new(IndexKey(a, b)), [&*names[0], &*names[1], &*names[2]]);
-            prop_assert_eq!(hash.of(names), (sum >> 64) as u64);
-            prop_assert_eq!(hash.of_row(&Row::of(names), names), hash.of(names));
+            prop_assert_eq!(NameHash::new(IndexKey(a, b)).of(&text), (sum >> 64) as u64);
         }
     }
 }

@@ -89,7 +89,7 @@ impl Partition {
             && counts_as_input
             && is_certain
             && self.people.facts_of(at).is_none_or(|facts| {
-                !facts.is_closed() && facts.told.is_none() && facts.excuse.is_none() && facts.level == 0
+                !facts.is_closed() && facts.told.is_none() && facts.set_back.is_none() && facts.level == 0
             })
     }
 

@@ -1,7 +1,8 @@
 //! How a partition folds its log. Pure: no clock, no I/O, no floating point, no randomness.
 //!
 //! [`Partition`] is the whole of it. Beneath: [`ObservedTime`] says how much time passed, [`wheel::TimingWheel`] hints
-//! whom to look at, `population` keeps the records, `sequence` says which signals count, `act` lets them act, `settle` lets deadlines fall, `tell` makes the
+//! whom to look at, `population` keeps the records, `sequence` says which signals count, `renew` takes
+//! those that only renew, `act` lets the others act, `settle` lets deadlines fall, `tell` makes the
 //! events, `checkpoint` turns all of it into bytes and back.
 
 mod act;
@@ -21,6 +22,7 @@ mod key;
 mod look;
 mod names;
 mod observed;
+mod order;
 mod outlook;
 mod partition;
 mod population;
@@ -28,6 +30,7 @@ mod present;
 mod ready;
 mod rebuild;
 mod record;
+mod renew;
 mod rooms;
 mod row;
 mod sequence;

@@ -89,6 +89,14 @@ impl ObservedTime {
         }
     }
 
+    /// Moves the time on by what was watched, where no hold is left.
+    #[inline]
+    pub(crate) fn watch(&mut self, passed: Millis) {
+        self.hi += passed;
+        self.w += passed;
+        self.earned = (self.earned + passed).min(EARNED_MS_MAX);
+    }
+
     /// Returns how much was bought.
     fn buy(&mut self, wanted: Millis) -> Millis {
         let bought = wanted.min(self.earned / 10);

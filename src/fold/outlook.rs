@@ -49,7 +49,7 @@ impl Partition {
         &self.policy.profiles[self.people.hot[at].profile()].1
     }
 
-    /// As [`Partition::soonest`] of one that is plain, has no rare facts and promised nothing: nearly all that the wheel finds.
+    /// As [`Partition::soonest`] in its own time, of one that is plain, has no rare facts and promised nothing: nearly all that the wheel finds.
     pub(crate) fn soonest_of_plain(&self, at: u32) -> Option<Millis> {
         let hot = &self.people.hot[at];
         (hot.plain() && !hot.promised() && hot.facts == NONE).then(|| {
@@ -65,7 +65,7 @@ impl Partition {
 
     /// How much of a session's ages at an observed instant is excused.
     pub(crate) fn excused(&self, at: u32, instant: Millis) -> Millis {
-        self.gateways.excused(self.people.facts_of(at).and_then(|facts| facts.excuse), instant)
+        self.gateways.excused(self.people.excuse(at), instant)
     }
 
     /// An observed instant in a session's own time, which stands still while it is excused.

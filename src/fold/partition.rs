@@ -25,11 +25,10 @@ pub const GRID_MS: Millis = 100;
 ///
 /// ```
 /// use presence_engine::fold::{Body, Entry, IndexKey, Partition};
-/// use presence_engine::model::{Address, EventBody, Signal, State, Token};
+/// use presence_engine::model::{Address, EventBody, Signal, State};
 ///
 /// let mut partition = Partition::new(0, IndexKey(1, 2));
-/// let token = |text| Token::parse(text).unwrap();
-/// let address = Address { tenant: token("main"), user: token("alice"), session: token("laptop") };
+/// let address = Address::parse("main.alice.laptop").unwrap();
 /// let mut events = Vec::new();
 /// let signal = Signal::default();
 /// partition.apply(&Entry { seq: 1, ts: 1_000_000, body: Body::Signal(address, &signal) }, &mut events);
@@ -46,6 +45,9 @@ pub struct Partition {
     // What every signal touches comes first and lies together: there are as many partitions as a processor has cache for.
     pub(crate) seq: u64,
     pub(crate) time: ObservedTime,
+    /// The log's time before which nothing happens by time alone, as long as nobody but plain heartbeats is heard: set behind
+    /// each entry that goes the long way.
+    pub(crate) calm_until: Millis,
     /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
     pub(crate) quiet_until: Millis,
     pub(crate) policy: Arc<Policy>,
@@ -98,6 +100,7 @@ impl Partition {
             rooms: Rooms::new(),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
+            calm_until: 0,
             quiet_until: 0,
             settling: None,
             deferred: Vec::new(),
@@ -119,10 +122,24 @@ impl Partition {
     }
 
     /// As [`Partition::apply`], with what [`Ahead::look`](super::Ahead::look) found of this partition's signal.
+    #[inline]
     pub fn apply_sought(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         if entry.seq <= self.seq {
             return;
         }
+        if let Body::Signal(address, signal) = &entry.body
+            && let Some(passed) = self.calm_by(entry.ts)
+            && self.renew((*address, sought), signal, Held::default(), self.time.w + passed)
+        {
+            self.seq = entry.seq;
+            self.time.watch(passed);
+            return;
+        }
+        self.apply_slowly(entry, sought, out);
+    }
+
+    /// As [`Partition::apply_sought`], of any entry.
+    fn apply_slowly(&mut self, entry: &Entry<'_>, sought: &Sought, out: &mut Vec<Event>) {
         let first = out.len();
         self.seq = entry.seq;
         let ts = entry.ts.min(TIME_MAX);
@@ -140,6 +157,8 @@ impl Partition {
         if out.len() > first {
             super::tell::put_in_order(&mut out[first..]);
         }
+        let is_calm = self.time.hold == 0 && !self.wheel.has_pending();
+        self.calm_until = if is_calm { self.time.told(self.quiet_until.min(TIME_MAX)).min(TIME_MAX) } else { 0 };
     }
 
     /// Puts a policy into force, without a look at anybody.

@@ -1,5 +1,6 @@
 //! Who is there: the records of sessions, users and tenants, and how they are found.
 
+use super::gateway::Excuse;
 use super::hot::Hot;
 use super::index::Index;
 use super::key::{IndexKey, NameHash};
@@ -7,7 +8,7 @@ use super::names::{Name, Names};
 use super::record::{Cold, Facts, NO_EPOCH, NONE, Person, Shown, Tenant, UNARMED, User};
 use super::sequence::Sequence;
 use super::slab::Slab;
-use super::sought::{Sought, names_of};
+use super::sought::Sought;
 use crate::model::session::Life;
 use crate::model::signal::EVERY_MS_MAX;
 use crate::model::{Address, Intent, Millis, State, Token};
@@ -52,12 +53,16 @@ impl Population {
 
     /// The place of a user.
     pub(crate) fn find_user(&self, tenant: Token<'_>, user: Token<'_>) -> Option<u32> {
-        let names = [tenant.as_str(), user.as_str()];
-        self.by_user.find(self.hash.of(names), |at| self.names.begins(self.name_of_user(at), names))
+        self.find_user_by(&format!("{tenant}.{user}"))
+    }
+
+    /// As [`Population::find_user`], by both names as they stand in an address.
+    pub(crate) fn find_user_by(&self, of_user: &str) -> Option<u32> {
+        self.by_user.find(self.hash.of(of_user), |at| self.names.begins(self.name_of_user(at), of_user))
     }
 
     /// A row that begins with a user's name: that of a session, or its own where it has none.
-    fn name_of_user(&self, at: u32) -> Name {
+    pub(super) fn name_of_user(&self, at: u32) -> Name {
         match self.users[at].first {
             NONE => self.persons[self.users[at].person].name,
             first => self.hot[first].name,
@@ -65,8 +70,9 @@ impl Population {
     }
 
     fn user_hash(&self, at: u32) -> u64 {
-        let [tenant, user, _] = self.names.get(self.name_of_user(at));
-        self.hash.of([tenant, user])
+        let name = self.names.get(self.name_of_user(at));
+        let (of_user, _) = name.rsplit_once('.').expect("a session's name follows its user's");
+        self.hash.of(of_user)
     }
 
     fn place_hash(&self, at: u32) -> u64 {
@@ -74,7 +80,7 @@ impl Population {
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
-        self.hash.of([tenant])
+        self.hash.of(tenant)
     }
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
@@ -108,9 +114,9 @@ impl Population {
 
     /// Adds a session that is not there, with its user and tenant where they are not.
     pub(crate) fn add(&mut self, address: Address<'_>, sought: &Sought) -> u32 {
-        let user = match self.find_user(address.tenant, address.user) {
+        let user = match self.find_user_by(address.of_user()) {
             Some(user) => user,
-            None => self.add_user(address.tenant, address.user),
+            None => self.add_user(address.tenant(), address.of_user()),
         };
         let tenant = self.users[user].tenant;
         if self.is_alone(user) {
@@ -120,7 +126,7 @@ impl Population {
         } else {
             self.tenants[tenant].sessions += 1;
         }
-        let at = self.hot.insert(Hot::with_name(self.names.insert(names_of(address))));
+        let at = self.hot.insert(Hot::with_name(self.names.insert(address.as_str())));
         let next = std::mem::replace(&mut self.users[user].first, at);
         let cold = self.cold.insert(Cold { user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
@@ -133,8 +139,10 @@ impl Population {
 
     /// Adds a user that is not there, and has nothing but an intent.
     pub(crate) fn add_alone(&mut self, tenant: Token<'_>, user: Token<'_>, person: Person) -> u32 {
-        let at = self.add_user(tenant, user);
-        let name = self.names.insert([tenant.as_str(), user.as_str(), ""]);
+        let mut name = format!("{tenant}.{user}");
+        let at = self.add_user(tenant, &name);
+        name.push('.');
+        let name = self.names.insert(&name);
         self.users[at].person = self.persons.insert(Person { name, ..person });
         self.alone += 1;
         let tenant = self.users[at].tenant;
@@ -147,7 +155,7 @@ impl Population {
         self.users[user].person != NONE && self.person(user).is_some_and(|person| person.name.is_some())
     }
 
-    fn add_user(&mut self, tenant: Token<'_>, user: Token<'_>) -> u32 {
+    fn add_user(&mut self, tenant: Token<'_>, of_user: &str) -> u32 {
         let tenant_at = match self.find_tenant(tenant) {
             Some(at) => at,
             None => self.add_tenant(tenant),
@@ -155,7 +163,7 @@ impl Population {
         self.tenants[tenant_at].users += 1;
         let at = self.users.insert(User { tenant: tenant_at, ..User::default() });
         let mut index = std::mem::take(&mut self.by_user);
-        index.insert(self.hash.of([tenant.as_str(), user.as_str()]), at, |at| self.user_hash(at));
+        index.insert(self.hash.of(of_user), at, |at| self.user_hash(at));
         self.by_user = index;
         at
     }
@@ -170,8 +178,10 @@ impl Population {
         let is_last = self.users[user].first == NONE;
         let is_willed = self.person(user).is_some_and(|person| person.intent != Intent::Open);
         if is_last && is_willed {
-            let [tenant, user_name, _] = self.names.get(self.hot[at].name).map(str::to_owned);
-            let name = self.names.insert([&tenant, &user_name, ""]);
+            let name = self.names.get(self.hot[at].name);
+            let session = self.session_name(at).len();
+            let of_user = name[..name.len() - session].to_owned();
+            let name = self.names.insert(&of_user);
             self.person_mut(user).name = name;
             self.alone += 1;
         } else {
@@ -231,13 +241,11 @@ impl Population {
     }
 
     pub(crate) fn session_name(&self, at: u32) -> &str {
-        let [_, _, session] = self.names.get(self.hot[at].name);
-        session
+        self.names.get(self.hot[at].name).rsplit('.').next().unwrap_or_default()
     }
 
     pub(crate) fn user_name(&self, at: u32) -> &str {
-        let [_, user, _] = self.names.get(self.name_of_user(at));
-        user
+        self.names.get(self.name_of_user(at)).split('.').nth(1).unwrap_or_default()
     }
 
     pub(crate) fn tenant_name(&self, user: u32) -> &str {
@@ -296,6 +304,17 @@ impl Population {
     #[inline]
     pub(crate) fn sequence(&self, at: u32) -> Sequence {
         Sequence { epoch: self.epoch(at), seq: self.hot[at].seq() }
+    }
+
+    /// What excuses a session, if a gateway's silence does.
+    pub(crate) fn excuse(&self, at: u32) -> Option<Excuse> {
+        let hot = &self.hot[at];
+        hot.excused().then(|| Excuse::unpack(self.names.excuse(hot.name))).flatten()
+    }
+
+    pub(crate) fn set_excuse(&mut self, at: u32, excuse: Option<Excuse>) {
+        self.hot[at].set_excused(excuse.is_some());
+        self.names.set_excuse(self.hot[at].name, Excuse::pack(excuse));
     }
 
     pub(crate) fn set_epoch(&mut self, at: u32, epoch: Option<u64>) {
@@ -366,17 +385,13 @@ impl Population {
         self.by_user.places()
     }
 
-    /// Users in the order of their tenant's and their own name.
-    pub(crate) fn users_in_order(&self) -> Vec<u32> {
-        let mut users: Vec<u32> = self.by_user.places().collect();
-        users.sort_unstable_by_key(|at| (self.tenant_name(*at), self.user_name(*at)));
-        users
-    }
-
-    /// A user's sessions in the order of their names.
-    pub(crate) fn sessions_in_order(&self, user: u32) -> Vec<u32> {
-        let mut sessions: Vec<u32> = self.sessions_of(user).collect();
-        sessions.sort_unstable_by_key(|at| self.session_name(*at));
-        sessions
+    /// Makes room for so many users, and as many sessions.
+    pub(crate) fn expect(&mut self, users: usize) {
+        let mut index = std::mem::take(&mut self.by_user);
+        index.reserve(users, |at| self.user_hash(at));
+        self.by_user = index;
+        let mut index = std::mem::take(&mut self.by_session);
+        index.reserve(users, |at| self.place_hash(at));
+        self.by_session = index;
     }
 }

@@ -107,7 +107,8 @@ impl Partition {
         else {
             return;
         };
-        let address = Address { tenant, user, session };
+        let mut buffer = String::new();
+        let address = Address::join(&mut buffer, tenant, user, session);
         let sought = self.people.sought(address);
         if self.people.find(address, &sought).is_some() {
             return;
@@ -201,14 +202,12 @@ mod tests {
 
     #[test]
     fn a_session_that_was_told_offline_comes_back_in_a_higher_incarnation() {
-        let token = |text| Token::parse(text).unwrap();
-        let address = |session| Address { tenant: token("acme"), user: token("alice"), session: token(session) };
         let beat = Signal::default();
         let leave = Signal { kind: Kind::Leave, ..Signal::default() };
-        let signals = [("phone", &beat), ("tab", &beat), ("tab", &leave)];
+        let signals = [("acme.alice.phone", &beat), ("acme.alice.tab", &beat), ("acme.alice.tab", &leave)];
         let (mut partition, mut told) = (Partition::new(0, IndexKey(1, 2)), Vec::new());
-        for (seq, (session, signal)) in (1..).zip(signals) {
-            let body = Body::Signal(address(session), signal);
+        for (seq, (address, signal)) in (1..).zip(signals) {
+            let body = Body::Signal(Address::parse(address).unwrap(), signal);
             partition.apply(&Entry { seq, ts: 100_000, body }, &mut told);
         }
         let [_phone, _user, _came, left] = &told[..] else { panic!("{told:?}") };
@@ -216,7 +215,10 @@ mod tests {
 
         let mut rebuilt = Partition::rebuild(0, IndexKey(1, 2), Arc::default(), 100_000, &latest);
         let mut again = Vec::new();
-        rebuilt.apply(&Entry { seq: 1, ts: 100_000, body: Body::Signal(address("tab"), &beat) }, &mut again);
+        rebuilt.apply(
+            &Entry { seq: 1, ts: 100_000, body: Body::Signal(Address::parse("acme.alice.tab").unwrap(), &beat) },
+            &mut again,
+        );
         let EventBody::Session(session) = &again[0].body else { panic!("{again:?}") };
         assert_eq!((session.incarnation, session.ordinal), (100_001, 1));
     }

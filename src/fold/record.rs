@@ -1,6 +1,5 @@
 //! What a partition keeps of a session beside its hot part, of a user and of a tenant.
 
-use super::gateway::Excuse;
 use super::names::Name;
 use super::rooms::Share;
 use crate::model::{Intent, Millis, State, Visibility};
@@ -92,8 +91,6 @@ pub(crate) struct Facts {
     pub(crate) left_active: Option<Millis>,
     pub(crate) level: u8,
     pub(crate) raised: Millis,
-    /// Whose silence excuses it.
-    pub(crate) excuse: Option<Excuse>,
 }
 
 impl Facts {

@@ -1,105 +1,41 @@
-//! Rows of names: `tenant`, `user`, `session` as words of eight bytes.
+//! Rows of names: text as words of eight bytes, the last of them filled up with zeros.
 //!
-//! Each name is followed by zeros and, in the last byte of its last word, by its length. So a row can be compared and hashed
-//! word by word, no two rows of the same number of names are the same words, none is another with zeros behind it, and it is
-//! read from its end without anything beside it.
+//! No name has a zero in it. So a row can be compared and hashed word by word, and no two texts have the same words.
 
 /// Bytes of a word.
 pub(crate) const WORD: usize = 8;
 
-/// So many words a name of `len` bytes takes.
+/// So many words a text of `len` bytes takes.
 pub(crate) const fn words_of(len: usize) -> usize {
-    len / WORD + 1
+    len.div_ceil(WORD)
 }
 
-/// Calls `take` with the words of a row until it answers `false`; whether it never did.
+/// The whole words of a text, and what is left of it as the last one, 0 if there is nothing left.
 #[inline]
-pub(crate) fn all_words<const N: usize>(names: [&str; N], mut take: impl FnMut(u64) -> bool) -> bool {
-    for name in names {
-        let (words, tail) = name.as_bytes().as_chunks::<WORD>();
-        for word in words {
-            if !take(u64::from_le_bytes(*word)) {
-                return false;
-            }
-        }
-        if !take(little_endian(name.as_bytes(), tail) | (name.len() as u64) << 56) {
-            return false;
-        }
-    }
-    true
-}
-
-/// Most words of a [`Row`] that are kept: names of some 30 bytes each.
-const KEPT: usize = 12;
-
-/// The words of a row, where they are few; of a longer one, nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Row {
-    words: [u64; KEPT],
-    len: usize,
-}
-
-impl Row {
-    #[cfg(test)]
-    pub(crate) fn of<const N: usize>(names: [&str; N]) -> Self {
-        let mut row = Self::default();
-        row.set(names);
-        row
-    }
-
-    /// Becomes the row of these names; where it stands, since a row that is copied is waited for.
-    #[inline]
-    pub(crate) fn set<const N: usize>(&mut self, names: [&str; N]) {
-        let mut len = 0;
-        let all_kept = all_words(names, |word| {
-            let slot = self.words.get_mut(len);
-            len += 1;
-            slot.map(|slot| *slot = word).is_some()
-        });
-        self.len = if all_kept { len } else { 0 };
-    }
-
-    /// The words; none if there were too many.
-    #[inline]
-    pub(crate) fn words(&self) -> &[u64] {
-        self.words.get(..self.len).unwrap_or_default()
-    }
+pub(crate) fn words(text: &str) -> (&[[u8; WORD]], u64) {
+    let bytes = text.as_bytes();
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    (words, little_endian(bytes, rest))
 }
 
 /// The up to 7 bytes of `tail`, which `bytes` ends with, as a number.
 #[inline]
 pub(crate) fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
-    if tail.is_empty() {
-        return 0;
-    }
     if let Some(last) = bytes.last_chunk::<WORD>() {
-        return u64::from_le_bytes(*last) >> (8 * (WORD - tail.len()));
+        // In two steps, since there may be nothing left of it.
+        return u64::from_le_bytes(*last) >> 8 >> (8 * (WORD - 1 - tail.len()));
     }
-    match (tail.first_chunk::<4>(), tail.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            let high = u64::from(u32::from_le_bytes(*last)) << (8 * (tail.len() - 4));
-            u64::from(u32::from_le_bytes(*first)) | high
-        }
-        _ => {
-            let (first, middle, last) = (tail[0], tail[tail.len() / 2], tail[tail.len() - 1]);
-            u64::from(first) | u64::from(middle) << (8 * (tail.len() / 2)) | u64::from(last) << (8 * (tail.len() - 1))
-        }
-    }
+    tail.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The names of a row of `N`.
+/// The text of a row.
 ///
 /// # Panics
 /// If it isn't one.
-pub(crate) fn names<const N: usize>(mut row: &[u8]) -> [&str; N] {
-    let mut names = [""; N];
-    for name in names.iter_mut().rev() {
-        let len = usize::from(*row.last().expect("a row ends with a name"));
-        let (before, own) = row.split_at(row.len() - words_of(len) * WORD);
-        *name = std::str::from_utf8(&own[..len]).expect("names are kept as they were given");
-        row = before;
-    }
-    names
+pub(crate) fn text(row: &[[u8; WORD]]) -> &str {
+    let filled = row.last().map_or(0, |last| u64::from_le_bytes(*last).leading_zeros() as usize / 8);
+    let bytes = row.as_flattened();
+    std::str::from_utf8(&bytes[..bytes.len() - filled]).expect("names are kept as they were given")
 }
 
 #[cfg(test)]
@@ -108,35 +44,26 @@ mod tests {
 
     use super::*;
 
-    fn row<const N: usize>(names: [&str; N]) -> Vec<u8> {
-        let mut row = Vec::new();
-        all_words(names, |word| {
-            row.extend_from_slice(&word.to_le_bytes());
-            true
-        });
-        row
+    fn row(of: &str) -> Vec<[u8; WORD]> {
+        let (whole, rest) = words(of);
+        let last = (rest != 0).then(|| rest.to_le_bytes());
+        whole.iter().copied().chain(last).collect()
     }
 
     proptest! {
         #[test]
-        fn a_row_is_its_names(texts in prop::array::uniform3(prop_oneof!["[a-z=]{1,20}", "[a-z=]{1,192}"])) {
-            let given = [&*texts[0], &*texts[1], &*texts[2]];
-            let row = row(given);
-            prop_assert_eq!(row.len(), given.map(|name| words_of(name.len()) * WORD).iter().sum::<usize>());
-            prop_assert_eq!(names::<3>(&row), given);
-            let kept = Row::of(given);
-            let bytes: Vec<u8> = kept.words().iter().flat_map(|word| word.to_le_bytes()).collect();
-            prop_assert!(bytes == row || kept.words().is_empty() && row.len() > KEPT * WORD);
+        fn a_row_is_its_text(given in "[a-z=.]{1,40}", other in "[a-z=.]{1,40}") {
+            prop_assert_eq!(row(&given).len(), words_of(given.len()));
+            let own = row(&given);
+            prop_assert_eq!(text(&own), &given);
+            prop_assert_eq!(own == row(&other), given == other);
         }
     }
 
     #[test]
     fn a_word_holds_its_bytes_in_their_order() {
-        assert_eq!(row(["abc"]), b"abc\0\0\0\0\x03");
-        assert_eq!(row(["abcdefgh"]), b"abcdefgh\0\0\0\0\0\0\0\x08");
-        assert_eq!(row(["abcdefghij"]), b"abcdefghij\0\0\0\0\0\x0a");
-        for len in 1..=7 {
-            assert_eq!(row(["abcdefg".get(..len).unwrap()])[..len], b"abcdefg"[..len]);
-        }
+        assert_eq!(row("abc").as_flattened(), b"abc\0\0\0\0\0");
+        assert_eq!(row("abcdefgh").as_flattened(), b"abcdefgh");
+        assert_eq!(row("abcdefghij").as_flattened(), b"abcdefghij\0\0\0\0\0\0");
     }
 }

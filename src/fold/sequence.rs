@@ -32,6 +32,7 @@ impl Partition {
             _ => 1,
         };
         *row = Some(SetBack { epoch, seq, count });
+        self.people.hot[at].set_plain(false);
         count >= SET_BACK_COUNT
     }
 

@@ -108,17 +108,17 @@ impl Partition {
 
     /// The instant at which something happens to a session by itself, if its gateway isn't heard again.
     fn deadline(&self, at: u32) -> Millis {
-        let excuse = self.people.facts_of(at).and_then(|facts| facts.excuse);
+        let excuse = self.people.excuse(at);
         self.due(at, |own| self.gateways.reached(excuse, own))
     }
 
     /// A bound below which nothing happens to a session by itself, whatever its gateway does.
     fn soonest(&self, at: u32) -> Millis {
-        if let Some(soonest) = self.soonest_of_plain(at) {
-            debug_assert_eq!(soonest, self.due(at, |own| own), "both ways say the same");
-            return soonest;
-        }
         let excused = self.excused(at, self.time.w);
+        if let Some(own) = self.soonest_of_plain(at) {
+            debug_assert_eq!(own, self.due(at, |own| own), "both ways say the same");
+            return own.saturating_add(excused);
+        }
         self.due(at, |own| own.saturating_add(excused))
     }
 
@@ -228,6 +228,7 @@ impl Partition {
     /// The wheel has to be asked an instant of the grid before a deadline is due.
     fn note_deadline(&mut self, deadline: Millis) {
         self.quiet_until = self.quiet_until.min(deadline.next_multiple_of(GRID_MS) - GRID_MS);
+        self.calm_until = 0;
     }
 }
 

@@ -44,10 +44,24 @@ impl<T: Default> Slab<T> {
         std::mem::take(&mut self[at])
     }
 
-    /// Fetches the value at `at`.
+    /// Fetches the value at `at`, if one was ever there.
     #[inline]
     pub(crate) fn fetch(&self, at: u32) {
-        prefetch_index(self.chunks[(at >> CHUNK_BITS) as usize].as_slice(), at as usize & (CHUNK - 1));
+        if let Some(chunk) = self.chunks.get((at >> CHUNK_BITS) as usize) {
+            prefetch_index(chunk.as_slice(), at as usize & (CHUNK - 1));
+        }
+    }
+
+    /// The value at `at`, to be changed, if a value was ever there.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
+        self.chunks.get_mut((at >> CHUNK_BITS) as usize).map(|chunk| &mut chunk[at as usize & (CHUNK - 1)])
+    }
+
+    /// As [`Slab::get_mut`], to be read.
+    #[inline]
+    pub(crate) fn get(&self, at: u32) -> Option<&T> {
+        self.chunks.get((at >> CHUNK_BITS) as usize).map(|chunk| &chunk[at as usize & (CHUNK - 1)])
     }
 
     /// How many values are in use.

@@ -122,6 +122,9 @@ impl TimingWheel {
                 return None;
             }
             while let Some(entry) = self.pending.pop() {
+                if let Some(ahead) = self.pending.len().checked_sub(AHEAD) {
+                    owner.fetch(self.pending[ahead]);
+                }
                 match owner.place(entry, self.now..self.now + 1) {
                     Some(step) if step == self.now => return Some(entry),
                     Some(step) => drop(self.push(step, entry)),

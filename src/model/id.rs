@@ -183,15 +183,116 @@ fn bytes(token: Token<'_>) -> Vec<u8> {
     plain
 }
 
-/// Who speaks: the identity that a signal's subject carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Who speaks: the identity that a signal's subject carries, as it stands there, `tenant.user.session`.
+///
+/// ```
+/// use presence_engine::model::Address;
+/// let address = Address::parse("main.alice.laptop").unwrap();
+/// assert_eq!(address.user().as_str(), "alice");
+/// assert!(Address::parse("main.alice").is_err());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address<'a> {
+    text: &'a str,
+    /// The lengths of tenant and user: a token is no longer.
+    tenant: u8,
+    user: u8,
+}
+
+/// What stands before the first dot, and what behind it. Tokens are so short that a search by words takes longer.
+pub(crate) fn at_dot(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == b'.')?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// Why a text is no [`Address`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressError {
+    /// It has not three names; holds how many it has.
+    Names(usize),
+    /// One of them is no token; says which and why.
+    Token(&'static str, TokenError),
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Names(count) => write!(f, "there are {count} names, tenant, user and session have to be there"),
+            Self::Token(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+impl<'a> Address<'a> {
+    /// Takes `tenant.user.session` apart.
+    ///
+    /// # Errors
+    /// An [`AddressError`] that names the first fault.
+    pub fn parse(text: &'a str) -> Result<Self, AddressError> {
+        let names = at_dot(text).and_then(|(tenant, rest)| at_dot(rest).map(|(user, session)| (tenant, user, session)));
+        let Some((tenant, user, session)) = names.filter(|(_, _, session)| at_dot(session).is_none()) else {
+            return Err(AddressError::Names(text.split('.').count()));
+        };
+        for (what, name) in [("tenant", tenant), ("user", user), ("session", session)] {
+            Token::parse(name).map_err(|error| AddressError::Token(what, error))?;
+        }
+        Ok(Self { text, tenant: tenant.len() as u8, user: user.len() as u8 })
+    }
+
+    /// The address of a text that was put together of tokens, whose tenant and user have so many bytes.
+    #[cfg(feature = "engine")]
+    pub(crate) fn of(text: &'a str, tenant: u8, user: u8) -> Self {
+        let address = Self { text, tenant, user };
+        debug_assert_eq!(Self::parse(text), Ok(address), "it is put together of tokens");
+        address
+    }
+
+    /// The address of these three, written behind what `buffer` holds.
+    pub fn join(buffer: &'a mut String, tenant: Token<'_>, user: Token<'_>, session: Token<'_>) -> Self {
+        let from = buffer.len();
+        for part in [tenant.0, ".", user.0, ".", session.0] {
+            buffer.push_str(part);
+        }
+        Self { text: &buffer[from..], tenant: tenant.0.len() as u8, user: user.0.len() as u8 }
+    }
+
+    /// The address as it stands in a subject.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.text
+    }
+
     /// The tenant.
-    pub tenant: Token<'a>,
+    #[must_use]
+    pub fn tenant(self) -> Token<'a> {
+        Token(&self.text[..self.tenant.into()])
+    }
+
     /// The user within the tenant.
-    pub user: Token<'a>,
+    #[must_use]
+    pub fn user(self) -> Token<'a> {
+        Token(&self.of_user()[usize::from(self.tenant) + 1..])
+    }
+
     /// The session within the user: a tab, a device, an SDK instance.
-    pub session: Token<'a>,
+    #[must_use]
+    pub fn session(self) -> Token<'a> {
+        Token(&self.text[self.of_user().len() + 1..])
+    }
+
+    /// `tenant.user`.
+    #[must_use]
+    pub fn of_user(self) -> &'a str {
+        &self.text[..usize::from(self.tenant) + 1 + usize::from(self.user)]
+    }
+}
+
+impl fmt::Debug for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.text)
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +307,19 @@ mod tests {
             let bare = std::str::from_utf8(&own).is_ok_and(|text| Token::parse(text).is_ok());
             assert_ne!(bare, Token::parse(&escaped).is_ok(), "byte {byte:#04x}");
         }
+    }
+
+    #[test]
+    fn an_address_is_its_three_names() {
+        let mut buffer = String::from("before");
+        let token = |text| Token::parse(text).unwrap();
+        let address = Address::join(&mut buffer, token("acme"), token("a=40b"), token("tab-1"));
+        assert_eq!((address.as_str(), address.of_user()), ("acme.a=40b.tab-1", "acme.a=40b"));
+        let names = [address.tenant(), address.user(), address.session()].map(Token::as_str);
+        assert_eq!(names, ["acme", "a=40b", "tab-1"]);
+        assert_eq!(Address::parse("acme.a=40b.tab-1"), Ok(address));
+        assert_eq!(Address::parse("a.b.c.d"), Err(AddressError::Names(4)));
+        assert_eq!(Address::parse("a..c"), Err(AddressError::Token("user", TokenError::Empty)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use event::{
     Certainty, EngineEvent, EngineWhat, Event, EventBody, NextState, ReadyEvent, RejectedEvent, Rejection,
     SessionEvent, UserEvent,
 };
-pub use id::{Address, Token, TokenError};
+pub use id::{Address, AddressError, Token, TokenError};
 pub use policy::{Policy, PolicyError, Ready};
 pub use profile::{Profile, Promise};
 pub use ready::{Candidate, Lack, Order, Readiness, Want};

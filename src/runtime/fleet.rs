@@ -4,14 +4,11 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot};
-use crate::fold::{AHEAD, Ahead, BatchItem, Body, Entry, Partition, Sought};
+use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
 use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Policy};
 use crate::nats::LogMessage;
 use crate::wire::info::Blind;
 use crate::wire::{self, Encoding, LogEntry, Route};
-
-/// So many signals of a batch are looked ahead at before it is applied.
-const BATCH_AHEAD: usize = 4_096;
 
 /// The partitions that are read from one log, and where each of them is.
 #[derive(Debug)]
@@ -121,20 +118,10 @@ impl Fleet {
                 }
             }
         }
-        let signals: Vec<_> = reads.iter().filter_map(|read| self.signal(read)).collect();
-        let mut sought = ahead.look(signals.len(), |at| signals[at]).iter();
-        let nobody = Sought::default();
-        for read in &reads {
+        let sought = ahead.look(reads.len(), |at| self.signal(&reads[at]));
+        for (read, sought) in reads.iter().zip(sought) {
             self.ignored_fields += u64::from(read.ignored_fields());
             let entry = read.entry();
-            let sought = match &entry.body {
-                Body::Signal(..) => sought.next().expect("every signal of the group was looked ahead at"),
-                Body::Batch { items, .. } => {
-                    self.look_ahead_at(read.route, items);
-                    &nobody
-                }
-                Body::Rejected { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => &nobody,
-            };
             match read.route {
                 Route::Partition(number) => self.apply_to(number, &entry, sought, outbox),
                 Route::All => (0..count).for_each(|number| self.apply_to(number, &entry, sought, outbox)),
@@ -145,17 +132,6 @@ impl Fleet {
             (self.position, self.log_time) = (last.seq, last.ts_ms);
         }
         taken
-    }
-
-    /// Fetches what the signals of a batch will touch, as far as a cache holds it until they are applied.
-    fn look_ahead_at(&self, route: Route, items: &[BatchItem<'_>]) {
-        let Route::Partition(number) = route else { return };
-        let Some(partition) = self.partition(number) else { return };
-        let mut ahead = Ahead::default();
-        for group in items[..items.len().min(BATCH_AHEAD)].chunks(AHEAD) {
-            let signals: Vec<_> = group.iter().filter_map(address_of).collect();
-            ahead.look(signals.len(), |at| (partition, signals[at]));
-        }
     }
 
     /// Whether a partition of this fleet has to be told.
@@ -282,13 +258,6 @@ impl Fleet {
     #[must_use]
     pub fn log_time(&self) -> u64 {
         self.log_time
-    }
-}
-
-fn address_of<'a>(item: &BatchItem<'a>) -> Option<Address<'a>> {
-    match item {
-        BatchItem::Signal(address, ..) => Some(*address),
-        BatchItem::Rejected(_) => None,
     }
 }
 

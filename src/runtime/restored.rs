@@ -166,7 +166,7 @@ fn fold_version(partition: u16, progress: &Progress) -> RuntimeError {
 mod tests {
     use super::*;
     use crate::fold::{Body, Entry};
-    use crate::model::{Address, EventBody, Signal, State, Token};
+    use crate::model::{Address, EventBody, Signal, State};
 
     const KEY: IndexKey = IndexKey(1, 2);
 
@@ -193,8 +193,7 @@ mod tests {
 
     /// A heartbeat is the entry 100; with what it tells.
     fn partition() -> (Partition, Vec<Event>) {
-        let token = |text| Token::parse(text).unwrap();
-        let address = Address { tenant: token("acme"), user: token("alice"), session: token("tab") };
+        let address = Address::parse("acme.alice.tab").unwrap();
         let (mut partition, mut events) = (Partition::new(0, KEY), Vec::new());
         let signal = Signal::default();
         partition.apply(&Entry { seq: 100, ts: 100_000, body: Body::Signal(address, &signal) }, &mut events);

@@ -158,7 +158,8 @@ fn user_state(partition: &Partition, tenant: &str, user: &str, session: Option<&
     let names = (Token::parse(tenant).ok()?, Token::parse(user).ok()?);
     match session {
         Some(name) => {
-            let address = Address { tenant: names.0, user: names.1, session: Token::parse(name).ok()? };
+            let mut buffer = String::new();
+            let address = Address::join(&mut buffer, names.0, names.1, Token::parse(name).ok()?);
             let key = subject::session_key(tenant, user, name);
             Some((partition.session_state(address), subject::gone_session(&key)))
         }

@@ -42,7 +42,7 @@ pub struct LogEntry<'a> {
 #[derive(Debug, Clone)]
 enum Said<'a> {
     Signal(Address<'a>, Signal),
-    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch<'a> },
+    Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch },
     Rejected(&'a str, Rejection),
     Tick(u32),
     Policy(Arc<Policy>),
@@ -171,7 +171,7 @@ mod tests {
         let entry = read.entry();
         assert_eq!((entry.seq, entry.ts), (7, 1_700_000_000_000));
         let Body::Signal(address, signal) = entry.body else { panic!("{entry:?}") };
-        assert_eq!((address.user.as_str(), address.session.as_str()), ("alice", "tab"));
+        assert_eq!((address.user().as_str(), address.session().as_str()), ("alice", "tab"));
         assert_eq!(signal, &Signal { seq: Some(5), ..Signal::default() });
     }
 
@@ -205,8 +205,7 @@ mod tests {
             let [BatchItem::Signal(address, signal, 40), BatchItem::Rejected(reason)] = items else {
                 panic!("{items:?}")
             };
-            let Address { tenant, user, session } = address;
-            assert_eq!((tenant.as_str(), user.as_str(), session.as_str()), ("acme", "a=40b", "tab=201"));
+            assert_eq!(address.as_str(), "acme.a=40b.tab=201");
             assert_eq!(**signal, Signal { seq: Some(5), ..Signal::default() });
             assert_eq!(reason.to_string(), "signals[1]: misaddressed: `s` is missing: it has to name the session");
         }

@@ -117,14 +117,13 @@ fn ready(told: &Ready<'_>) -> Result<ReadyEvent, TokenError> {
 mod tests {
     use super::*;
     use crate::fold::{Body, Entry, IndexKey, Partition};
-    use crate::model::{Address, Signal, Token};
+    use crate::model::{Address, Signal};
     use crate::wire::{Encoding, event};
 
     #[test]
     fn what_was_told_is_recalled_but_for_its_cause() {
         let mut partition = Partition::new(3, IndexKey(1, 2));
-        let token = |text| Token::parse(text).unwrap();
-        let address = Address { tenant: token("a=40b"), user: token("u"), session: token("s") };
+        let address = Address::parse("a=40b.u.s").unwrap();
         let signal = Signal {
             rooms: Some(["r=2E1".into()].into()),
             meta: Some(r#"{"a":1}"#.into()),

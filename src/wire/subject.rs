@@ -4,8 +4,9 @@ mod told;
 
 use std::fmt::Display;
 
+use crate::model::id::at_dot;
 use crate::model::id::escape;
-use crate::model::{Address, Token, TokenError, partition_of};
+use crate::model::{Address, AddressError, Token, TokenError, partition_of};
 
 pub use told::EventSubject;
 
@@ -293,7 +294,7 @@ impl<'a> LogSubject<'a> {
     fn signal(partition: u16, names: &'a str, partitions: u16) -> Self {
         match address(names) {
             Ok(address) => {
-                let own = partition_of(address.tenant.as_str(), address.user.as_str(), partitions);
+                let own = partition_of(address.tenant().as_str(), address.user().as_str(), partitions);
                 if own == partition {
                     Self::Signal(partition, address)
                 } else {
@@ -311,20 +312,12 @@ fn decimal(text: &str) -> Option<u16> {
     if sound { text.parse().ok() } else { None }
 }
 
-/// What stands before the first dot, and what behind it. Tokens are so short that a search by words takes longer.
-fn at_dot(text: &str) -> Option<(&str, &str)> {
-    let at = text.bytes().position(|byte| byte == b'.')?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
 /// The address in `<tenant>.<user>.<session>`, or why it is none.
 fn address(names: &str) -> Result<Address<'_>, String> {
-    let parts = at_dot(names).and_then(|(tenant, rest)| at_dot(rest).map(|(user, session)| (tenant, user, session)));
-    let Some((tenant, user, session)) = parts.filter(|(_, _, session)| at_dot(session).is_none()) else {
-        let count = names.split('.').count();
-        return Err(format!("{count} names follow `signal`, tenant, user and session have to"));
-    };
-    Ok(Address { tenant: named("tenant", tenant)?, user: named("user", user)?, session: named("session", session)? })
+    Address::parse(names).map_err(|error| match error {
+        AddressError::Names(count) => format!("{count} names follow `signal`, tenant, user and session have to"),
+        AddressError::Token(what, source) => NameError { what, source }.to_string(),
+    })
 }
 
 /// Tenant and gateway in `<tenant>.<gateway>`, or why they are none.

@@ -47,8 +47,8 @@ impl Oracle {
 
     /// What a session is in the end.
     pub fn session(&self, user: &str, session: &str) -> State {
-        let token = |text| Token::parse(text).expect("a token");
-        let address = Address { tenant: token("main"), user: token(user), session: token(session) };
+        let address = format!("main.{user}.{session}");
+        let address = Address::parse(&address).unwrap();
         let partition = partition_of("main", user, self.partitions.len() as u16);
         self.partitions[usize::from(partition)].session_state(address)
     }

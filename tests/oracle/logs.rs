@@ -1,7 +1,8 @@
 //! Logs of one partition, as tests write them down.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use presence_engine::fold::{BatchItem, Body, Entry};
 use presence_engine::model::{Address, Millis, Policy, Rejection, Signal, Token};
@@ -79,8 +80,8 @@ impl What {
     /// Whether it has a signal of this session, or of any session of this user.
     pub(crate) fn is_of(&self, (tenant, user): (&str, &str), session: Option<&str>) -> bool {
         let is_of = |who: Address<'_>| {
-            let names = (who.tenant.as_str(), who.user.as_str());
-            names == (tenant, user) && session.is_none_or(|name| name == who.session.as_str())
+            let names = (who.tenant().as_str(), who.user().as_str());
+            names == (tenant, user) && session.is_none_or(|name| name == who.session().as_str())
         };
         self.signals().into_iter().any(|(who, _)| is_of(who))
     }
@@ -118,8 +119,14 @@ fn token(text: &'static str) -> Token<'static> {
     Token::parse(text).expect("a token")
 }
 
-pub(crate) fn address((tenant, user, session): Who) -> Address<'static> {
-    Address { tenant: token(tenant), user: token(user), session: token(session) }
+/// The addresses that tests speak of, each kept for as long as they run.
+static ADDRESSES: Mutex<BTreeMap<Who, &str>> = Mutex::new(BTreeMap::new());
+
+pub(crate) fn address(who: Who) -> Address<'static> {
+    let (tenant, user, session) = who;
+    let mut addresses = ADDRESSES.lock().expect("no other test fails while it looks here");
+    let text = addresses.entry(who).or_insert_with(|| format!("{tenant}.{user}.{session}").leak());
+    Address::parse(text).expect("an address")
 }
 
 /// A log as a story, an entry a line.
@@ -137,7 +144,7 @@ impl std::fmt::Debug for Log {
                     for item in items {
                         match item {
                             BatchItem::Signal(who, signal, age) => {
-                                let (user, session) = (who.user.as_str(), who.session.as_str());
+                                let (user, session) = (who.user().as_str(), who.session().as_str());
                                 write!(f, "\n         {user}.{session} of {age} ms ago {}", tell(signal))?;
                             }
                             BatchItem::Rejected(reason) => write!(f, "\n         {reason:?}")?,

@@ -251,14 +251,14 @@ impl Oracle {
 
     fn hear(&mut self, address: Address<'_>, signal: &Signal, held: Held) {
         let Clock { hi, w, .. } = self.sky.now();
-        let key = (address.tenant.as_str().to_owned(), address.user.as_str().to_owned());
+        let key = (address.tenant().as_str().to_owned(), address.user().as_str().to_owned());
         let mut user = self.users.remove(&key).unwrap_or_else(|| self.newcomer());
         self.settle(&key, &mut user, w);
         if user.is_nobody() {
             self.keep(key.clone(), std::mem::take(&mut user));
             user = self.newcomer();
         }
-        if let Some(heard) = self.act((&key, address.session.as_str()), &mut user, signal, held) {
+        if let Some(heard) = self.act((&key, address.session().as_str()), &mut user, signal, held) {
             user.look(&key, (&self.sky, &mut self.desk), When { at: hi, instant: w }, Why::Signal(heard));
         }
         self.keep(key, user);

@@ -135,8 +135,8 @@ fn reach(reached: &mut BTreeSet<String>, what: &What, oracle: &Oracle) {
     let What::Batch(.., items) = what else { return };
     for item in items {
         let BatchItem::Signal(who, ..) = item else { continue };
-        let user = oracle.users.get(&(who.tenant.as_str().to_owned(), who.user.as_str().to_owned()));
-        let session = user.and_then(|user| user.sessions.get(who.session.as_str()));
+        let user = oracle.users.get(&(who.tenant().as_str().to_owned(), who.user().as_str().to_owned()));
+        let session = user.and_then(|user| user.sessions.get(who.session().as_str()));
         if let Some(session) = session.filter(|session| session.is_live()) {
             add(session.excuse.is_none(), "unknown gateway");
             add(session.input < session.seen && session.seen < w, "item before life sign");

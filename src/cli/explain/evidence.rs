@@ -41,8 +41,8 @@ impl Evidence {
             return Ok(Self { entry: Some(seq), at_ms: None, what: "no longer in the log".to_owned() });
         };
         let what = match LogSubject::parse(&found.subject, partitions) {
-            LogSubject::Signal(_, address) if plain(address.user.as_str()) == user => {
-                let own = plain(address.session.as_str());
+            LogSubject::Signal(_, address) if plain(address.user().as_str()) == user => {
+                let own = plain(address.session().as_str());
                 let is_its = session.is_none_or(|session| session == own);
                 if is_its { format!("{own}: {}", said(&found)) } else { format!("its session {own}: {}", said(&found)) }
             }

@@ -226,7 +226,7 @@ mod tests {
     fn later(said: &Signal, seconds: u64) -> Session {
         let token = |text| Token::parse(text).unwrap();
         let (tenant, user) = (token("main"), token("alice"));
-        let address = Address { tenant, user, session: token("tab=201") };
+        let address = Address::parse("main.alice.tab=201").unwrap();
         let (mut partition, mut events) = (Partition::new(0, IndexKey(1, 2)), Vec::new());
         partition.apply(&Entry { seq: 1, ts: START, body: Body::Signal(address, said) }, &mut events);
         for second in 1..=seconds {

@@ -17,7 +17,8 @@ impl Log {
 
     fn signal(&mut self, user: &str, session: &str, signal: &Signal) {
         let seq = self.0.position() + 1;
-        let address = Address { tenant: token("main"), user: token(user), session: token(session) };
+        let address = format!("main.{user}.{session}");
+        let address = Address::parse(&address).unwrap();
         self.0.apply(&Entry { seq, ts: self.1, body: Body::Signal(address, signal) }, &mut Vec::new());
     }
 

@@ -1,7 +1,8 @@
 //! The policy's part of a checkpoint.
 
 use super::super::bytes::{Malformed, Reader, Writer};
-use super::{CheckpointError, read_state};
+use super::CheckpointError;
+use super::values::read_state;
 use crate::model::policy::{Limits, Ready};
 use crate::model::{Confidence, Curve, Policy, Profile, Promise};
 

@@ -10,7 +10,8 @@ fn token(text: &str) -> Token<'_> {
 
 fn signal(partition: &mut Partition, user: &str, signal: &Signal) {
     let seq = partition.position() + 1;
-    let address = Address { tenant: token("main"), user: token(user), session: token("tab") };
+    let address = format!("main.{user}.tab");
+    let address = Address::parse(&address).unwrap();
     partition.apply(&Entry { seq, ts: START + seq, body: Body::Signal(address, signal) }, &mut Vec::new());
 }
 

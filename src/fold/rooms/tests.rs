@@ -31,7 +31,8 @@ impl Log {
     }
 
     fn signal(&mut self, user: &str, session: &str, signal: &Signal) {
-        let address = Address { tenant: token("main"), user: token(user), session: token(session) };
+        let address = format!("main.{user}.{session}");
+        let address = Address::parse(&address).unwrap();
         self.entry(Body::Signal(address, signal));
     }
 

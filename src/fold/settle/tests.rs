@@ -14,7 +14,7 @@ use crate::fold::record::UNARMED;
 use crate::fold::{Body, Entry, GRID_MS, IndexKey, Partition};
 use crate::model::policy::DURATION_MS_MAX;
 use crate::model::session::NEVER;
-use crate::model::{Address, Claim, Intent, Kind, Millis, Policy, Profile, Promise, Signal, Token, Visibility};
+use crate::model::{Address, Claim, Intent, Kind, Millis, Policy, Profile, Promise, Signal, Visibility};
 
 /// How many wheel entries there are of each, dead ones included.
 type Counts = BTreeMap<u32, usize>;
@@ -133,10 +133,11 @@ fn logs() -> impl Strategy<Value = Vec<(i64, Step)>> {
 
 /// Applies a step at the log time `ts`.
 fn apply(partition: &mut Partition, ts: Millis, step: &Step) {
+    let address;
     let body = match step {
         Step::Signal(user, session, signal) => {
-            let [tenant, user, session] = ["main", user, session].map(|text| Token::parse(text).expect("a token"));
-            Body::Signal(Address { tenant, user, session }, signal)
+            address = format!("main.{user}.{session}");
+            Body::Signal(Address::parse(&address).expect("an address"), signal)
         }
         Step::Tick(failed) => Body::Tick { failed: *failed },
         Step::Policy(policy) => Body::Policy(policy),

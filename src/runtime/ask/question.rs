@@ -111,7 +111,8 @@ fn answer(
     let tenant = token(&question.tenant)?;
     let said = match &question.what {
         What::Session { user, session } => {
-            let address = Address { tenant, user: token(user)?, session: token(session)? };
+            let mut buffer = String::new();
+            let address = Address::join(&mut buffer, tenant, token(user)?, token(session)?);
             let now = partition.present_session(address).map(Into::into);
             Said::Session { now, is_told: partition.policy().session_events }
         }

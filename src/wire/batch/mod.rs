@@ -17,7 +17,7 @@ use super::Encoding;
 use super::signal::{Decoded, Given, decode_held};
 use super::subject::token;
 use crate::fold::BatchItem;
-use crate::model::{Address, Partitioning, Rejection, Token};
+use crate::model::{Address, Millis, Partitioning, Rejection, Signal, Token};
 
 use self::quick::Quick;
 pub(super) use self::text::BatchText;
@@ -28,26 +28,22 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Most signals in a batch.
 pub const BATCH_SIGNALS_MAX: usize = 10_000;
 
-/// A batch that was read. Names that stand for themselves stay where they are, in the payload.
+/// A batch that was read.
 #[derive(Debug, Clone, Default)]
-pub struct Batch<'a> {
-    /// In their order; gone once they were asked for.
-    items: RefCell<Vec<BatchItem<'a>>>,
-    /// Those whose names had to be escaped.
-    escaped: Vec<Escaped>,
-    /// Their tokens, one behind the other.
+pub struct Batch {
+    /// The addresses of all signals, one behind the other: a batch has one allocation for its names.
     names: String,
+    /// In their order; gone once they were asked for.
+    items: RefCell<Vec<Item>>,
     /// How many fields of its signals were dropped.
     ignored_fields: u32,
 }
 
-/// An item whose names stand in [`Batch::names`].
-#[derive(Debug, Clone, Copy)]
-struct Escaped {
-    at: usize,
-    from: usize,
-    user_to: usize,
-    session_to: usize,
+/// An item, with its address as it stands in [`Batch::names`]: from where, and how long its tenant, its user and all of it are.
+#[derive(Debug, Clone)]
+enum Item {
+    Signal { from: usize, lengths: (u8, u8, u16), signal: Box<Signal>, age_ms: Millis },
+    Rejected(Rejection),
 }
 
 /// Where a batch came from, and what its items are judged by.
@@ -66,7 +62,7 @@ pub struct Origin<'a> {
 /// # Errors
 /// A [`Rejection`] of the whole batch: it can't be decoded, is of another version, has no list of signals, or is too large.
 /// Reasons never quote the payload.
-pub fn decode<'a>(payload: &'a [u8], content_type: Option<&str>, origin: Origin<'a>) -> Result<Batch<'a>, Rejection> {
+pub fn decode<'a>(payload: &'a [u8], content_type: Option<&str>, origin: Origin<'a>) -> Result<Batch, Rejection> {
     if payload.len() > BATCH_BYTES_MAX {
         let (size, limit) = (payload.len() as u64, BATCH_BYTES_MAX as u64);
         return Err(Rejection::TooLarge { what: "payload", size, limit });
@@ -82,7 +78,7 @@ pub fn decode<'a>(payload: &'a [u8], content_type: Option<&str>, origin: Origin<
 
 /// A batch while its items are read.
 struct Reading<'a> {
-    batch: Batch<'a>,
+    batch: Batch,
     origin: Origin<'a>,
     encoding: Encoding,
     partitions: Partitioning,
@@ -110,22 +106,22 @@ impl<'a> Reading<'a> {
         if self.partitions.partition_of(user.as_str()) != self.origin.partition {
             return None;
         }
-        let address = Address { tenant: self.origin.tenant, user, session };
-        self.batch.items.get_mut().push(BatchItem::Signal(address, signal, age_ms));
+        let item = self.signal(user.as_str(), session.as_str(), signal, age_ms);
+        self.batch.items.get_mut().push(item);
         Some(size)
     }
 
     /// Reads the next item, whatever it is.
     fn read(&mut self, slice: &'a [u8]) {
         let at = self.batch.items.get_mut().len();
-        let item = self.item(slice, at).unwrap_or_else(|reason| {
+        let item = self.item(slice).unwrap_or_else(|reason| {
             let at = u32::try_from(at).expect("a batch has at most so many");
-            BatchItem::Rejected(Rejection::Item { at, reason: Box::new(reason) })
+            Item::Rejected(Rejection::Item { at, reason: Box::new(reason) })
         });
         self.batch.items.get_mut().push(item);
     }
 
-    fn item(&mut self, slice: &'a [u8], at: usize) -> Result<BatchItem<'a>, Rejection> {
+    fn item(&mut self, slice: &'a [u8]) -> Result<Item, Rejection> {
         let (held, Decoded { signal, ignored }) = decode_held(slice, self.encoding)?;
         let user = name("user", "u", held.user)?;
         let session = name("session", "s", held.session)?;
@@ -139,26 +135,23 @@ impl<'a> Reading<'a> {
             Given::Absent => (0, 0),
             Given::Wrong | Given::TooLarge { .. } => (0, 1),
         };
-        let batch = &mut self.batch;
-        batch.ignored_fields += ignored.len() + dropped;
-        let tenant = self.origin.tenant;
-        let address = match (user, session) {
-            (Name::Plain(user), Name::Plain(session)) => Address { tenant, user, session },
-            (user, session) => {
-                let from = batch.names.len();
-                batch.names.push_str(user.as_str());
-                let user_to = batch.names.len();
-                batch.names.push_str(session.as_str());
-                batch.escaped.push(Escaped { at, from, user_to, session_to: batch.names.len() });
-                // Until they are handed out.
-                Address { tenant, user: tenant, session: tenant }
-            }
-        };
-        Ok(BatchItem::Signal(address, Box::new(signal), age_ms))
+        self.batch.ignored_fields += ignored.len() + dropped;
+        Ok(self.signal(user.as_str(), session.as_str(), Box::new(signal), age_ms))
+    }
+
+    /// The item of a signal, whose names are tokens.
+    fn signal(&mut self, user: &str, session: &str, signal: Box<Signal>, age_ms: Millis) -> Item {
+        let (tenant, names) = (self.origin.tenant.as_str(), &mut self.batch.names);
+        let from = names.len();
+        for part in [tenant, ".", user, ".", session] {
+            names.push_str(part);
+        }
+        let lengths = (tenant.len() as u8, user.len() as u8, (names.len() - from) as u16);
+        Item::Signal { from, lengths, signal, age_ms }
     }
 }
 
-impl<'a> Batch<'a> {
+impl Batch {
     /// How many fields of its signals were dropped.
     #[must_use]
     pub fn ignored_fields(&self) -> u32 {
@@ -168,25 +161,19 @@ impl<'a> Batch<'a> {
     /// How many of its signals can't be taken.
     #[must_use]
     pub fn rejected(&self) -> usize {
-        self.items.borrow().iter().filter(|item| matches!(item, BatchItem::Rejected(_))).count()
+        self.items.borrow().iter().filter(|item| matches!(item, Item::Rejected(_))).count()
     }
 
     /// Its items. They are handed out once; asked again, there are none.
-    pub(super) fn items<'s>(&'s self) -> Vec<BatchItem<'s>>
-    where
-        'a: 's,
-    {
-        let mut items: Vec<BatchItem<'s>> = self.items.take();
-        let token = |from: usize, to: usize| Token::parse(&self.names[from..to]).expect("escaped names are tokens");
-        for Escaped { at, from, user_to, session_to } in &self.escaped {
-            match &mut items[*at] {
-                BatchItem::Signal(address, ..) => {
-                    (address.user, address.session) = (token(*from, *user_to), token(*user_to, *session_to));
-                }
-                BatchItem::Rejected(_) => unreachable!("only signals have names"),
+    pub(super) fn items(&self) -> Vec<BatchItem<'_>> {
+        let item = |item| match item {
+            Item::Signal { from, lengths: (tenant, user, whole), signal, age_ms } => {
+                let address = Address::of(&self.names[from..from + usize::from(whole)], tenant, user);
+                BatchItem::Signal(address, signal, age_ms)
             }
-        }
-        items
+            Item::Rejected(reason) => BatchItem::Rejected(reason),
+        };
+        self.items.take().into_iter().map(item).collect()
     }
 }
 

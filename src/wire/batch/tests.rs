@@ -25,11 +25,11 @@ fn own(user: &str) -> u16 {
 /// An item as it is compared: its names and signal with the age, or why it is rejected.
 type Read = Result<(String, String, Signal, Millis), String>;
 
-fn items(batch: &Batch<'_>) -> Vec<Read> {
+fn items(batch: &Batch) -> Vec<Read> {
     let read = |item: &BatchItem<'_>| match item {
         BatchItem::Signal(address, signal, age_ms) => {
-            assert_eq!(address.tenant, tenant());
-            Ok((address.user.to_string(), address.session.to_string(), (**signal).clone(), *age_ms))
+            assert_eq!(address.tenant(), tenant());
+            Ok((address.user().to_string(), address.session().to_string(), (**signal).clone(), *age_ms))
         }
         BatchItem::Rejected(reason) => Err(reason.to_string()),
     };

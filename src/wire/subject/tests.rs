@@ -14,7 +14,7 @@ fn a_signal_is_taken_in_the_partition_of_its_user_only() {
     let own = partition_of("acme", "carol=40x", 64);
     let subject = log_signal(own, "acme", "carol=40x", "tab");
     let LogSubject::Signal(partition, address) = LogSubject::parse(&subject, 64) else { panic!("{subject}") };
-    assert_eq!((partition, address.user.as_str(), address.session.as_str()), (own, "carol=40x", "tab"));
+    assert_eq!((partition, address.user().as_str(), address.session().as_str()), (own, "carol=40x", "tab"));
 
     let other = (own + 1) % 64;
     let why = refused(&log_signal(other, "acme", "carol=40x", "tab"));
@@ -112,8 +112,8 @@ proptest! {
         let subject = signal(&tenant, &user, &session).unwrap();
         let names = subject.strip_prefix("presence.v1.signal.").unwrap();
         let parsed = address(names).unwrap();
-        prop_assert_eq!(crate::model::id::unescape(parsed.user), user);
-        let stored = log_signal(partition_of(parsed.tenant.as_str(), parsed.user.as_str(), 64), parsed.tenant.as_str(), parsed.user.as_str(), parsed.session.as_str());
+        prop_assert_eq!(crate::model::id::unescape(parsed.user()), user);
+        let stored = log_signal(partition_of(parsed.tenant().as_str(), parsed.user().as_str(), 64), parsed.tenant().as_str(), parsed.user().as_str(), parsed.session().as_str());
         prop_assert!(matches!(LogSubject::parse(&stored, 64), LogSubject::Signal(_, found) if found == parsed));
     }
 }

@@ -27,7 +27,8 @@ impl Looking {
 
     fn signal(&mut self, session: &str, signal: &Signal) {
         let seq = self.partition.position() + 1;
-        let address = Address { tenant: token("main"), user: token("ada"), session: token(session) };
+        let address = format!("main.ada.{session}");
+        let address = Address::parse(&address).unwrap();
         let entry = Entry { seq, ts: self.now, body: Body::Signal(address, signal) };
         self.partition.apply(&entry, &mut Vec::new());
     }

@@ -1,0 +1,40 @@
+//! The way of nearly all heartbeats: a plain one, of a session of which all that it changes is when it was last seen and its
+//! last input, while nothing falls due.
+
+use super::act::Held;
+use super::gateway::Excuse;
+use super::partition::Partition;
+use super::sought::Sought;
+use crate::model::{Address, Millis, Signal};
+
+impl Partition {
+    /// By how much observed time moves on to an entry at `ts`, if that is all that happens by it.
+    #[inline]
+    pub(crate) fn calm_by(&self, ts: Millis) -> Option<Millis> {
+        let passed = ts.checked_sub(self.time.hi)?;
+        (ts < self.calm_until && passed <= self.policy.blind_after).then_some(passed)
+    }
+
+    /// Takes a signal as of the observed instant `w` if it is such a heartbeat; whether it was. Any other goes the long way, by
+    /// [`Partition::take`], which does the same with this one. Asks that nothing is due by `w`.
+    #[inline]
+    pub(crate) fn renew(&mut self, from: (Address<'_>, &Sought), signal: &Signal, held: Held, w: Millis) -> bool {
+        if !signal.is_plain() {
+            return false;
+        }
+        let Some((hot, epoch, excuse)) = self.people.seen(from.0, from.1) else { return false };
+        let now = w.saturating_sub(held.age);
+        if !hot.plain() || now < hot.seen() || excuse != Excuse::pack(held.excuse) {
+            return false;
+        }
+        match (signal.epoch, signal.seq) {
+            (None, None) => {}
+            (Some(given), Some(seq)) if given == epoch && hot.seq().is_none_or(|known| seq > known) => {
+                hot.set_seq(Some(seq));
+            }
+            (Some(_) | None, Some(_) | None) => return false,
+        }
+        hot.renew(now);
+        true
+    }
+}
