@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::eventually;
 
+/// No question of the tests waits for longer, and who is answered later asked a dead engine.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// An answer, or the code and the text of the error.
 pub type Answer = Result<Value, (u16, String)>;
 
@@ -34,10 +37,14 @@ pub async fn ask(nats: &Nats, verb: &str, question: &Value) -> Answer {
     ask_of(nats, "main", verb, question.to_string()).await
 }
 
-/// Asks until the answer is as it should be; an error ends nothing, since engines may be on their way.
+/// Asks until the answer is as it should be; an error ends nothing, since engines may be on their way, nor does silence, which is that
+/// of an engine that died with the question.
 pub async fn until(nats: &Nats, verb: &str, question: &Value, is_so: impl Fn(&Value) -> bool) -> Value {
+    let subject = format!("presence.v1.ask.main.{verb}");
     eventually(&format!("{verb} {question} is answered so"), async || {
-        ask(nats, verb, question).await.ok().filter(|answer| is_so(answer))
+        let request = async_nats::Request::new().payload(question.to_string().into()).timeout(Some(LONGEST));
+        let answer = nats.client.send_request(subject.clone(), request).await.ok()?;
+        read(&answer).ok().filter(|answer| is_so(answer))
     })
     .await
 }
