@@ -200,8 +200,8 @@ fn the_help_names_every_verb() {
     assert_eq!(
         verbs,
         [
-            "up", "run", "setup", "check", "signal", "watch", "get", "wait", "route", "explain", "replay", "history",
-            "backtest", "policy", "audit", "status", "schema"
+            "up", "run", "setup", "check", "signal", "gateway", "watch", "get", "wait", "route", "explain", "replay",
+            "history", "backtest", "policy", "audit", "status", "schema"
         ]
     );
 }
