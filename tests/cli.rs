@@ -201,7 +201,7 @@ fn the_help_names_every_verb() {
         verbs,
         [
             "up", "run", "setup", "check", "signal", "gateway", "watch", "get", "wait", "route", "explain", "replay",
-            "history", "backtest", "policy", "audit", "status", "schema"
+            "history", "backtest", "policy", "audit", "status", "bench", "schema"
         ]
     );
 }

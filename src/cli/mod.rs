@@ -3,6 +3,7 @@
 mod announce;
 mod audit;
 mod backtest;
+mod bench;
 mod check;
 mod error;
 mod explain;
@@ -100,6 +101,8 @@ enum Verb {
     Audit(audit::Args),
     /// Show which engines take part, who owns what, how far each is, and what nobody watched
     Status(status::Args),
+    /// Measure the whole path beside NATS KV and Redis, and write a report
+    Bench(bench::Args),
     /// Print or write the JSON Schemas of the contract
     Schema(schema::Args),
 }
@@ -141,6 +144,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         Verb::Policy(args) => to_its_end("warn", policy::run(global, args)),
         Verb::Audit(args) => to_its_end("warn", audit::run(global, args)),
         Verb::Status(args) => to_its_end("warn", status::run(global, args)),
+        Verb::Bench(args) => to_its_end("error", bench::run(global, args)),
         Verb::Schema(args) => schema::run(global, args),
     }
 }

@@ -1,0 +1,102 @@
+//! The engine and a consumer that does nothing, in turns on one stream: live, and with a backlog.
+
+use tokio::time::Instant;
+
+use super::Result;
+use super::crowd::{Crowd, Prepared};
+use super::figures::{Part, ratios};
+use super::load::{Passed, flood, through};
+use super::nothing::Nothing;
+use super::rig::Rig;
+use crate::nats::LogIdentity;
+
+/// So many are prepared at a time.
+const FILLED_AT_ONCE: usize = 500_000;
+
+/// What each turn measured, in heartbeats per second.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    /// Live, by a consumer that does nothing.
+    nothing: Vec<f64>,
+    /// Live, through the engine.
+    pub(super) engine: Vec<f64>,
+    /// A backlog, by a consumer that does nothing.
+    read: Vec<f64>,
+    /// The same backlog, by the engine.
+    replayed: Vec<f64>,
+    /// Microseconds of the processor for each heartbeat.
+    engine_us: Vec<f64>,
+    server_us: Vec<f64>,
+}
+
+/// Lets everybody join by batches; the engine has to run.
+pub(super) async fn fill(rig: &mut Rig, crowd: &mut Crowd) -> Result<()> {
+    let joins = crowd.join();
+    through(rig, joins).await.map(drop)
+}
+
+/// Lets everybody join by single heartbeats. Who was ever heard through a gateway has an excuse to keep or to lose, which costs
+/// the engine more than a heartbeat does.
+pub(super) async fn fill_singly(rig: &mut Rig, crowd: &mut Crowd) -> Result<()> {
+    let mut left = crowd.sessions();
+    while left > 0 {
+        let joins = crowd.singles(left.min(FILLED_AT_ONCE))?;
+        left -= joins.heartbeats;
+        through(rig, joins).await?;
+    }
+    Ok(())
+}
+
+/// So many turns, of so many heartbeats each, made by `next`. Ends with the engine ended.
+pub(super) async fn turns(rig: &mut Rig, turns: usize, mut next: impl FnMut() -> Result<Prepared>) -> Result<Pairs> {
+    let mut pairs = Pairs::default();
+    for _ in 0..turns {
+        rig.end().await?;
+        let load = next()?;
+        let (heartbeats, entries) = (load.heartbeats as f64, load.messages.len());
+        let first = LogIdentity::read(&rig.nats).await?.last_seq + 1;
+        let nothing = Nothing::start(rig, first, entries).await?;
+        let begin = Instant::now();
+        flood(&rig.nats, load).await?;
+        nothing.done().await?;
+        pairs.nothing.push(heartbeats / begin.elapsed().as_secs_f64());
+
+        // The same entries are a backlog now, for both.
+        let seconds = Nothing::start(rig, first, entries).await?.done().await?;
+        pairs.read.push(heartbeats / seconds);
+        let start = rig.begin().await?;
+        pairs.replayed.push(heartbeats / start.caught_up);
+
+        let load = next()?;
+        let Passed { rate, engine_us, server_us } = through(rig, load).await?;
+        pairs.engine.push(rate);
+        pairs.engine_us.push(engine_us);
+        pairs.server_us.push(server_us);
+    }
+    rig.end().await?;
+    Ok(pairs)
+}
+
+impl Pairs {
+    /// The figures, with the targets of the two ratios where there are any.
+    pub(super) fn tell(&self, part: &mut Part, of: &str, targets: Option<(f64, f64)>) {
+        let Self { nothing, engine, read, replayed, engine_us, server_us } = self;
+        let (live, backlog) = (ratios(engine, nothing), ratios(replayed, read));
+        let what = |what: &str| format!("{of}: {what}");
+        part.figure(&what("live, a consumer that does nothing"), "heartbeats/s", nothing);
+        part.figure(&what("live, through the engine"), "heartbeats/s", engine);
+        let (live_what, backlog_what) = (what("live, ratio"), what("backlog, ratio"));
+        match targets {
+            Some((bound, _)) => part.at_least(&live_what, "", &live, bound),
+            None => part.figure(&live_what, "", &live),
+        }
+        part.figure(&what("backlog, a consumer that does nothing"), "heartbeats/s", read);
+        part.figure(&what("backlog, replayed by the engine"), "heartbeats/s", replayed);
+        match targets {
+            Some((_, bound)) => part.at_least(&backlog_what, "", &backlog, bound),
+            None => part.figure(&backlog_what, "", &backlog),
+        }
+        part.figure(&what("processor time of the engine"), "µs/heartbeat", engine_us);
+        part.figure(&what("processor time of the server"), "µs/heartbeat", server_us);
+    }
+}

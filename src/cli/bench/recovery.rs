@@ -1,0 +1,88 @@
+//! Checkpoints, and starting an engine that has many sessions.
+
+use std::time::{Duration, Instant};
+
+use super::Result;
+use super::course::{Course, until};
+use super::crowd::Crowd;
+use super::engine::Start;
+use super::figures::{Part, quantile, shown};
+use super::pairs::fill;
+use super::rig::{FEW_EVENTS, FILE, Rig, TENANT, still};
+use crate::fold::{Body, Entry, IndexKey, Partition};
+use crate::model::{Address, Signal, Token, partition_of};
+
+const PER_USER: usize = 2;
+const PARTITIONS: u16 = 64;
+/// Any time that a log may have.
+const START_MS: u64 = 1_790_000_000_000;
+/// Longer than it may take to store a checkpoint of each partition.
+const STORED_MAX: Duration = Duration::from_secs(120);
+
+pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
+    let sessions = course.of(1_000_000, 4_000);
+    part.say(
+        "A checkpoint is written partition by partition, each while the loop folds nothing: the pause is the longest of them, here \
+         taken of the fold alone, in this process. Restoring is from the start of the engine's process until it is live, after a \
+         SIGTERM and after `kill -9`; after the latter the leases of the dead (`lease_ttl`, 3 s) have to pass first.",
+    );
+    pauses(course, part, sessions)?;
+    let mut rig = Rig::start(course, &still(&format!("{FILE}\ncheckpoint_every = \"10s\""), FEW_EVENTS)).await?;
+    rig.begin().await?;
+    let mut crowd = Crowd::new(sessions, PER_USER, rig.partitions());
+    fill(&mut rig, &mut crowd).await?;
+    for how in ["SIGTERM", "kill -9"] {
+        let mut starts = Vec::new();
+        for _ in 0..course.runs {
+            if how == "SIGTERM" {
+                rig.end().await?;
+            } else {
+                until("every partition has a checkpoint of this life", STORED_MAX, async || {
+                    let stored = rig.info().await?.owned.iter().all(|owned| owned.checkpoint.is_some());
+                    Ok(stored.then_some(()))
+                })
+                .await?;
+                rig.kill().await?;
+            }
+            starts.push(rig.begin().await?);
+        }
+        let of = |of: fn(&Start) -> f64| starts.iter().map(of).collect::<Vec<_>>();
+        let what = |what: &str| format!("{} sessions restored after {how}: {what}", shown(starts[0].sessions as f64));
+        part.figure(&what("until it has the fences"), "s", &of(|start| start.fenced));
+        part.figure(&what("loading checkpoints"), "s", &of(|start| start.loaded));
+        part.figure(&what("reading the log to its end"), "s", &of(|start| start.caught_up));
+    }
+    rig.stop().await
+}
+
+/// How long writing a checkpoint of each partition takes, and how large they are.
+fn pauses(course: &Course, part: &mut Part, sessions: usize) -> Result<()> {
+    let mut partitions: Vec<_> = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
+    let (mut events, signal) = (Vec::new(), Signal { epoch: Some(1), seq: Some(1), ..Signal::default() });
+    let tenant = Token::parse(TENANT)?;
+    for number in 0..sessions {
+        let (user, session) = (format!("u{}", number / PER_USER), format!("s{}", number % PER_USER));
+        let address = Address { tenant, user: Token::parse(&user)?, session: Token::parse(&session)? };
+        let at = usize::from(partition_of(TENANT, &user, PARTITIONS));
+        let body = Body::Signal(address, &signal);
+        partitions[at].apply(&Entry { seq: number as u64 + 1, ts: START_MS + number as u64 / 100, body }, &mut events);
+        events.clear();
+    }
+    let (mut longest, mut usual, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..course.runs {
+        let (mut times, mut size) = (Vec::new(), 0);
+        for partition in &partitions {
+            let begin = Instant::now();
+            size += partition.checkpoint().len();
+            times.push(begin.elapsed().as_secs_f64() * 1_000.0);
+        }
+        usual.push(quantile(&times, 0.5));
+        longest.push(quantile(&times, 1.0));
+        bytes.push(size as f64 / sessions as f64);
+    }
+    let of = format!("checkpoints of {} sessions in {PARTITIONS} partitions", shown(sessions as f64));
+    part.figure(&format!("{of}: pause of the fold, median"), "ms", &usual);
+    part.figure(&format!("{of}: pause of the fold, longest"), "ms", &longest);
+    part.figure(&format!("{of}: size, each session"), "bytes", &bytes);
+    Ok(())
+}
