@@ -147,7 +147,8 @@ impl Deadlines for Delays {
     }
 
     fn wait_until(&mut self, now_ms: u64) {
-        std::thread::sleep(self.at(now_ms).saturating_duration_since(Instant::now()) + Duration::from_millis(5));
+        let at = self.at(now_ms) + Duration::from_millis(5);
+        self.runtime.block_on(async { tokio::time::sleep_until(at.into()).await });
     }
 }
 
@@ -254,7 +255,7 @@ impl Deadlines for Sorted {
     fn reached(&mut self, now_ms: u64) -> usize {
         let mut count = 0;
         while let Some(first) = self.by_deadline.first_entry().filter(|first| *first.key() <= now_ms) {
-            count += first.remove().into_iter().count();
+            count += first.remove().len();
         }
         count
     }

@@ -10,7 +10,7 @@ use super::figures::{Part, quantile, shown};
 use super::pairs::fill;
 use super::rig::{FEW_EVENTS, FILE, Rig, TENANT, still};
 use crate::fold::{Body, Entry, IndexKey, Partition};
-use crate::model::{Address, Signal, Token, partition_of};
+use crate::model::{Address, Signal, partition_of};
 
 const PER_USER: usize = 2;
 const PARTITIONS: u16 = 64;
@@ -59,10 +59,10 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
 fn pauses(course: &Course, part: &mut Part, sessions: usize) -> Result<()> {
     let mut partitions: Vec<_> = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
     let (mut events, signal) = (Vec::new(), Signal { epoch: Some(1), seq: Some(1), ..Signal::default() });
-    let tenant = Token::parse(TENANT)?;
     for number in 0..sessions {
-        let (user, session) = (format!("u{}", number / PER_USER), format!("s{}", number % PER_USER));
-        let address = Address { tenant, user: Token::parse(&user)?, session: Token::parse(&session)? };
+        let user = format!("u{}", number / PER_USER);
+        let address = format!("{TENANT}.{user}.s{}", number % PER_USER);
+        let address = Address::parse(&address)?;
         let at = usize::from(partition_of(TENANT, &user, PARTITIONS));
         let body = Body::Signal(address, &signal);
         partitions[at].apply(&Entry { seq: number as u64 + 1, ts: START_MS + number as u64 / 100, body }, &mut events);

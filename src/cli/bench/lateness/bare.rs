@@ -6,7 +6,7 @@ use crate::cli::bench::Result;
 use crate::cli::bench::course::Course;
 use crate::cli::bench::rig::{FILE, Rig, TENANT, still};
 use crate::fold::{Body, Entry, FOLD_VERSION, IndexKey, Partition};
-use crate::model::{Address, Signal, Token, partition_of};
+use crate::model::{Address, Signal, partition_of};
 use crate::nats::{Batch, CommitLane, LogIdentity, OutMessage, Owner, Position};
 use crate::wire::{Encoding, event};
 
@@ -38,12 +38,13 @@ pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> R
 /// What an engine tells when so many sessions join, as it would commit it.
 fn joins(sessions: usize, partitions: u16) -> Result<Vec<Batch>> {
     let mut fold: Vec<_> = (0..partitions).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
-    let (tenant, session, signal) = (Token::parse(TENANT)?, Token::parse("tab")?, Signal::default());
+    let signal = Signal::default();
     let (mut batches, mut events) = (vec![Batch::default()], Vec::new());
     for number in 0..sessions {
         let user = format!("bare-{number}");
         let partition = partition_of(TENANT, &user, partitions);
-        let address = Address { tenant, user: Token::parse(&user)?, session };
+        let address = format!("{TENANT}.{user}.tab");
+        let address = Address::parse(&address)?;
         let seq = number as u64 + 1;
         let entry = Entry { seq, ts: START_MS, body: Body::Signal(address, &signal) };
         fold[usize::from(partition)].apply(&entry, &mut events);
