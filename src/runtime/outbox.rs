@@ -1,5 +1,5 @@
-//! The outbox: what was derived and not yet committed, in the order in which it has to be told. Pure, and public so that
-//! `tests/simulation.rs` drives the very thing.
+//! The outbox: what was derived and not yet committed, of each partition in the order in which it has to be told. Pure, and
+//! public so that `tests/simulation.rs` drives the very thing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -77,18 +77,15 @@ enum Item {
     Partial { partition: u16, subject: Box<str> },
     /// A snapshot: its position is committed, then it may be stored.
     Snapshot(Snapshot),
-    /// Of a partition that is ours no more: it is only counted among those of the commit under way.
-    Nothing,
 }
 
 impl Item {
-    fn partition(&self) -> Option<u16> {
+    fn partition(&self) -> u16 {
         match self {
             Self::Told { partition, .. } | Self::Aside { partition, .. } | Self::Partial { partition, .. } => {
-                Some(*partition)
+                *partition
             }
-            Self::Snapshot(snapshot) => Some(snapshot.partition),
-            Self::Nothing => None,
+            Self::Snapshot(snapshot) => snapshot.partition,
         }
     }
 
@@ -96,7 +93,7 @@ impl Item {
         match self {
             Self::Told { messages, .. } | Self::Aside { messages, .. } => messages.len(),
             Self::Partial { .. } => 1,
-            Self::Snapshot(_) | Self::Nothing => 0,
+            Self::Snapshot(_) => 0,
         }
     }
 
@@ -105,14 +102,14 @@ impl Item {
         match self {
             Self::Told { messages, .. } | Self::Aside { messages, .. } => std::mem::take(messages),
             Self::Partial { subject, .. } => partials.remove(subject).into_iter().collect(),
-            Self::Snapshot(_) | Self::Nothing => Vec::new(),
+            Self::Snapshot(_) => Vec::new(),
         }
     }
 
     fn reached(&self) -> Option<&Reached> {
         match self {
             Self::Told { reached, .. } => Some(reached),
-            Self::Aside { .. } | Self::Partial { .. } | Self::Nothing => None,
+            Self::Aside { .. } | Self::Partial { .. } => None,
             Self::Snapshot(snapshot) => Some(&snapshot.reached),
         }
     }
@@ -125,52 +122,63 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// again from the log, and nobody else may.
 #[derive(Debug)]
 pub struct Outbox {
-    items: VecDeque<Item>,
+    /// By partition.
+    queues: Vec<Queue>,
+    /// How many items wait in all of them.
+    len: usize,
+    /// Whether a commit is under way.
+    is_busy: bool,
+    /// The partition that is asked first for the next commit.
+    turn: usize,
     /// The messages of the partials that wait, by subject: the server takes the same rollup only once in a batch, and a newer
     /// count replaces the one that waits.
     partials: BTreeMap<Box<str>, OutMessage>,
-    /// How many items at the front are in the commit that is under way.
-    in_flight: usize,
-    /// Per partition that is ours, what the last confirmed commit said.
-    confirmed: Vec<Option<Reached>>,
     messages_max: usize,
+}
+
+/// What waits of one partition, in its order.
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// How many at the front are in the commit that is under way.
+    in_flight: usize,
+    /// What the last confirmed commit said, while the partition is ours.
+    confirmed: Option<Reached>,
 }
 
 impl Outbox {
     /// An empty outbox of no partition; a batch holds so many messages at most.
     #[must_use]
     pub fn new(messages_max: usize) -> Self {
-        Self { items: VecDeque::new(), partials: BTreeMap::new(), in_flight: 0, confirmed: Vec::new(), messages_max }
+        Self { queues: Vec::new(), len: 0, is_busy: false, turn: 0, partials: BTreeMap::new(), messages_max }
     }
 
     /// A partition is ours from now on, and has told so much already.
     pub fn begin(&mut self, partition: u16, told: Reached) {
         let at = usize::from(partition);
-        if self.confirmed.len() <= at {
-            self.confirmed.resize(at + 1, None);
+        if self.queues.len() <= at {
+            self.queues.resize_with(at + 1, Queue::default);
         }
-        self.confirmed[at] = Some(told);
+        self.queues[at].confirmed = Some(told);
     }
 
     /// A partition is ours no more: what of it was not committed is the next owner's to tell.
     pub fn end(&mut self, partition: u16) {
-        self.confirmed[usize::from(partition)] = None;
-        let of_it = |item: &Item| item.partition() == Some(partition);
-        self.items.iter_mut().take(self.in_flight).filter(|item| of_it(item)).for_each(|item| *item = Item::Nothing);
-        self.items.retain(|item| !of_it(item));
+        let queue = std::mem::take(&mut self.queues[usize::from(partition)]);
+        self.len -= queue.items.len();
         self.partials.retain(|_, message| message.partition != partition);
     }
 
     /// Whether nothing of a partition waits for its commit.
     #[must_use]
     pub fn is_empty_of(&self, partition: u16) -> bool {
-        self.items.iter().all(|item| item.partition() != Some(partition))
+        self.queues.get(usize::from(partition)).is_none_or(|queue| queue.items.is_empty())
     }
 
     /// How far a partition's log is told, if it is ours.
     #[must_use]
     pub fn told(&self, partition: u16) -> Option<&Reached> {
-        self.confirmed.get(usize::from(partition))?.as_ref()
+        self.queues.get(usize::from(partition))?.confirmed.as_ref()
     }
 
     fn confirmed(&self, partition: u16) -> &Reached {
@@ -180,19 +188,19 @@ impl Outbox {
     /// How many items wait, those of the commit under way included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.len
     }
 
     /// Whether everything is committed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len == 0
     }
 
     /// Whether no commit is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.in_flight == 0
+        !self.is_busy
     }
 
     /// Whether a partition has told this event already, before the process began.
@@ -204,19 +212,19 @@ impl Outbox {
 
     /// Takes the messages of one event; `reached` is the position behind it.
     pub fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
-        self.items.push_back(Item::Told { partition, reached, messages });
+        self.push(Item::Told { partition, reached, messages });
     }
 
     /// Takes messages that no entry of the log caused.
     pub fn tell_aside(&mut self, partition: u16, messages: Vec<OutMessage>) {
-        self.items.push_back(Item::Aside { partition, messages });
+        self.push(Item::Aside { partition, messages });
     }
 
     /// Takes what a partition contributes to a room, in place of what waits of that already.
     pub fn tell_partial(&mut self, message: OutMessage) {
         let (partition, subject): (u16, Box<str>) = (message.partition, message.subject.as_str().into());
         if self.partials.insert(subject.clone(), message).is_none() {
-            self.items.push_back(Item::Partial { partition, subject });
+            self.push(Item::Partial { partition, subject });
         }
     }
 
@@ -226,61 +234,75 @@ impl Outbox {
     pub fn keep(&mut self, snapshot: Snapshot) -> bool {
         let is_kept = snapshot.reached.place() >= self.confirmed(snapshot.partition).place();
         if is_kept {
-            self.items.push_back(Item::Snapshot(snapshot));
+            self.push(Item::Snapshot(snapshot));
         }
         is_kept
     }
 
-    /// The next commit: as much from the front as one batch holds. `None` if there is nothing, or one is under way.
+    fn push(&mut self, item: Item) {
+        self.len += 1;
+        self.queues[usize::from(item.partition())].items.push_back(item);
+    }
+
+    /// The next commit: as much as one batch holds, of all partitions that have something one item after the other, so that
+    /// nobody waits for a partition that has much to tell. `None` if there is nothing, or one is under way.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.in_flight > 0 || self.items.is_empty() {
+        if self.is_busy || self.len == 0 {
             return None;
         }
-        let mut batch = Batch::default();
-        let mut progress: Vec<(u16, &Reached)> = Vec::new();
-        let mut bytes = 0;
-        for item in &mut self.items {
-            if bytes > BATCH_BYTES_MAX {
-                break;
-            }
-            let Some(partition) = item.partition() else {
-                self.in_flight += 1;
-                continue;
-            };
-            let known = progress.iter().position(|(other, _)| *other == partition);
-            let size = batch.messages.len() + item.len() + progress.len() + usize::from(known.is_none());
-            if size > self.messages_max && self.in_flight > 0 {
-                break;
-            }
-            self.in_flight += 1;
-            let messages = item.take_messages(&mut self.partials);
-            bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
-            batch.messages.extend(messages);
-            let reached = item.reached();
-            match known {
-                Some(at) => progress[at].1 = reached.unwrap_or(progress[at].1),
-                None => {
-                    let confirmed = self.confirmed[usize::from(partition)].as_ref();
-                    progress.push((partition, reached.or(confirmed).expect("only what is ours is told")));
+        self.is_busy = true;
+        let count = self.queues.len();
+        let in_turn = (0..count).map(|step| (self.turn + step) % count);
+        let mut asked: Vec<usize> = in_turn.filter(|at| !self.queues[*at].items.is_empty()).collect();
+        let (mut batch, mut bytes, mut progress) = (Batch::default(), 0, 0);
+        while !asked.is_empty() {
+            asked.retain(|at| {
+                let queue = &mut self.queues[*at];
+                let Some(item) = queue.items.get_mut(queue.in_flight) else { return false };
+                let is_first = queue.in_flight == 0;
+                let size = batch.messages.len() + item.len() + progress + usize::from(is_first);
+                if bytes > BATCH_BYTES_MAX || size > self.messages_max && progress > 0 {
+                    return false;
                 }
-            }
+                progress += usize::from(is_first);
+                queue.in_flight += 1;
+                let messages = item.take_messages(&mut self.partials);
+                bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+                batch.messages.extend(messages);
+                self.turn = at + 1;
+                true
+            });
         }
-        batch.progress = progress.into_iter().map(|(partition, reached)| (partition, reached.position())).collect();
+        let told = self.queues.iter().enumerate().filter(|(_, queue)| queue.in_flight > 0);
+        batch.progress = told.map(|(at, queue)| (at as u16, queue.reached().position())).collect();
         Some(batch)
     }
 
     /// The commit under way is confirmed: only now its items leave. Returns the snapshots that may be stored.
     pub fn confirm(&mut self) -> Vec<Snapshot> {
+        self.is_busy = false;
         let mut snapshots = Vec::new();
-        for item in self.items.drain(..std::mem::take(&mut self.in_flight)) {
-            if let Some((partition, reached)) = item.partition().zip(item.reached()) {
-                self.confirmed[usize::from(partition)] = Some(reached.clone());
+        for queue in &mut self.queues {
+            if queue.in_flight == 0 {
+                continue;
             }
-            if let Item::Snapshot(snapshot) = item {
-                snapshots.push(snapshot);
+            queue.confirmed = Some(queue.reached().clone());
+            self.len -= queue.in_flight;
+            for item in queue.items.drain(..std::mem::take(&mut queue.in_flight)) {
+                if let Item::Snapshot(snapshot) = item {
+                    snapshots.push(snapshot);
+                }
             }
         }
         snapshots
+    }
+}
+
+impl Queue {
+    /// How far the partition's log is told with what is in the commit under way.
+    fn reached(&self) -> &Reached {
+        let of_items = self.items.range(..self.in_flight).rev().find_map(Item::reached);
+        of_items.or(self.confirmed.as_ref()).expect("only what is ours is told")
     }
 }
 

@@ -23,12 +23,12 @@ fn a_batch_holds_what_fits_with_one_progress_a_partition() {
     outbox.tell(0, reached(1, 2), vec![message(0), message(0)]);
     outbox.tell(1, reached(2, 1), vec![message(1)]);
     let batch = outbox.next_batch().unwrap();
-    assert_eq!((batch.messages.len(), batch.progress.len()), (3, 1));
-    assert_eq!(batch.progress[0].1, reached(1, 2).position());
+    assert_eq!(batch.messages.len(), 2, "two more and both progresses would be six");
+    assert_eq!(batch.progress, [(0, reached(1, 1).position()), (1, reached(2, 1).position())]);
     assert!(outbox.next_batch().is_none(), "one commit at a time");
     assert!(outbox.confirm().is_empty());
-    assert!(outbox.was_told(0, 1, 1) && !outbox.was_told(0, 1, 2) && !outbox.was_told(1, 1, 0));
-    assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(2, 1).position())]);
+    assert!(outbox.was_told(0, 1, 0) && !outbox.was_told(0, 1, 1) && outbox.was_told(1, 2, 0));
+    assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(1, 2).position())]);
 }
 
 #[test]
@@ -134,4 +134,33 @@ fn a_partition_that_is_lost_takes_nothing_of_the_others_with_it() {
     outbox.confirm();
     assert!(outbox.was_told(1, 2, 0) && !outbox.was_told(1, 4, 0) && outbox.was_told(0, 1, 0));
     assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(4, 1).position())]);
+}
+
+#[test]
+fn who_has_little_to_tell_waits_for_nobody_who_has_much() {
+    let mut outbox = outbox(&[reached(0, 0), reached(0, 0), reached(0, 0)], 9);
+    for seq in 1..=100 {
+        outbox.tell(0, reached(seq, 1), vec![message(0)]);
+    }
+    outbox.tell(2, reached(101, 1), vec![message(2), message(2)]);
+    let batch = outbox.next_batch().unwrap();
+    assert_eq!(batch.progress, [(0, reached(5, 1).position()), (2, reached(101, 1).position())]);
+    assert_eq!((batch.messages.len(), outbox.len()), (7, 101));
+    outbox.confirm();
+    assert!(outbox.is_empty_of(2) && outbox.was_told(0, 5, 0) && !outbox.was_told(0, 6, 0));
+    assert_eq!(outbox.len(), 95);
+}
+
+#[test]
+fn everybody_has_a_turn_where_a_batch_is_too_small_for_all() {
+    let mut outbox = outbox(&vec![reached(0, 0); 5], 4);
+    for seq in 1..=5 {
+        (0..5).for_each(|partition| outbox.tell(partition, reached(seq, 1), vec![message(partition)]));
+    }
+    let mut batches: Vec<Vec<u16>> = Vec::new();
+    for _ in 0..5 {
+        batches.push(outbox.next_batch().unwrap().progress.into_iter().map(|(partition, _)| partition).collect());
+        outbox.confirm();
+    }
+    assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![0, 4], vec![1, 2], vec![3, 4]]);
 }
