@@ -85,7 +85,7 @@ fn the_counts_of_a_partition_that_is_lost_go_with_it() {
     outbox.end(0);
     outbox.begin(0, reached(1, 1));
     outbox.tell_partial(partial(0, "a", "3"));
-    assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2", b"3"]);
+    assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"3", b"2"]);
 }
 
 #[test]
