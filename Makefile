@@ -6,10 +6,10 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help up test examples chaos bench lint schemas tools image
+.PHONY: help up test examples chaos bench instructions lint schemas tools image
 
 help: ## tell what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## a NATS server and the engine with profile demo: the whole ladder in twelve seconds
 	@scripts/tools server
@@ -40,6 +40,9 @@ chaos: ## ten minutes of killed, stopped and cut-off engines and servers, a full
 bench: ## measure the fold, the whole way from heartbeat to event, and engines that share the partitions
 	@scripts/tools server
 	$(CARGO) bench --locked $(ARGS)
+
+instructions: ## count what a heartbeat costs the fold, with valgrind, and fail above the bound
+	@scripts/instructions
 
 lint: ## formatting, clippy and documentation, with warnings as errors
 	$(CARGO) fmt --all --check

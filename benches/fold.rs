@@ -1,48 +1,69 @@
-//! What a heartbeat costs the fold, and what a session costs its memory, at a million sessions.
+//! What a heartbeat costs the fold, and what a session costs its memory: a million and ten million sessions that beat in turn, and
+//! a million of which some beat far more often than others.
 
 #![allow(missing_docs, reason = "criterion's macros make items without documentation")]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use presence_engine::fold::{AHEAD, Ahead, Body, Entry, IndexKey, Partition};
-use presence_engine::model::{Address, Signal, partition_of};
+use presence_engine::fold::{AHEAD, Ahead, BatchItem, Body, Entry, IndexKey, Partition};
+use presence_engine::model::{Address, Event, Signal, Token, partition_of};
 
 const PARTITIONS: u16 = 64;
-const SESSIONS: usize = 1_000_000;
+const MILLION: usize = 1_000_000;
 const SESSIONS_PER_USER: usize = 2;
 const START: u64 = 1_790_000_000_000;
-/// Every session beats once in this time: some twenty seconds, but no divisor of a threshold, since beats of clients don't fall
-/// onto a deadline by the millisecond.
+/// As many heartbeats as there are sessions come in this time: some twenty seconds, but no divisor of a threshold, since beats of
+/// clients don't fall onto a deadline by the millisecond.
 const ROUND_MS: u64 = 19_937;
+/// Heartbeats of a gateway's batch, and for how long it held them.
+const BATCH: usize = 1_000;
+const HELD_MS: u64 = 40;
 
 /// Bytes of an address.
-const ADDRESS_BYTES: usize = "main.user-0000000.tab-0".len();
+const ADDRESS_BYTES: usize = "main.user-00000000.tab-0".len();
 
 /// Which partition, and who.
 type Who = (usize, Address<'static>);
 
 /// Who beats, in the order in which they beat. Their names lie in that order too, as those of messages that come in do:
 /// what is measured is what the fold keeps, not what the load has to look up.
-fn names() -> Vec<Who> {
-    let text: &'static str = (0..SESSIONS)
-        .map(beating)
-        .map(|(user, tab)| format!("main.user-{user:07}.tab-{tab}"))
-        .collect::<String>()
-        .leak();
+fn names(order: impl Iterator<Item = usize>) -> Vec<Who> {
+    let name = |number: usize| {
+        let (user, tab) = (number / SESSIONS_PER_USER, number % SESSIONS_PER_USER);
+        format!("main.user-{user:08}.tab-{tab}")
+    };
+    let text: &'static str = order.map(name).collect::<String>().leak();
     let who = |at: usize| {
         let address = &text[at * ADDRESS_BYTES..(at + 1) * ADDRESS_BYTES];
         let address = Address::parse(address).expect("they are addresses");
         (partition_of("main", address.user().as_str(), PARTITIONS).into(), address)
     };
-    (0..SESSIONS).map(who).collect()
+    (0..text.len() / ADDRESS_BYTES).map(who).collect()
 }
 
-/// The number of the user and of the session that beat at a place in the round.
-fn beating(at: usize) -> (usize, usize) {
-    // A stride that is coprime to their number: neighbours in time are no neighbours in memory.
-    let number = at * 611_953 % SESSIONS;
-    (number / SESSIONS_PER_USER, number % SESSIONS_PER_USER)
+/// All of them, each once: a stride that is coprime to their number, so that neighbours in time are no neighbours in memory.
+fn in_turn(sessions: usize) -> impl Iterator<Item = usize> {
+    (0..sessions).map(move |at| at * 611_953 % sessions)
+}
+
+/// As many draws as there are sessions, by Zipf's law: the n-th is drawn 1/n as often as the first.
+fn by_zipf(sessions: usize) -> impl Iterator<Item = usize> {
+    let mut sums: Vec<f64> = (1..=sessions).map(|rank| 1.0 / rank as f64).collect();
+    for rank in 1..sessions {
+        sums[rank] += sums[rank - 1];
+    }
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..sessions).map(move |_| {
+        // Marsaglia's xorshift: the same draws each time.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let drawn = (state >> 11) as f64 / (1_u64 << 53) as f64 * sums[sessions - 1];
+        // Who beats often lies anywhere.
+        sums.partition_point(|sum| *sum < drawn).min(sessions - 1) * 611_953 % sessions
+    })
 }
 
 fn resident_bytes() -> usize {
@@ -53,58 +74,124 @@ fn resident_bytes() -> usize {
 }
 
 struct Load {
-    names: Vec<Who>,
+    sessions: usize,
     partitions: Vec<Partition>,
     ahead: Ahead,
     at: usize,
+    seq: u64,
     signal: Signal,
+    events: Vec<Event>,
 }
 
 impl Load {
-    /// The next heartbeats, as the engine takes them: each session in turn, each some twenty seconds of log time apart.
-    fn beat(&mut self, events: &mut Vec<presence_engine::model::Event>) {
-        let begin = self.at % SESSIONS;
-        let group = &self.names[begin..begin + AHEAD];
+    /// Partitions in which everybody has beaten once.
+    fn of(sessions: usize) -> Self {
+        let names = names(in_turn(sessions));
+        let before = resident_bytes();
+        let mut load = Self {
+            sessions,
+            partitions: (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect(),
+            ahead: Ahead::default(),
+            at: 0,
+            seq: 0,
+            signal: Signal { epoch: Some(1), ..Signal::default() },
+            events: Vec::new(),
+        };
+        for _ in 0..sessions / AHEAD {
+            load.beat(&names);
+        }
+        let kept: usize = load.partitions.iter().map(Partition::sessions).sum();
+        println!(
+            "fold: {} bytes a session with its names and user, {kept} sessions of {} users",
+            (resident_bytes() - before) / kept,
+            kept / SESSIONS_PER_USER
+        );
+        load
+    }
+
+    fn ts(&self) -> u64 {
+        START + self.at as u64 * ROUND_MS / self.sessions as u64
+    }
+
+    /// The next heartbeats of `names`, as the engine takes them.
+    fn beat(&mut self, names: &[Who]) {
+        let begin = self.at % (names.len() / AHEAD * AHEAD);
+        let group = &names[begin..begin + AHEAD];
+        let ts = self.ts();
         let ahead = self.ahead.look(AHEAD, |at| Some((&self.partitions[group[at].0], group[at].1)));
         for ((partition, address), sought) in group.iter().zip(ahead) {
-            self.at += 1;
-            self.signal.seq = Some(self.at as u64);
-            let ts = START + self.at as u64 * ROUND_MS / SESSIONS as u64;
-            let entry = Entry { seq: self.at as u64, ts, body: Body::Signal(*address, &self.signal) };
-            self.partitions[*partition].apply_sought(&entry, sought, events);
+            self.seq += 1;
+            self.signal.seq = Some(self.seq);
+            let entry = Entry { seq: self.seq, ts, body: Body::Signal(*address, &self.signal) };
+            self.partitions[*partition].apply_sought(&entry, sought, &mut self.events);
         }
-        black_box(&events);
-        events.clear();
+        self.at += AHEAD;
+        black_box(&self.events);
+        self.events.clear();
+    }
+
+    /// The next batch of a gateway's, as it is read from a message.
+    fn batch(&mut self, names: &[Who]) -> Vec<BatchItem<'static>> {
+        let begin = self.at % (names.len() / BATCH * BATCH);
+        self.at += BATCH;
+        let item = |(_, address): &Who| {
+            self.seq += 1;
+            let signal = Signal { epoch: Some(1), seq: Some(self.seq), ..Signal::default() };
+            BatchItem::Signal(*address, Box::new(signal), HELD_MS)
+        };
+        names[begin..begin + BATCH].iter().map(item).collect()
+    }
+
+    fn take(&mut self, partition: usize, items: &[BatchItem<'_>]) {
+        let token = |text| Token::parse(text).expect("a token");
+        self.seq += 1;
+        let body = Body::Batch { tenant: token("main"), gateway: token("gateway"), items };
+        let entry = Entry { seq: self.seq, ts: self.ts(), body };
+        self.partitions[partition].apply(&entry, &mut self.events);
+        black_box(&self.events);
+        self.events.clear();
     }
 }
 
 fn heartbeats(criterion: &mut Criterion) {
-    let names = names();
-    let before = resident_bytes();
-    let partitions = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
-    let mut load = Load {
-        names,
-        partitions,
-        ahead: Ahead::default(),
-        at: 0,
-        signal: Signal { epoch: Some(1), ..Signal::default() },
-    };
-    let mut events = Vec::new();
-    for _ in 0..SESSIONS / AHEAD {
-        load.beat(&mut events);
-    }
-    let bytes = resident_bytes() - before;
-    let kept: usize = load.partitions.iter().map(Partition::sessions).sum();
-    println!(
-        "fold: {} bytes a session with names, {kept} sessions of {} users",
-        bytes / kept,
-        kept / SESSIONS_PER_USER
-    );
-
     let mut group = criterion.benchmark_group("fold");
-    group.throughput(Throughput::Elements(AHEAD as u64));
-    group.bench_function("heartbeats at 1,000,000 sessions", |bencher| {
-        bencher.iter(|| load.beat(&mut events));
+    group.sample_size(50).throughput(Throughput::Elements(AHEAD as u64));
+    for sessions in [10 * MILLION, MILLION] {
+        let (mut load, names) = (Load::of(sessions), names(in_turn(sessions)));
+        group.bench_function(format!("{AHEAD} heartbeats at {sessions} sessions"), |bencher| {
+            bencher.iter(|| load.beat(&names));
+        });
+    }
+    let (mut load, drawn) = (Load::of(MILLION), names(by_zipf(MILLION)));
+    group.bench_function(format!("{AHEAD} heartbeats at {MILLION} sessions, by Zipf's law"), |bencher| {
+        bencher.iter(|| load.beat(&drawn));
+    });
+    group.finish();
+    batches(criterion, load);
+}
+
+fn batches(criterion: &mut Criterion, mut load: Load) {
+    let mut group = criterion.benchmark_group("fold");
+    group.sample_size(50).throughput(Throughput::Elements(BATCH as u64));
+    let mut by_partition = vec![Vec::new(); PARTITIONS.into()];
+    for who in names(in_turn(MILLION)) {
+        by_partition[who.0].push(who);
+    }
+    let mut turn = 0;
+    group.bench_function(format!("a batch of {BATCH} heartbeats at {MILLION} sessions"), |bencher| {
+        // Only the fold is timed, not the making of what it takes.
+        bencher.iter_custom(|batches| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..batches {
+                turn += 1;
+                let partition = turn % usize::from(PARTITIONS);
+                let items = load.batch(&by_partition[partition]);
+                let began = Instant::now();
+                load.take(partition, &items);
+                spent += began.elapsed();
+            }
+            spent
+        });
     });
     group.finish();
 }
