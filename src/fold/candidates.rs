@@ -51,12 +51,13 @@ impl Partition {
         let carries = |at: &u32| self.lack_of(*at, want) == Lack::Unsure && self.certainty(*at, now).permille >= min;
         let carrier = |at: u32| {
             let cold = &self.people.cold[at];
-            let changed_ms = self.told_ready(user, want);
+            // What is told of readiness is by the policy's confidence: of more than that only the session's own events tell.
+            let told = self.told_ready(user, want).filter(|_| min <= self.policy.ready.min_confidence);
             let seen = self.people.hot[at].seen() + self.excused(at, now);
             Carrier {
                 session: at,
                 incarnation: cold.incarnation.get(),
-                changed_ms: changed_ms.unwrap_or_else(|| self.people.users[user].told_at.get().max(cold.told_at.get())),
+                changed_ms: told.unwrap_or_else(|| self.people.users[user].told_at.get().max(cold.told_at.get())),
                 seen_ms: self.time.told(seen),
                 seen,
                 unsure_at: self.unsure_at(at, min).saturating_add(self.excused(at, now)),
@@ -94,8 +95,7 @@ impl Partition {
     ) -> Vec<Candidate> {
         let key = format!("{tenant}.{room}");
         let mut found: Vec<_> = self.users_in(&key).filter_map(|at| self.candidate_at(at, want, load)).collect();
-        found.sort_unstable_by(|a, b| order.compare(id, a, b));
-        found.truncate(limit);
+        order.first(id, limit, &mut found);
         found
     }
 

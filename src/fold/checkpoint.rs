@@ -27,6 +27,8 @@ use crate::model::{Address, Intent};
 const MAGIC: &[u8] = b"presence checkpoint\n";
 /// What most sessions take with their users: room for as many is made.
 const SESSION_BYTES: usize = 128;
+/// No user takes fewer.
+const USER_BYTES_MIN: usize = 16;
 /// So many users are looked ahead at.
 const AHEAD: usize = 8;
 const HASH_KEY: IndexKey = IndexKey(0, 0);
@@ -252,8 +254,8 @@ impl Partition {
         partition.set_policy(Arc::new(policy::read(&mut input)?));
         partition.read_gateways(&mut input)?;
         let users = input.number()?;
-        // Each takes some bytes: what says otherwise is found out below.
-        partition.people.expect(usize::try_from(users).unwrap_or(usize::MAX).min(input.0.len()));
+        // Each takes so many bytes at least: what says otherwise is found out below.
+        partition.people.expect(usize::try_from(users).unwrap_or(usize::MAX).min(input.0.len() / USER_BYTES_MIN));
         for _ in 0..users {
             partition.read_user(&mut input)?;
         }

@@ -79,6 +79,16 @@ pub struct Candidate {
 }
 
 impl Order {
+    /// Leaves the first so many, in order.
+    pub fn first(self, id: &str, limit: usize, candidates: &mut Vec<Candidate>) {
+        if candidates.len() > limit {
+            // Those behind need no order.
+            candidates.select_nth_unstable_by(limit, |a, b| self.compare(id, a, b));
+            candidates.truncate(limit);
+        }
+        candidates.sort_unstable_by(|a, b| self.compare(id, a, b));
+    }
+
     /// Whether `a` is asked before `b`, by a question of this id. Equal users alone are equal.
     ///
     /// ```

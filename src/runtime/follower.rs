@@ -37,7 +37,9 @@ pub(crate) struct Followers {
 
 impl Follower {
     pub(crate) fn new(fleet: Fleet, reader: LogReader, catch_up_to: u64) -> Self {
-        Self { fleet, reader, catch_up_to, standing: LogStanding::unread() }
+        // Until its reader has heard something, what is in the log now is not known.
+        let standing = LogStanding { pending: u64::MAX, ..LogStanding::unread() };
+        Self { fleet, reader, catch_up_to, standing }
     }
 
     /// Whether everything is read that was in the log when its partitions were acquired.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::lasting::Lasting;
 use super::split::users_by_partition;
 use crate::fold::{Partition, Present};
-use crate::model::{Address, Millis, Readiness, Token, Want};
+use crate::model::{Address, Lack, Millis, Readiness, Token, Want};
 use crate::runtime::follower::Followers;
 use crate::runtime::live::Live;
 use crate::wire::AskError;
@@ -171,8 +171,11 @@ impl Looking<'_> {
             Readiness::Ready { since_ms, permille } => {
                 Readiness::Ready { since_ms: self.since(user, since_ms), permille }
             }
-            missing @ Readiness::Missing(_) => {
-                if let Some(lasting) = &mut self.lasting {
+            missing @ Readiness::Missing(lack) => {
+                // Who isn't there, or is nobody, comes by an event, which says more than a look at nothing.
+                if lack != Lack::Offline
+                    && let Some(lasting) = &mut self.lasting
+                {
                     lasting.broke(self.partition.number(), (self.tenant, user, self.want));
                 }
                 missing

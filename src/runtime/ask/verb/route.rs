@@ -90,7 +90,9 @@ impl Reserving<'_> {
         let question = Question { tenant: self.tenant.to_owned(), partitions, at_least: 0, what };
         let answer = self.desk.ask(&question).await?;
         let Said::Candidates(mut candidates) = answer.said else { return Err(strange("an owner")) };
-        candidates.sort_unstable_by(|a, b| self.routing.order.compare(&self.routing.id, a, b));
+        // Of users that were named all are looked at, of a room as many as each partition was asked for.
+        let most = if let Among::Room(_) = among { limit } else { candidates.len() };
+        self.routing.order.first(&self.routing.id, most, &mut candidates);
         Ok((candidates, answer.as_of_ms, answer.now_ms))
     }
 
