@@ -36,7 +36,7 @@ impl Ahead {
         for (at, (sought, people)) in all.iter_mut().zip(&mut people).enumerate() {
             if let Some((population, address)) = signal(at) {
                 *people = Some(population);
-                *sought = population.seek(address);
+                *sought = population.sought(address);
             } else {
                 *sought = Sought::default();
             }

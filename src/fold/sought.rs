@@ -20,14 +20,9 @@ impl Default for Sought {
 }
 
 impl Population {
-    /// What a session is looked for by.
-    pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
-        self.seek(address)
-    }
-
-    /// As [`Population::sought`]; and fetches its line of the index.
+    /// What a session is looked for by. Its line of the index is fetched.
     #[inline]
-    pub(crate) fn seek(&self, address: Address<'_>) -> Sought {
+    pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
         let hash = self.hash.of(address.as_str());
         self.by_session.fetch(hash);
         Sought { hash, seen_at: NONE }
