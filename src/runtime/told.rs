@@ -1,8 +1,10 @@
 //! Between what the fold tells and what the streams hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::error::RuntimeError;
@@ -74,6 +76,11 @@ pub(crate) enum Leftover {
 
 /// Most leftovers on their way from the buckets to the loop.
 const LEFTOVERS_MAX: usize = 1_024;
+/// Nobody waits for leftovers: for each second of reading there are so many without, since at a million keys it would otherwise take
+/// half of the machine from the heartbeats just when an engine has started.
+const REST: u32 = 19;
+/// The longest rest, well within what the server keeps a consumer for.
+const REST_MAX: Duration = Duration::from_secs(5);
 
 impl Leftover {
     /// Reads the buckets in the background for keys that say offline.
@@ -92,6 +99,7 @@ impl Leftover {
 
     async fn find_in(nats: &Nats, bucket: &str, found: &mpsc::Sender<Self>) -> Result<(), LatestError> {
         let mut values = bucket_values(nats, bucket).await?;
+        let mut begin = Instant::now();
         while let Some(chunk) = values.next().await? {
             for Stored { payload, deleted, .. } in chunk {
                 if deleted {
@@ -113,6 +121,8 @@ impl Leftover {
                     return Ok(());
                 }
             }
+            sleep((begin.elapsed() * REST).min(REST_MAX)).await;
+            begin = Instant::now();
         }
         Ok(())
     }
