@@ -12,7 +12,10 @@ use oracle::Oracle;
 use oracle::logs::{Line, Log, What, Who, address, everybody};
 use oracle::random::{Mood, logs};
 use oracle::witness::Witness;
-use presence_engine::fold::{AHEAD, Ahead, IndexKey, ObservedTime, Partition, Passage};
+use presence_engine::fold::{
+    AHEAD, Ahead, CheckpointError, GRID_MS, IndexKey, ObservedTime, Partition, Passage, Snapshot, policy_of,
+    segments_of,
+};
 use presence_engine::model::policy::DURATION_MS_MAX;
 use presence_engine::model::{
     Cause, Claim, EngineWhat, Event, EventBody, Kind, Member, Millis, Policy, Profile, Rejection, Signal, State, Tally,
@@ -176,9 +179,49 @@ fn a_cut_into_checkpoint_and_suffix_changes_nothing() {
             let cut = cut.index(log.0.len() + 1);
             let bytes = Run::new().through(&log.0[..cut]).partition.checkpoint();
             let restored =
-                Partition::restore_with_wheel_tick(&bytes, OTHER_KEY, WHEEL_TICKS[tick]).expect("it restores");
+                Partition::restore_from(&bytes, &[] as &[&[u8]], OTHER_KEY, WHEEL_TICKS[tick]).expect("it restores");
             prop_assert_eq!(restored.checkpoint(), bytes, "restoring at {} changed the bytes", cut);
             same(&Run::of(restored).through(&log.0[cut..]), &uncut, cut)?;
+        }
+        Ok(())
+    });
+}
+
+/// What a checkpoint that builds on those before restores is what the whole one does, whatever was written when, and whether it
+/// was stored or not.
+#[test]
+fn a_checkpoint_with_segments_is_all_of_it() {
+    let what = (logs(ANY), 0_usize..400, proptest::collection::vec(0..4_usize, 1..60));
+    check("a_checkpoint_with_segments_is_all_of_it", 100, what, |(log, segment_bytes, then)| {
+        let (mut run, mut stored) = (Run::new(), BTreeMap::new());
+        for (line, then) in log.0.iter().zip(then.into_iter().cycle()) {
+            run.apply(line);
+            if then == 0 {
+                continue;
+            }
+            let Snapshot { bytes, segment, segments } = run.partition.snapshot(segment_bytes);
+            if then == 1 {
+                run.partition.forget_segments();
+                continue;
+            }
+            stored.extend(segment.map(|segment| (segment.name, segment.bytes)));
+            prop_assert_eq!(&segments_of(&bytes), &Ok(segments.clone()));
+            prop_assert!(policy_of(&bytes).is_ok_and(|policy| policy == **run.partition.policy()));
+            let given: Vec<_> = segments.iter().rev().map(|name| &stored[name]).collect();
+            let mut restored = Partition::restore_from(&bytes, &given, OTHER_KEY, GRID_MS).expect("it restores");
+            prop_assert_eq!(restored.checkpoint(), run.partition.checkpoint(), "at {}", line.seq);
+            if let Some(first) = segments.first() {
+                let mut given: Vec<_> = segments.iter().map(|name| stored[name].clone()).collect();
+                let is_it = |segment: &Vec<u8>| *segment == stored[first];
+                given.iter_mut().filter(|segment| is_it(segment)).for_each(|damaged| damaged[20] ^= 1);
+                let error = Partition::restore_from(&bytes, &given, OTHER_KEY, GRID_MS).unwrap_err();
+                prop_assert_eq!(error, CheckpointError::NoSegment(*first));
+            }
+            if then == 3 {
+                // Whoever takes over writes its own.
+                restored.forget_segments();
+                run.partition = restored;
+            }
         }
         Ok(())
     });

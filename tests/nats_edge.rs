@@ -595,8 +595,8 @@ async fn the_newest_two_checkpoints_are_kept_and_found_again() {
     let mut checkpoints = Checkpoints::open(&nats, Duration::ZERO).await.unwrap();
     let large = Bytes::from((0..1_000_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
     for seq in [10, 20, 30] {
-        checkpoints.put(7, seq, large.clone()).await.unwrap();
-        checkpoints.put(8, seq * 2, Bytes::new()).await.unwrap();
+        checkpoints.put(7, seq, large.clone(), &[]).await.unwrap();
+        checkpoints.put(8, seq * 2, Bytes::new(), &[]).await.unwrap();
     }
     for checkpoints in [&checkpoints, &Checkpoints::open(&nats, Duration::ZERO).await.unwrap()] {
         assert_eq!(checkpoints.positions(7).collect::<Vec<_>>(), [20, 30]);
@@ -607,7 +607,7 @@ async fn the_newest_two_checkpoints_are_kept_and_found_again() {
         assert_eq!(checkpoints.newest(9, 60).await.unwrap(), None);
     }
     // Of a log that was made anew: what is beyond belongs to the one before.
-    checkpoints.put(7, 5, large).await.unwrap();
+    checkpoints.put(7, 5, large, &[]).await.unwrap();
     assert_eq!(checkpoints.positions(7).collect::<Vec<_>>(), [5]);
     let stream = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
     let metas = stream.info_with_subjects("$O.presence_checkpoints.M.>").await.unwrap();
@@ -618,9 +618,9 @@ async fn the_newest_two_checkpoints_are_kept_and_found_again() {
 async fn a_damaged_checkpoint_is_passed_over() {
     let (_server, nats) = TestServer::with_topology().await;
     let mut checkpoints = Checkpoints::open(&nats, Duration::ZERO).await.unwrap();
-    checkpoints.put(0, 1, "good".into()).await.unwrap();
+    checkpoints.put(0, 1, "good".into(), &[]).await.unwrap();
     for damage in ["purged", "overwritten"] {
-        checkpoints.put(0, 2, "bad".into()).await.unwrap();
+        checkpoints.put(0, 2, "bad".into(), &[]).await.unwrap();
         let store = nats.jetstream.get_object_store(names::CHECKPOINTS).await.unwrap();
         let chunks = format!("$O.presence_checkpoints.C.{}", store.info("0/2").await.unwrap().nuid);
         let stream = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
@@ -636,10 +636,10 @@ async fn a_damaged_checkpoint_is_passed_over() {
 async fn what_an_aborted_checkpoint_left_behind_is_collected() {
     let (_server, nats) = TestServer::with_topology().await;
     let mut checkpoints = Checkpoints::open(&nats, Duration::ZERO).await.unwrap();
-    checkpoints.put(0, 1, "whole".into()).await.unwrap();
+    checkpoints.put(0, 1, "whole".into(), &[]).await.unwrap();
     let orphan = "$O.presence_checkpoints.C.orphan";
     nats.jetstream.publish(orphan, "half".into()).await.unwrap().await.unwrap();
-    checkpoints.put(1, 1, "later".into()).await.unwrap();
+    checkpoints.put(1, 1, "later".into(), &[]).await.unwrap();
     let chunks = || async {
         let stream = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
         stream.info_with_subjects("$O.presence_checkpoints.C.>").await.unwrap().count().await

@@ -165,7 +165,7 @@ fn a_life_that_reads_nothing_leaves_everything_as_it_was() {
                 let after: Vec<_> = (0..logs::PARTITIONS).map(|partition| position(&run, partition)).collect();
                 assert_eq!(before, after, "cut behind {cut}");
                 for (partition, (_, seq, ..)) in (0..).zip(after) {
-                    run.nats.store.remove(&(partition, seq));
+                    run.nats.store.checkpoints.remove(&(partition, seq));
                 }
                 let owner = run.and_then(story[cut..].to_vec());
                 checks::told_exactly(&run.nats, &owner, &truth);
@@ -207,7 +207,7 @@ fn every_cut_into_checkpoint_and_suffix_gives_the_same_events_and_state() {
             for (at, (seq, state)) in truth.states.iter().enumerate() {
                 // Another key and another wheel: neither may show.
                 let (key, wheel_tick) = (IndexKey(at as u64, 7), [64, 100, 1_000][at % 3]);
-                let partition = Partition::restore_with_wheel_tick(state, key, wheel_tick).expect("a checkpoint");
+                let partition = Partition::restore_from(state, &[] as &[&[u8]], key, wheel_tick).expect("a checkpoint");
                 let suffix = truth::fold(number, partition, &story[*seq as usize..], seq + 1);
                 let events = truth.events.iter().filter(|event| event.seq > *seq);
                 assert!(events.eq(&suffix.events), "I6: seed {seed}, partition {number}, cut behind {seq}");

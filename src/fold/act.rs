@@ -77,7 +77,7 @@ impl Partition {
         let at = self.people.add(address, sought);
         if !is_known {
             // It may be one who was forgotten: its incarnations rise above all that were.
-            self.people.users[self.people.cold[at].user].incarnation = self.forgotten.into();
+            self.people.user_mut(self.people.cold[at].user).incarnation = self.forgotten.into();
         }
         self.people.hot[at].set_profile(self.policy.default_index());
         self.in_sequence(at, Sequence::default(), signal);
@@ -86,7 +86,7 @@ impl Partition {
         } else {
             // A voice: nothing lives, but what it says counts.
             self.people.hot[at].set_voice(true);
-            self.people.cold[at].told_w = self.time.w.into();
+            self.people.cold_mut(at).told_w = self.time.w.into();
             self.speak(at, signal, held, out);
         }
     }
@@ -111,7 +111,7 @@ impl Partition {
     fn begin(&mut self, at: u32, signal: &Signal, held: Held, out: &mut Vec<Event>) {
         let began = self.time.w.saturating_sub(held.age);
         let before = Before { was_sure: false, ..self.before(at) };
-        let cold = &mut self.people.cold[at];
+        let cold = self.people.cold_mut(at);
         cold.incarnation = raised(self.time.hi, cold.incarnation.get(), self.forgotten).into();
         (cold.ordinal, cold.band) = (0, 0);
         let hot = &mut self.people.hot[at];
@@ -137,7 +137,7 @@ impl Partition {
                 Kind::Leave => {
                     self.people.facts_mut(at).leaving.get_or_insert(now);
                 }
-                Kind::Update if self.people.hot[at].is_voice() => self.people.cold[at].told_w = now.into(),
+                Kind::Update if self.people.hot[at].is_voice() => self.people.cold_mut(at).told_w = now.into(),
                 Kind::Heartbeat | Kind::Update | Kind::Disconnect => {}
             }
             self.speak(at, signal, held, out);

@@ -2,7 +2,7 @@
 
 use super::act::Evidence;
 use super::partition::Partition;
-use super::record::Shown;
+use super::record::{Facts, Shown};
 use crate::model::{Claim, Kind, Millis, Signal, State, Visibility};
 
 /// A reported input moves the last one only by so much at least, in milliseconds: what is less is jitter.
@@ -13,7 +13,8 @@ impl Partition {
     pub(crate) fn beat(&mut self, at: u32, signal: &Signal, now: Millis, first: bool) -> Evidence {
         let (before, seen) = (self.people.hot[at].input(), self.people.hot[at].seen());
         self.people.hot[at].set_seen(seen.max(now));
-        if let Some(facts) = self.people.facts_of_mut(at) {
+        if self.people.facts_of(at).is_some_and(Facts::is_closed) {
+            let facts = self.people.facts_mut(at);
             (facts.closed, facts.leaving) = (None, None);
         }
         self.learn(at, signal);
@@ -66,8 +67,10 @@ impl Partition {
         let became_visible = self.see(at, visibility, now);
         if signal.state == Some(Claim::Away) && visibility != Visibility::Visible {
             let already = now.saturating_sub(self.profile_of(at).hidden_after);
-            let facts = self.people.facts_mut(at);
-            facts.out_of_sight = Some(facts.out_of_sight.map_or(already, |since| since.min(already)));
+            let known = self.people.facts_of(at).and_then(|facts| facts.out_of_sight);
+            if known.is_none_or(|since| already < since) {
+                self.people.facts_mut(at).out_of_sight = Some(already);
+            }
         }
         became_visible
     }
@@ -79,6 +82,10 @@ impl Partition {
             return false;
         }
         self.people.hot[at].set_visibility(visibility);
+        if (known, visibility) == (Visibility::Hidden, Visibility::Hidden) {
+            // It is out of sight since it was hidden.
+            return false;
+        }
         let facts = self.people.facts_mut(at);
         match visibility {
             Visibility::Visible => facts.out_of_sight = None,
@@ -102,19 +109,27 @@ impl Partition {
             self.people.hot[at].set_profile(index);
             self.people.hot[at].set_named(true);
         }
-        if let Some(conn) = &signal.conn {
-            self.people.facts_mut(at).conn = Some(conn.clone());
+        // Many say the same with each heartbeat, which changes nothing.
+        if signal.conn.is_some() && self.people.facts_of(at).is_none_or(|known| known.conn != signal.conn) {
+            self.people.facts_mut(at).conn.clone_from(&signal.conn);
         }
         if let Some(can) = &signal.can
+            && self.people.facts_of(at).is_none_or(|known| known.can != *can)
             && can.iter().all(|name| self.policy.capabilities.contains(name))
         {
-            self.people.facts_mut(at).can = can.clone();
+            self.people.facts_mut(at).can.clone_from(can);
         }
-        if let Some(rooms) = &signal.rooms {
-            self.people.facts_mut(at).rooms = rooms.clone();
+        if let Some(rooms) = &signal.rooms
+            && self.people.facts_of(at).is_none_or(|known| known.rooms != *rooms)
+        {
+            self.people.facts_mut(at).rooms.clone_from(rooms);
         }
         if let Some(meta) = &signal.meta {
-            self.people.facts_mut(at).meta = Some(meta.clone()).filter(|meta| **meta != *"{}");
+            let meta = Some(meta).filter(|meta| ***meta != *"{}");
+            if self.people.facts_of(at).and_then(|known| known.meta.as_ref()) != meta {
+                let meta = meta.cloned();
+                self.people.facts_mut(at).meta = meta;
+            }
         }
     }
 
@@ -153,9 +168,12 @@ impl Partition {
     /// Keeps what was told of the facts where it isn't what they are: `before` the signal they were that, if nothing is kept.
     pub(crate) fn note_told(&mut self, at: u32, before: Shown) {
         let now = self.people.shown(at);
-        let told = self.people.facts_of_mut(at).and_then(|facts| facts.told.take()).map_or(before, |told| *told);
-        if told != now {
-            self.people.facts_mut(at).told = Some(Box::new(told));
+        let kept = self.people.facts_of(at).and_then(|facts| facts.told.as_deref());
+        let told = kept.unwrap_or(&before);
+        let next = (*told != now).then_some(told);
+        if next != kept {
+            let next = next.cloned().map(Box::new);
+            self.people.facts_mut(at).told = next;
         }
     }
 }

@@ -25,6 +25,19 @@ impl Writer {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    /// Bytes behind their length.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// By how much a number is below another, or above: near ones take few bytes.
+    pub(crate) fn difference(&mut self, from: u64, value: u64) {
+        let below = from.wrapping_sub(value).cast_signed();
+        // As Protocol Buffers do with signed numbers: 0, -1, 1, -2, 2 are 0 to 4.
+        self.number((below << 1 ^ below >> 63).cast_unsigned());
+    }
+
     pub(crate) fn texts(&mut self, texts: &[Box<str>]) {
         self.number(texts.len() as u64);
         texts.iter().for_each(|text| self.text(text));
@@ -80,10 +93,20 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let len = self.narrow::<usize>()?;
-        let (text, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
         self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| Malformed)
+        Ok(bytes)
+    }
+
+    /// The number that is so much below another, or above.
+    pub(crate) fn different(&mut self, from: u64) -> Result<u64, Malformed> {
+        let written = self.number()?;
+        Ok(from.wrapping_sub(written >> 1 ^ (written & 1).wrapping_neg()))
     }
 
     pub(crate) fn texts(&mut self) -> Result<Box<[Box<str>]>, Malformed> {
@@ -97,5 +120,21 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn maybe_text(&mut self) -> Result<Option<Box<str>>, Malformed> {
         if self.flag()? { self.text().map(|text| Some(text.into())) } else { Ok(None) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_numbers_take_few_bytes_and_any_difference_comes_back() {
+        for (from, value, len) in
+            [(7, 7, 1), (100, 37, 1), (37, 100, 1), (5_000, 0, 2), (0, u64::MAX, 1), (1 << 63, 0, 10)]
+        {
+            let mut out = Writer::default();
+            out.difference(from, value);
+            assert_eq!((out.0.len(), Reader(&out.0).different(from)), (len, Ok(value)), "{value} from {from}");
+        }
     }
 }

@@ -236,7 +236,9 @@ impl Partition {
         let hot = &mut self.people.hot[at];
         hot.set_seen(hot.seen() + by);
         hot.set_input(hot.input() + by);
-        if let Some(facts) = self.people.facts_of_mut(at) {
+        if by > 0
+            && let Some(facts) = self.people.facts_of_mut(at)
+        {
             let kept = [&mut facts.closed, &mut facts.leaving, &mut facts.left_active, &mut facts.out_of_sight];
             // What never was stays so, whether there is a record of it or not.
             let since = [&mut facts.frozen, &mut facts.raised].into_iter().filter(|at| **at > 0);

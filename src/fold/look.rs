@@ -70,6 +70,11 @@ impl Partition {
         let told = self.look_at_user(user, acted.or(first), when, why, &ready, out);
         self.look_at_readiness(user, told.or(first), when, why, ready, out);
         self.look_at_rooms(user);
+        self.note_who_is_plain(user);
+    }
+
+    /// Notes of a user's sessions whether they are plain.
+    pub(crate) fn note_who_is_plain(&mut self, user: u32) {
         let is_top = self.people.users[user].band == 0;
         let mut next = self.people.users[user].first;
         while next != NONE {
@@ -129,7 +134,7 @@ impl Partition {
             return None;
         };
         self.enter(at, state, when.instant);
-        self.people.cold[at].band = band;
+        self.people.cold_mut(at).band = band;
         if let Some(facts) = self.people.facts_of_mut(at) {
             facts.told = None;
         }
@@ -153,7 +158,7 @@ impl Partition {
             self.people.facts_mut(at).left_active = Some(own);
         }
         self.people.hot[at].set_state(state);
-        self.people.cold[at].told_w = instant.into();
+        self.people.cold_mut(at).told_w = instant.into();
         if state == State::Offline {
             self.excuse_by(at, None, instant);
             if let Some(facts) = self.people.facts_of_mut(at) {
@@ -200,7 +205,7 @@ impl Partition {
         } else {
             return None;
         };
-        let user = &mut self.people.users[at];
+        let user = self.people.user_mut(at);
         if from == State::Offline {
             user.incarnation = when.at.max(user.incarnation.get() + 1).into();
             user.ordinal = 0;
@@ -240,17 +245,14 @@ impl Partition {
 
     /// Lets an intent end that has come to its end, and notes until when it was kept.
     fn keep_intent(&mut self, user: u32, instant: Millis, is_here: bool) {
-        if self.people.users[user].person == NONE {
-            return;
-        }
-        let person = self.people.person_mut(user);
+        let Some(person) = self.people.person(user) else { return };
         if person.until.is_some_and(|until| until <= instant) {
-            (person.intent, person.until) = (Intent::Open, None);
-        }
-        if person.intent == Intent::Open {
-            person.kept = 0;
-        } else if is_here {
-            person.kept = instant;
+            let person = self.people.person_mut(user);
+            (person.intent, person.until, person.kept) = (Intent::Open, None, 0);
+        } else if is_here && person.intent != Intent::Open {
+            self.people.person_unnoted(user).kept = instant;
+        } else if person.intent == Intent::Open && person.kept > 0 {
+            self.people.person_mut(user).kept = 0;
         }
     }
 

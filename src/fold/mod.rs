@@ -11,6 +11,7 @@ mod ahead;
 mod beat;
 mod bytes;
 mod candidates;
+mod changed;
 mod checkpoint;
 mod entry;
 mod gateway;
@@ -42,7 +43,7 @@ pub mod wheel;
 
 pub use ahead::{AHEAD, Ahead};
 pub use candidates::Carrier;
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, Segment, SegmentName, Snapshot, policy_of, segments_of};
 pub use entry::{BatchItem, Body, Entry};
 pub use inspect::{Fall, InspectedSession, Inspection};
 pub use key::IndexKey;

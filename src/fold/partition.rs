@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::act::Held;
+use super::checkpoint::Segments;
 use super::entry::{Body, Entry};
 use super::gateway::Gateways;
 use super::key::IndexKey;
@@ -60,6 +61,8 @@ pub struct Partition {
     pub(crate) people: Population,
     pub(crate) gateways: Gateways,
     pub(crate) rooms: Rooms,
+    /// What its next checkpoint builds on.
+    pub(crate) segments: Segments,
     pub(crate) wheel: TimingWheel,
     pub(crate) wheel_tick: Millis,
     /// While a span of the wheel is being settled: its last step, and the sessions to arm again behind it.
@@ -98,6 +101,7 @@ impl Partition {
             people: Population::new(key),
             gateways: Gateways::default(),
             rooms: Rooms::new(),
+            segments: Segments::default(),
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
             calm_until: 0,

@@ -1,5 +1,6 @@
 //! Who is there: the records of sessions, users and tenants, and how they are found.
 
+use super::changed::{Changed, Kept};
 use super::gateway::Excuse;
 use super::hot::Hot;
 use super::index::Index;
@@ -10,7 +11,6 @@ use super::sequence::Sequence;
 use super::slab::Slab;
 use super::sought::Sought;
 use crate::model::session::Life;
-use crate::model::signal::EVERY_MS_MAX;
 use crate::model::{Address, Intent, Millis, State, Token};
 
 /// The records of one partition. Places are `u32`; a place is valid until its record is removed.
@@ -22,15 +22,17 @@ pub(crate) struct Population {
     pub(super) by_session: Index,
     pub(crate) hot: Slab<Hot>,
     pub(super) names: Names,
-    pub(crate) cold: Slab<Cold>,
-    pub(crate) facts: Slab<Facts>,
-    pub(crate) users: Slab<User>,
-    pub(crate) persons: Slab<Person>,
+    pub(crate) cold: Kept<Cold>,
+    pub(crate) facts: Kept<Facts>,
+    pub(crate) users: Kept<User>,
+    pub(crate) persons: Kept<Person>,
     tenants: Slab<Tenant>,
     by_user: Index,
     by_tenant: Index,
     /// Users without sessions.
     alone: u32,
+    /// Whose records have changed since they were written, if that is kept.
+    pub(crate) changed: Option<Changed>,
 }
 
 impl Population {
@@ -38,16 +40,17 @@ impl Population {
         Self {
             hash: NameHash::new(key),
             hot: Slab::new(),
-            cold: Slab::new(),
-            facts: Slab::new(),
-            users: Slab::new(),
-            persons: Slab::new(),
+            cold: Kept::default(),
+            facts: Kept::default(),
+            users: Kept::default(),
+            persons: Kept::default(),
             tenants: Slab::new(),
             names: Names::new(),
             by_session: Index::default(),
             by_user: Index::default(),
             by_tenant: Index::default(),
             alone: 0,
+            changed: None,
         }
     }
 
@@ -127,10 +130,10 @@ impl Population {
             self.tenants[tenant].sessions += 1;
         }
         let at = self.hot.insert(Hot::with_name(self.names.insert(address.as_str())));
-        let next = std::mem::replace(&mut self.users[user].first, at);
+        let next = std::mem::replace(&mut self.user_mut(user).first, at);
         let cold = self.cold.insert(Cold { user, next, ..Cold::default() });
         assert_eq!(at, cold, "both parts of a session lie at one place");
-        self.users[user].sessions += 1;
+        self.user_mut(user).sessions += 1;
         let mut index = std::mem::take(&mut self.by_session);
         index.insert(sought.hash, at, |at| self.place_hash(at));
         self.by_session = index;
@@ -143,7 +146,7 @@ impl Population {
         let at = self.add_user(tenant, &name);
         name.push('.');
         let name = self.names.insert(&name);
-        self.users[at].person = self.persons.insert(Person { name, ..person });
+        self.user_mut(at).person = self.persons.insert(Person { name, ..person });
         self.alone += 1;
         let tenant = self.users[at].tenant;
         self.tenants[tenant].sessions += 1;
@@ -192,7 +195,7 @@ impl Population {
         let hot = self.hot.remove(at);
         let cold = self.cold.remove(at);
         self.names.remove(hot.name);
-        self.users[user].sessions -= 1;
+        self.user_mut(user).sessions -= 1;
         let forgotten = if is_last && !is_willed { self.remove_user(user, user_hash) } else { 0 };
         forgotten.max(cold.incarnation.get())
     }
@@ -211,18 +214,19 @@ impl Population {
     fn unlink(&mut self, user: u32, at: u32) {
         let next = self.cold[at].next;
         if self.users[user].first == at {
-            self.users[user].first = next;
+            self.user_mut(user).first = next;
             return;
         }
         let mut before = self.users[user].first;
         while self.cold[before].next != at {
             before = self.cold[before].next;
         }
-        self.cold[before].next = next;
+        self.cold_mut(before).next = next;
     }
 
     fn remove_user(&mut self, at: u32, hash: u64) -> u64 {
         self.by_user.remove(hash, at);
+        self.note(at);
         let user = self.users.remove(at);
         if user.person != NONE {
             self.persons.remove(user.person);
@@ -258,40 +262,11 @@ impl Population {
         (facts != NONE).then(|| &self.facts[facts])
     }
 
-    /// As [`Population::facts_of`], to be changed.
-    pub(crate) fn facts_of_mut(&mut self, at: u32) -> Option<&mut Facts> {
-        let facts = self.hot[at].facts;
-        (facts != NONE).then(|| &mut self.facts[facts])
-    }
-
-    /// The rare facts of a session, made where there are none.
-    pub(crate) fn facts_mut(&mut self, at: u32) -> &mut Facts {
-        let hot = &mut self.hot[at];
-        if hot.facts == NONE {
-            hot.facts = self.facts.insert(Facts::default());
-        }
-        &mut self.facts[hot.facts]
-    }
-
-    /// Forgets the rare facts of a session.
-    pub(crate) fn remove_facts(&mut self, at: u32) {
-        match std::mem::replace(&mut self.hot[at].facts, NONE) {
-            NONE => {}
-            facts => drop(self.facts.remove(facts)),
-        }
-    }
-
     /// The declared interval between a session's beats, 0 for none.
     pub(crate) fn every_ms(&self, at: u32) -> u32 {
         // Only who promised something has its cold part looked at: most that asks this asks for thousands.
         let [a, b, c] = if self.hot[at].promised() { self.cold[at].every_ms } else { [0; 3] };
         u32::from_le_bytes([a, b, c, 0])
-    }
-
-    pub(crate) fn set_every_ms(&mut self, at: u32, every_ms: u32) {
-        let [a, b, c, _] = every_ms.min(EVERY_MS_MAX).to_le_bytes();
-        self.cold[at].every_ms = [a, b, c];
-        self.hot[at].set_promised(every_ms > 0);
     }
 
     /// The client's epoch of a session.
@@ -312,28 +287,10 @@ impl Population {
         hot.excused().then(|| Excuse::unpack(self.names.excuse(hot.name))).flatten()
     }
 
-    pub(crate) fn set_excuse(&mut self, at: u32, excuse: Option<Excuse>) {
-        self.hot[at].set_excused(excuse.is_some());
-        self.names.set_excuse(self.hot[at].name, Excuse::pack(excuse));
-    }
-
-    pub(crate) fn set_epoch(&mut self, at: u32, epoch: Option<u64>) {
-        self.names.set_epoch(self.hot[at].name, epoch.unwrap_or(NO_EPOCH));
-    }
-
     /// What is rare of a user, if there is any.
     pub(crate) fn person(&self, user: u32) -> Option<&Person> {
         let person = self.users[user].person;
         (person != NONE).then(|| &self.persons[person])
-    }
-
-    /// What is rare of a user, made where there is none.
-    pub(crate) fn person_mut(&mut self, user: u32) -> &mut Person {
-        let user = &mut self.users[user];
-        if user.person == NONE {
-            user.person = self.persons.insert(Person::default());
-        }
-        &mut self.persons[user.person]
     }
 
     /// A user's intent and its end.

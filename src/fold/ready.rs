@@ -78,7 +78,7 @@ impl Partition {
             }
         };
         let until = if to.is_empty() { None } else { self.loss(at, &to, when.instant) };
-        self.people.users[at].told_at = told_at.into();
+        self.people.user_mut(at).told_at = told_at.into();
         let person = self.people.person_mut(at);
         person.ready.clone_from(&to);
         person.ready_ordinal += 1;

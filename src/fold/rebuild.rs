@@ -134,7 +134,7 @@ impl Partition {
         hot.set_input(input);
         self.people.set_every_ms(at, told.every_ms);
         self.people.set_epoch(at, told.epoch);
-        let cold = &mut self.people.cold[at];
+        let cold = self.people.cold_mut(at);
         (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation.into(), at_ms.into());
         let hidden = told.visibility != Visibility::Visible;
         let hidden_since = if told.to == State::Away { age(profile.hidden_after) } else { now };
@@ -147,8 +147,9 @@ impl Partition {
         facts.rooms.clone_from(&told.rooms);
         facts.meta.clone_from(&told.meta);
         let (band, sure) = (self.band(at, now), self.is_sure(at, now));
-        (self.people.cold[at].band, self.people.cold[at].told_w) = (band, now.into());
-        self.people.cold[at].permille = self.certainty(at, now).permille;
+        let permille = self.certainty(at, now).permille;
+        let cold = self.people.cold_mut(at);
+        (cold.band, cold.told_w, cold.permille) = (band, now.into(), permille);
         self.people.hot[at].set_sure(sure);
         self.arm(at);
     }
@@ -162,14 +163,14 @@ impl Partition {
             return;
         };
         let now = self.time.w;
-        let user = &mut self.people.users[at];
+        let user = self.people.user_mut(at);
         user.ordinal = told.ordinal;
         (user.incarnation, user.told_at, user.told_w) = (told.incarnation.into(), at_ms.into(), now.into());
         user.state = told.to;
         user.counts = told.sessions.map(|count| u8::try_from(count).unwrap_or(u8::MAX));
         if told.to != State::Offline {
             let band = self.leader(at).map_or(0, |best| self.people.cold[best].band);
-            self.people.users[at].band = band;
+            self.people.user_mut(at).band = band;
         }
         if told.intent != Intent::Open {
             let person = self.people.person_mut(at);
@@ -184,7 +185,7 @@ impl Partition {
             return;
         };
         let Some(at) = self.people.find_user(tenant, name) else { return };
-        let user = &mut self.people.users[at];
+        let user = self.people.user_mut(at);
         if user.incarnation.get() == told.incarnation {
             user.told_at = user.told_at.get().max(at_ms).into();
             let person = self.people.person_mut(at);

@@ -140,7 +140,7 @@ impl Partition {
                 self.rooms.exchange(user, None, Some(share), now);
             }
         }
-        self.people.person_mut(user).shares = new;
+        self.people.person_unnoted(user).shares = new;
     }
 
     /// Whether a session of a user names a room.
@@ -209,7 +209,7 @@ impl Partition {
         self.rooms = Rooms { changed, ..Rooms::new() };
         for user in self.people.users_in_order() {
             if self.people.users[user].person != NONE {
-                self.people.person_mut(user).shares = Vec::new();
+                self.people.person_unnoted(user).shares = Vec::new();
             }
         }
     }

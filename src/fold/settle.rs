@@ -24,7 +24,7 @@ impl Partition {
                 self.look_at(entry, limit, out);
             } else {
                 let user = entry & !USER;
-                self.people.person_mut(user).wake = UNARMED;
+                self.people.person_unnoted(user).wake = UNARMED;
                 self.settle_user(user, limit, out);
             }
         }
@@ -147,8 +147,9 @@ impl Partition {
     /// Forgets what of a user was remembered up to `instant`. Whether there is still something.
     pub(crate) fn forget(&mut self, user: u32, instant: Millis) -> bool {
         if !self.people.is_here(user)
-            && self.people.person(user).is_some_and(|person| person.intent != Intent::Open)
-            && self.people.person_mut(user).kept + self.policy.intent_keep <= instant
+            && let Some(person) = self.people.person(user)
+            && person.intent != Intent::Open
+            && person.kept + self.policy.intent_keep <= instant
         {
             let person = self.people.person_mut(user);
             (person.intent, person.until, person.kept) = (Intent::Open, None, 0);
@@ -206,7 +207,7 @@ impl Partition {
         if step < wake
             && let Some(step) = self.push(wake, step, user | USER, user)
         {
-            self.people.person_mut(user).wake = step;
+            self.people.person_unnoted(user).wake = step;
         }
     }
 

@@ -64,6 +64,11 @@ impl<T: Default> Slab<T> {
         self.chunks.get((at >> CHUNK_BITS) as usize).map(|chunk| &chunk[at as usize & (CHUNK - 1)])
     }
 
+    /// The places that were ever in use.
+    pub(crate) fn places(&self) -> std::ops::Range<u32> {
+        0..self.begun as u32
+    }
+
     /// How many values are in use.
     pub(crate) fn len(&self) -> usize {
         self.used

@@ -13,7 +13,7 @@ impl Partition {
     /// Tells a session as it is now.
     pub(crate) fn tell_session(&mut self, at: u32, from: State, cause: Cause, when: When, out: &mut Vec<Event>) {
         let permille = self.certainty(at, when.instant).permille;
-        let cold = &mut self.people.cold[at];
+        let cold = self.people.cold_mut(at);
         (cold.ordinal, cold.permille) = (cold.ordinal + 1, permille);
         cold.told_at = cold.told_at.get().max(when.at).into();
         if self.policy.session_events {

@@ -1,19 +1,26 @@
-//! Checkpoints in the Object Store: `<partition>/<seq>`, the newest two of each partition.
+//! Checkpoints in the Object Store: `<partition>/<seq>`, the newest two of each partition, and the segments that they build on,
+//! `<partition>/people/<name>`.
 //!
 //! The store is listed once, when it is opened; afterwards this process knows what is there, since it alone writes the
 //! checkpoints of the partitions that it owns.
 
-use std::collections::{BTreeMap, HashSet};
+mod object;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{Object, ObjectInfo, ObjectStore};
+use async_nats::jetstream::object_store::{ObjectInfo, ObjectStore};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
-use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt};
-use tokio::io::AsyncReadExt;
+use bytes::Bytes;
+use futures::StreamExt;
 use tracing::{info, warn};
 
+use self::object::{
+    chunk_subject, chunk_subjects, meta_subject, nuid_of, object_name, parse_name, parse_segment_name, read_all,
+    segment_name,
+};
 use super::{Nats, names};
+use crate::fold::{Segment, SegmentName};
 
 /// How many of a partition are kept.
 pub const KEPT: usize = 2;
@@ -45,8 +52,21 @@ pub struct Checkpoints {
     nats: Nats,
     store: ObjectStore,
     stream: Stream<()>,
-    /// partition → seq → the unique name of its chunks.
-    known: BTreeMap<u16, BTreeMap<u64, String>>,
+    known: BTreeMap<u16, Listed>,
+}
+
+/// What is there of a partition, each with the unique name of its chunks.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    checkpoints: BTreeMap<u64, Listing>,
+    segments: BTreeMap<SegmentName, String>,
+}
+
+#[derive(Debug, Clone)]
+struct Listing {
+    nuid: String,
+    /// The segments that it builds on; `None` of one that another process has stored.
+    segments: Option<Vec<SegmentName>>,
 }
 
 impl Checkpoints {
@@ -68,18 +88,44 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// Writes one, then deletes every other of the partition but the newest before it. One with a higher `seq` belongs
-    /// to a log that is no more.
+    /// Writes one that builds on `segments`, then deletes every other of the partition but the newest before it, and the
+    /// segments that neither of the two needs. One with a higher `seq` belongs to a log that is no more.
+    ///
+    /// # Errors
+    /// [`CheckpointError`], worth another try; or a segment is not there.
+    pub async fn put(
+        &mut self,
+        partition: u16,
+        seq: u64,
+        bytes: Bytes,
+        segments: &[SegmentName],
+    ) -> Result<(), CheckpointError> {
+        let listed = self.known.entry(partition).or_default();
+        if let Some(missing) = segments.iter().find(|name| !listed.segments.contains_key(name)) {
+            let cause = format!("its segment {missing} is not stored; the next one does not need it");
+            return Err(CheckpointError::new("written", &cause));
+        }
+        let nuid = self.write(&object_name(partition, seq), &bytes).await?;
+        let listing = Listing { nuid, segments: Some(segments.to_vec()) };
+        self.known.entry(partition).or_default().checkpoints.insert(seq, listing);
+        self.prune(partition, seq).await;
+        Ok(())
+    }
+
+    /// Writes a segment, for a checkpoint that follows.
     ///
     /// # Errors
     /// [`CheckpointError`], worth another try.
-    pub async fn put(&mut self, partition: u16, seq: u64, bytes: Bytes) -> Result<(), CheckpointError> {
-        let name = object_name(partition, seq);
-        let written = self.store.put(name.as_str(), &mut bytes.as_ref()).await;
-        let info = written.map_err(|error| CheckpointError::new("written", &error))?;
-        self.known.entry(partition).or_default().insert(seq, info.nuid);
-        self.prune(partition, seq).await;
+    pub async fn put_segment(&mut self, partition: u16, segment: &Segment) -> Result<(), CheckpointError> {
+        let nuid = self.write(&segment_name(partition, segment.name), &segment.bytes).await?;
+        self.known.entry(partition).or_default().segments.insert(segment.name, nuid);
         Ok(())
+    }
+
+    /// The unique name of the chunks that it is written into.
+    async fn write(&self, name: &str, mut bytes: &[u8]) -> Result<String, CheckpointError> {
+        let written = self.store.put(name, &mut bytes).await;
+        Ok(written.map_err(|error| CheckpointError::new("written", &error))?.nuid)
     }
 
     /// The newest readable one at or before `at_most_seq`, with its position. One that is damaged is passed over.
@@ -90,8 +136,8 @@ impl Checkpoints {
         let Some(known) = self.known.get(&partition) else {
             return Ok(None);
         };
-        for (&seq, nuid) in known.range(..=at_most_seq).rev() {
-            match self.read(partition, seq, nuid).await? {
+        for (&seq, Listing { nuid, .. }) in known.checkpoints.range(..=at_most_seq).rev() {
+            match self.read(&object_name(partition, seq), nuid).await? {
                 Ok(bytes) => return Ok(Some((seq, bytes))),
                 Err(damage) => warn!(partition, seq, damage, "a checkpoint is passed over, trying the one before"),
             }
@@ -99,21 +145,38 @@ impl Checkpoints {
         Ok(None)
     }
 
+    /// A segment of a partition's checkpoints; `None` if it is not there, or damaged.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if the store does not answer, worth another try.
+    pub async fn segment(&self, partition: u16, name: SegmentName) -> Result<Option<Bytes>, CheckpointError> {
+        let Some(nuid) = self.known.get(&partition).and_then(|known| known.segments.get(&name)) else {
+            return Ok(None);
+        };
+        match self.read(&segment_name(partition, name), nuid).await? {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(damage) => {
+                warn!(partition, segment = %name, damage, "a segment of a checkpoint can't be read");
+                Ok(None)
+            }
+        }
+    }
+
     /// What is known of some partitions, for [`Checkpoints::learn`] of another view of the same store.
     #[must_use]
-    pub fn known(&self, partitions: &[u16]) -> BTreeMap<u16, BTreeMap<u64, String>> {
+    pub fn known(&self, partitions: &[u16]) -> BTreeMap<u16, Listed> {
         let of_them = self.known.iter().filter(|(partition, _)| partitions.contains(partition));
         of_them.map(|(partition, known)| (*partition, known.clone())).collect()
     }
 
     /// Learns what others have left in the store, which is cleared away from now on like what is our own.
-    pub fn learn(&mut self, known: BTreeMap<u16, BTreeMap<u64, String>>) {
+    pub fn learn(&mut self, known: BTreeMap<u16, Listed>) {
         self.known.extend(known);
     }
 
     /// The positions of the partition's checkpoints, oldest first.
     pub fn positions(&self, partition: u16) -> impl Iterator<Item = u64> {
-        self.known.get(&partition).into_iter().flat_map(|known| known.keys().copied())
+        self.known.get(&partition).into_iter().flat_map(|known| known.checkpoints.keys().copied())
     }
 
     /// Reads the list into what is known; returns the unique names of all objects that live.
@@ -125,7 +188,10 @@ impl Checkpoints {
             match next.map_err(|_| CheckpointError::new("listed", &"the store is silent"))? {
                 Some(Ok(ObjectInfo { name, nuid, .. })) => {
                     if let Some((partition, seq)) = parse_name(&name) {
-                        self.known.entry(partition).or_default().insert(seq, nuid.clone());
+                        let listing = Listing { nuid: nuid.clone(), segments: None };
+                        self.known.entry(partition).or_default().checkpoints.insert(seq, listing);
+                    } else if let Some((partition, segment)) = parse_segment_name(&name) {
+                        self.known.entry(partition).or_default().segments.insert(segment, nuid.clone());
                     }
                     live.insert(nuid);
                 }
@@ -166,33 +232,36 @@ impl Checkpoints {
     /// Deletes what is not to be kept beside `seq`. What can't be deleted now is tried again with the next one.
     async fn prune(&mut self, partition: u16, seq: u64) {
         let known = self.known.entry(partition).or_default();
-        let kept = known.range(..=seq).rev().take(KEPT).map(|(seq, _)| *seq).collect::<Vec<_>>();
-        let doomed = known.iter().filter(|(seq, _)| !kept.contains(seq));
-        for (seq, nuid) in doomed.map(|(seq, nuid)| (*seq, nuid.clone())).collect::<Vec<_>>() {
-            match self.delete(partition, seq, &nuid).await {
-                Ok(()) => {
-                    self.known.entry(partition).or_default().remove(&seq);
-                }
-                Err(error) => {
-                    warn!(partition, seq, %error, "an old checkpoint can't be deleted, trying again later");
-                }
+        let kept = known.checkpoints.range(..=seq).rev().take(KEPT).map(|(seq, _)| *seq).collect::<BTreeSet<_>>();
+        let doomed = known.checkpoints.iter().filter(|(seq, _)| !kept.contains(seq));
+        for (seq, nuid) in doomed.map(|(seq, listing)| (*seq, listing.nuid.clone())).collect::<Vec<_>>() {
+            if self.delete(&object_name(partition, seq), &nuid).await {
+                self.known.entry(partition).or_default().checkpoints.remove(&seq);
+            }
+        }
+        for (name, nuid) in self.known.entry(partition).or_default().needless() {
+            if self.delete(&segment_name(partition, name), &nuid).await {
+                self.known.entry(partition).or_default().segments.remove(&name);
             }
         }
     }
 
-    /// Deletes without a trace: the Object Store's own deletion leaves a message for each name, and names never recur.
-    async fn delete(&self, partition: u16, seq: u64, nuid: &str) -> Result<(), CheckpointError> {
-        for subject in [meta_subject(&object_name(partition, seq)), chunk_subject(nuid)] {
-            let purged = self.stream.purge().filter(subject).await;
-            purged.map_err(|error| CheckpointError::new("deleted", &error))?;
+    /// Deletes without a trace: the Object Store's own deletion leaves a message for each name, and names never recur. Whether it
+    /// is gone.
+    async fn delete(&self, name: &str, nuid: &str) -> bool {
+        for subject in [meta_subject(name), chunk_subject(nuid)] {
+            if let Err(error) = self.stream.purge().filter(subject).await {
+                warn!(object = name, %error, "what no checkpoint needs can't be deleted, trying again later");
+                return false;
+            }
         }
-        Ok(())
+        true
     }
 
     /// The content, or in what way it is damaged.
-    async fn read(&self, partition: u16, seq: u64, nuid: &str) -> Result<Result<Bytes, String>, CheckpointError> {
+    async fn read(&self, name: &str, nuid: &str) -> Result<Result<Bytes, String>, CheckpointError> {
         let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("read", cause);
-        let mut object = match self.store.get(object_name(partition, seq)).await {
+        let mut object = match self.store.get(name).await {
             Ok(object) => object,
             Err(error) => match error.kind() {
                 async_nats::jetstream::object_store::GetErrorKind::NotFound => {
@@ -239,91 +308,20 @@ pub async fn newest_of_all(nats: &Nats) -> Result<BTreeMap<u16, (u64, u64)>, Che
     Ok(newest)
 }
 
+impl Listed {
+    /// The segments that no checkpoint needs; none as long as there is one whose needs are not known.
+    fn needless(&self) -> Vec<(SegmentName, String)> {
+        let needs: Option<Vec<&[SegmentName]>> =
+            self.checkpoints.values().map(|listing| listing.segments.as_deref()).collect();
+        let Some(needs) = needs else { return Vec::new() };
+        let is_needless = |name: &SegmentName| !needs.iter().any(|of_one| of_one.contains(name));
+        let needless = self.segments.iter().filter(|(name, _)| is_needless(name));
+        needless.map(|(name, nuid)| (*name, nuid.clone())).collect()
+    }
+}
+
 impl std::fmt::Debug for Checkpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Checkpoints").field("known", &self.known).finish_non_exhaustive()
-    }
-}
-
-async fn read_all(object: &mut Object) -> std::io::Result<Bytes> {
-    let size = object.info().size;
-    let mut bytes = BytesMut::with_capacity(size);
-    loop {
-        let read = tokio::time::timeout(SILENCE_MAX, object.read_buf(&mut bytes)).await;
-        match read {
-            Ok(Ok(0)) if bytes.len() == size => return Ok(bytes.freeze()),
-            Ok(Ok(0)) => {
-                let damage = format!("{} of {size} bytes are there", bytes.len());
-                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, damage));
-            }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Err(std::io::Error::other("the store is silent")),
-        }
-    }
-}
-
-async fn chunk_subjects(stream: &Stream<()>) -> Result<Vec<String>, CheckpointError> {
-    let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("listed", cause);
-    let pages = stream.info_with_subjects(chunk_subject(">")).await.map_err(|error| failed(&error))?;
-    // Only to the first error: asked again behind that, the client library panics.
-    pages.map_ok(|(subject, _)| subject).try_collect().await.map_err(|error| failed(&error))
-}
-
-fn object_name(partition: u16, seq: u64) -> String {
-    format!("{partition}/{seq}")
-}
-
-fn parse_name(name: &str) -> Option<(u16, u64)> {
-    let (partition, seq) = name.split_once('/')?;
-    let parsed = (partition.parse().ok()?, seq.parse().ok()?);
-    (object_name(parsed.0, parsed.1) == name).then_some(parsed)
-}
-
-fn chunk_subject(nuid: &str) -> String {
-    format!("$O.{}.C.{nuid}", names::CHECKPOINTS)
-}
-
-fn nuid_of(chunk_subject: &str) -> &str {
-    chunk_subject.rsplit('.').next().unwrap_or(chunk_subject)
-}
-
-fn meta_subject(name: &str) -> String {
-    format!("$O.{}.M.{}", names::CHECKPOINTS, base64(name.as_bytes()))
-}
-
-/// RFC 4648, the alphabet that is safe in URLs, padded: how the Object Store writes names.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let group = three.iter().enumerate().fold(0, |group, (i, byte)| group | u32::from(*byte) << (16 - 8 * i));
-        for i in 0..4 {
-            let six = ALPHABET[(group >> (18 - 6 * i) & 63) as usize];
-            text.push(if i <= three.len() { char::from(six) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_gives_the_examples_of_rfc_4648() {
-        let examples = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
-        for (i, expected) in examples.iter().enumerate() {
-            assert_eq!(base64(&b"foobar"[..i]), *expected);
-        }
-        assert_eq!(base64(&[0xfb, 0xff]), "-_8=");
-    }
-
-    #[test]
-    fn only_our_own_names_are_checkpoints() {
-        assert_eq!(parse_name("63/18446744073709551615"), Some((63, u64::MAX)));
-        for name in ["", "7", "7/", "/7", "07/1", "7/+1", "7/1/2", "x/1"] {
-            assert_eq!(parse_name(name), None, "{name}");
-        }
     }
 }

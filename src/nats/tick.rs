@@ -39,7 +39,7 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// A ticker that publishes at most every `every_min` (`engine.tick`).
+    /// A ticker that publishes at most every `every_min` (`engine.tick`) on the whole.
     #[must_use]
     pub fn new(nats: &Nats, every_min: Duration) -> Self {
         Self { nats: nats.clone(), every_min, failed: 0 }
@@ -77,12 +77,13 @@ impl Ticker {
     /// `due` is the next deadline as the caller guesses it; a sender that is gone is one without deadlines.
     pub async fn run(mut self, mut due: watch::Receiver<Option<Instant>>) {
         let mut changes = true;
-        let mut last = None;
+        let mut turn: Option<Instant> = None;
         loop {
-            let at = last.map_or_else(Instant::now, |last| next_tick(last, *due.borrow_and_update(), self.every_min));
+            let at = turn.map_or_else(Instant::now, |turn| next_tick(turn, *due.borrow_and_update(), self.every_min));
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {
-                    last = Some(Instant::now());
+                    let now = Instant::now();
+                    turn = Some(turn.map_or(now, |turn| next_turn(turn, now, self.every_min)));
                     self.tick().await;
                 }
                 changed = due.changed(), if changes => changes = changed.is_ok(),
@@ -111,11 +112,17 @@ fn outcome(answer: &[u8]) -> Outcome {
     }
 }
 
-/// When the next tick is published: when a deadline is due, at most [`EVERY_MAX`] after the last one and at least
-/// `every_min` after it.
-fn next_tick(last: Instant, due: Option<Instant>, every_min: Duration) -> Instant {
-    let latest = last + EVERY_MAX.max(every_min);
-    due.map_or(latest, |due| due.clamp(last + every_min, latest))
+/// When the next tick is published: when a deadline is due, at most [`EVERY_MAX`] after the turn of the last one and at least
+/// `every_min` after that.
+fn next_tick(turn: Instant, due: Option<Instant>, every_min: Duration) -> Instant {
+    let latest = turn + EVERY_MAX.max(every_min);
+    due.map_or(latest, |due| due.clamp(turn + every_min, latest))
+}
+
+/// The turn of a tick at `now`: `every_min` after the one before, if it was late by less than that. Deadlines lie on a grid: where
+/// each tick had to wait for the one before, all would be as late as the latest.
+fn next_turn(turn: Instant, now: Instant, every_min: Duration) -> Instant {
+    (turn + every_min).max(now.checked_sub(every_min).unwrap_or(now))
 }
 
 #[cfg(test)]
@@ -143,6 +150,20 @@ mod tests {
         assert_eq!(ms_after_last(Some(1_050), MIN), 100);
         assert_eq!(ms_after_last(Some(0), MIN), 100);
         assert_eq!(ms_after_last(Some(0), Duration::from_secs(2)), 2_000);
+    }
+
+    #[test]
+    fn ticks_that_came_late_do_not_make_those_behind_come_late() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        // Each instant of the grid has something; the second tick comes late.
+        let (mut turn, mut ticks) = (at(0), Vec::new());
+        for (due, late) in [(100, 0), (200, 15), (300, 0), (400, 0), (500, 45), (600, 0), (700, 0)] {
+            let now = next_tick(turn, Some(at(due)), MIN) + Duration::from_millis(late);
+            turn = next_turn(turn, now, MIN);
+            ticks.push((now - start).as_millis());
+        }
+        assert_eq!(ticks, [100, 215, 300, 400, 545, 600, 700]);
     }
 
     #[test]

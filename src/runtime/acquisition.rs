@@ -14,7 +14,10 @@ use super::restore::Restore;
 use super::restored::Restored;
 use crate::fold::IndexKey;
 use crate::model::Policy;
-use crate::nats::{Checkpoints, Fence, LogError, LogIdentity, Membership, Nats, checkpoint::ORPHAN_AGE};
+use crate::nats::{
+    Checkpoints, Fence, LogError, LogIdentity, Membership, Nats,
+    checkpoint::{Listed, ORPHAN_AGE},
+};
 
 /// So many leases are asked for at a time.
 const LEASES_AT_ONCE: usize = 16;
@@ -44,7 +47,7 @@ pub(crate) struct Acquired {
     /// The log as it is behind the fences.
     pub(crate) log: LogIdentity,
     /// What is in the store of them.
-    pub(crate) known: BTreeMap<u16, BTreeMap<u64, String>>,
+    pub(crate) known: BTreeMap<u16, Listed>,
 }
 
 /// One lot of partitions on its way.

@@ -10,6 +10,9 @@ use crate::nats::LogMessage;
 use crate::wire::info::Blind;
 use crate::wire::{self, Encoding, LogEntry, Route};
 
+/// People who take so many bytes in a checkpoint become a segment of their own: fewer are not worth an object in the store.
+pub const SEGMENT_BYTES: usize = 64 * 1024;
+
 /// The partitions that are read from one log, and where each of them is.
 #[derive(Debug)]
 pub struct Fleet {
@@ -174,11 +177,17 @@ impl Fleet {
         }
     }
 
-    /// A partition as it is now, if it is of this fleet.
-    #[must_use]
-    pub fn snapshot(&self, number: u16) -> Option<Snapshot> {
-        let slot = self.slots.get(usize::from(number))?.as_ref()?;
-        Some(Snapshot { partition: number, reached: slot.derived.clone(), bytes: slot.partition.checkpoint() })
+    /// A partition as it is now, if it is of this fleet; whoever takes it stores it, or says [`Fleet::forget_segments`].
+    pub fn snapshot(&mut self, number: u16, segment_bytes: usize) -> Option<Snapshot> {
+        let Slot { partition, derived, .. } = self.slots.get_mut(usize::from(number))?.as_mut()?;
+        Some(Snapshot { partition: number, reached: derived.clone(), taken: partition.snapshot(segment_bytes) })
+    }
+
+    /// A snapshot of a partition was not stored: the next one needs nothing of it.
+    pub fn forget_segments(&mut self, number: u16) {
+        if let Some(Slot { partition, .. }) = self.slots.get_mut(usize::from(number)).and_then(Option::as_mut) {
+            partition.forget_segments();
+        }
     }
 
     /// Takes a partition out; whether it was there.

@@ -10,8 +10,8 @@ use futures::FutureExt;
 use futures::future::select_all;
 use tokio::time::Instant;
 
-use super::fleet::Fleet;
-use super::outbox::Outbox;
+use super::fleet::{Fleet, SEGMENT_BYTES};
+use super::outbox::{Outbox, Snapshot};
 use crate::nats::{LogError, LogMessage, LogReader, LogStanding};
 
 /// Two followers that are no further apart than so many entries become one: reading them again is cheaper than a consumer.
@@ -112,6 +112,16 @@ impl Followers {
         if self.all[at].fleet.partitions().next().is_none() {
             self.all.remove(at);
         }
+    }
+
+    /// See [`Fleet::snapshot`].
+    pub(crate) fn snapshot(&mut self, partition: u16) -> Option<Snapshot> {
+        self.all.iter_mut().find_map(|follower| follower.fleet.snapshot(partition, SEGMENT_BYTES))
+    }
+
+    /// See [`Fleet::forget_segments`].
+    pub(crate) fn forget_segments(&mut self, partition: u16) {
+        self.all.iter_mut().for_each(|follower| follower.fleet.forget_segments(partition));
     }
 
     /// See [`Fleet::rooms_are_checked`].

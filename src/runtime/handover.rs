@@ -69,7 +69,7 @@ impl Live {
 
     /// Stops reading a partition, and gives it back once what it told is committed and its checkpoint stored.
     fn hand_over(&mut self, partition: u16) {
-        let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition)) else { return };
+        let Some(snapshot) = self.followers.snapshot(partition) else { return };
         self.followers.remove(partition);
         self.lasting.forget(partition);
         self.interests.wake_everybody();
@@ -95,6 +95,9 @@ impl Live {
     pub(super) fn kept(&mut self, kept: &Kept) {
         let Kept { partition, seq, is_stored, .. } = *kept;
         self.freshness.kept(kept, Instant::now());
+        if !is_stored {
+            self.followers.forget_segments(partition);
+        }
         if self.leaving.get(&partition).is_some_and(|last| last.is_some_and(|last| seq >= last)) {
             if !is_stored {
                 warn!(partition, "handed over without a checkpoint: the next owner replays more");

@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
 use super::error::RuntimeError;
 use super::snapshot::Stored;
-use crate::fold::{IndexKey, Partition};
+use crate::fold::policy_of;
 use crate::model::Policy;
 use crate::nats::commit::read_progress;
 use crate::nats::{Checkpoints, Nats, names};
@@ -84,8 +84,8 @@ async fn find(nats: &Nats, hash: &str) -> Result<Option<(Arc<Policy>, Source)>, 
         return Ok(None);
     };
     let stored = Stored::decode(&bytes).ok().filter(|stored| stored.policy_hash == hash);
-    let partition = stored.and_then(|stored| Partition::restore(&stored.bytes, IndexKey(0, 0)).ok());
-    Ok(partition.map(|partition| (Arc::clone(partition.policy()), Source::Checkpoint(seq))))
+    let policy = stored.and_then(|stored| policy_of(&stored.bytes).ok());
+    Ok(policy.map(|policy| (Arc::new(policy), Source::Checkpoint(seq))))
 }
 
 /// The last policy that was published and is still in the log, if it is one.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 use super::outbox::Snapshot;
 use super::snapshot::Stored;
+use crate::nats::checkpoint::Listed;
 use crate::nats::{Checkpoints, LogIdentity};
 
 /// Snapshots that wait for the store at the most; another one is skipped, the next round brings it.
@@ -18,7 +18,7 @@ const WAITING_MAX: usize = 1_024;
 enum Work {
     Store(Snapshot),
     /// What another engine has left of partitions that are ours from now on.
-    Learn(BTreeMap<u16, BTreeMap<u64, String>>),
+    Learn(BTreeMap<u16, Listed>),
 }
 
 /// A snapshot that the keeper is done with.
@@ -46,18 +46,26 @@ impl Keeper {
         let (tell, kept) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Some(work) = waiting.recv().await {
-                let Snapshot { partition, reached, bytes } = match work {
+                let Snapshot { partition, reached, taken } = match work {
                     Work::Store(snapshot) => snapshot,
                     Work::Learn(known) => {
                         checkpoints.learn(known);
                         continue;
                     }
                 };
-                let stored = Stored::new(&log, &reached, bytes).encode();
+                let segment_size = taken.segment.as_ref().map_or(0, |segment| segment.bytes.len());
+                let stored = Stored::new(&log, &reached, taken.bytes).encode();
                 let size = stored.len();
-                let put = checkpoints.put(partition, reached.seq, Bytes::from(stored)).await;
+                let put = match &taken.segment {
+                    Some(segment) => checkpoints.put_segment(partition, segment).await,
+                    None => Ok(()),
+                };
+                let put = match put {
+                    Ok(()) => checkpoints.put(partition, reached.seq, stored.into(), &taken.segments).await,
+                    failed => failed,
+                };
                 match &put {
-                    Ok(()) => debug!(partition, seq = reached.seq, size, "checkpoint stored"),
+                    Ok(()) => debug!(partition, seq = reached.seq, size, segment_size, "checkpoint stored"),
                     Err(error) => {
                         warn!(partition, seq = reached.seq, %error, "checkpoint not stored, the one before stays");
                     }
@@ -81,7 +89,7 @@ impl Keeper {
     }
 
     /// Tells what is in the store of partitions that are ours from now on.
-    pub(crate) fn learn(&self, known: BTreeMap<u16, BTreeMap<u64, String>>) {
+    pub(crate) fn learn(&self, known: BTreeMap<u16, Listed>) {
         if let Err(error) = self.queue.try_send(Work::Learn(known)) {
             warn!(%error, "the store is behind: checkpoints of the owner before are cleared away later");
         }

@@ -233,10 +233,13 @@ impl Live {
 
     fn snapshot(&mut self, partition: u16) {
         if self.freshness.may_take(partition)
-            && let Some(snapshot) = self.followers.of(partition).and_then(|fleet| fleet.snapshot(partition))
-            && self.outbox.keep(snapshot)
+            && let Some(snapshot) = self.followers.snapshot(partition)
         {
-            self.freshness.taken(partition);
+            if self.outbox.keep(snapshot) {
+                self.freshness.taken(partition);
+            } else {
+                self.followers.forget_segments(partition);
+            }
         }
     }
 

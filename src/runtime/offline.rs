@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::error::RuntimeError;
 use super::fleet::read;
 use super::index_key;
+use super::restore::segments_of;
 use super::snapshot::Stored;
-use crate::fold::{FOLD_VERSION, Partition};
+use crate::fold::{FOLD_VERSION, GRID_MS, Partition};
 use crate::nats::commit::read_progress;
 use crate::nats::log::entry_ts_ms;
 use crate::nats::{Checkpoints, LogIdentity, LogMessage, LogReader, Nats, Partitions};
@@ -73,7 +74,7 @@ async fn begin(
     let checkpoints = Checkpoints::open(nats, Duration::MAX).await?;
     let (mut below, mut passed_over) = (log.last_seq, None);
     while let Some((seq, bytes)) = checkpoints.newest(number, below).await? {
-        match from_checkpoint(nats, log, &bytes).await? {
+        match from_checkpoint(nats, log, &checkpoints, number, &bytes).await? {
             Ok(partition) => return Ok(Ok((partition, Basis::Checkpoint(seq)))),
             Err(why) => passed_over = passed_over.or(Some(format!("the checkpoint at log entry {seq} {why}"))),
         }
@@ -103,6 +104,8 @@ async fn begin(
 async fn from_checkpoint(
     nats: &Nats,
     log: &LogIdentity,
+    checkpoints: &Checkpoints,
+    number: u16,
     bytes: &[u8],
 ) -> Result<Result<Partition, String>, RuntimeError> {
     let stored = match Stored::decode(bytes) {
@@ -119,7 +122,9 @@ async fn from_checkpoint(
     if ts_there.is_some_and(|ts| ts != stored.input_ts) {
         return Ok(Err("is one of a log that lost its end".to_owned()));
     }
-    Ok(Partition::restore(&stored.bytes, index_key()).map_err(|error| format!("can't be restored ({error})")))
+    let segments = segments_of(checkpoints, number, &stored).await?;
+    let restored = Partition::restore_from(&stored.bytes, &segments, index_key(), GRID_MS);
+    Ok(restored.map_err(|error| format!("can't be restored ({error})")))
 }
 
 /// Hands `each` the log's entries from `next_seq` up to the end that `log` has, one after the other.

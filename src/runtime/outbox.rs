@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::fold;
 use crate::nats::{Batch, OutMessage, Position};
 use crate::wire::Progress;
 
@@ -63,8 +64,8 @@ pub struct Snapshot {
     pub partition: u16,
     /// The position.
     pub reached: Reached,
-    /// The fold's own bytes.
-    pub bytes: Vec<u8>,
+    /// What the fold made of it.
+    pub taken: fold::Snapshot,
 }
 
 #[derive(Debug)]

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tracing::warn;
 
 use super::acquisition::joined;
 use super::error::RuntimeError;
 use super::restored::{Evidence, Restored};
+use super::snapshot::Stored;
 use super::told;
-use crate::fold::IndexKey;
+use crate::fold::{self, IndexKey};
 use crate::model::Policy;
-use crate::nats::checkpoint::ORPHAN_AGE;
+use crate::nats::checkpoint::{CheckpointError, ORPHAN_AGE};
 use crate::nats::log::entry_ts_ms;
 use crate::nats::{Checkpoints, Fence, LogIdentity, Nats};
 use crate::wire::Progress;
@@ -119,8 +121,14 @@ async fn newest_of_use(
 ) -> Result<Option<Restored>, RuntimeError> {
     let mut below = evidence.progress.input_seq;
     while let Some((seq, bytes)) = checkpoints.newest(number, below).await? {
-        if let Some(found) = evidence.from_checkpoint(number, seq, &bytes)? {
-            return Ok(Some(found));
+        match Stored::decode(&bytes) {
+            Ok(stored) => {
+                let segments = segments_of(checkpoints, number, &stored).await?;
+                if let Some(found) = evidence.from_checkpoint(number, seq, &stored, &segments)? {
+                    return Ok(Some(found));
+                }
+            }
+            Err(error) => warn!(partition = number, seq, %error, "passing over a checkpoint that can't be read"),
         }
         if seq == 0 {
             break;
@@ -128,4 +136,17 @@ async fn newest_of_use(
         below = seq - 1;
     }
     Ok(None)
+}
+
+/// The segments that a stored checkpoint names, as far as they are there: what is missing is found out when it is restored.
+pub(super) async fn segments_of(
+    checkpoints: &Checkpoints,
+    number: u16,
+    stored: &Stored,
+) -> Result<Vec<Bytes>, CheckpointError> {
+    let mut segments = Vec::new();
+    for name in fold::segments_of(&stored.bytes).unwrap_or_default() {
+        segments.extend(checkpoints.segment(number, name).await?);
+    }
+    Ok(segments)
 }

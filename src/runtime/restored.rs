@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::error::RuntimeError;
 use super::outbox::Reached;
 use super::snapshot::Stored;
-use crate::fold::{FOLD_VERSION, IndexKey, Partition};
+use crate::fold::{FOLD_VERSION, GRID_MS, IndexKey, Partition};
 use crate::model::{Event, Policy};
 use crate::nats::LogIdentity;
 use crate::wire::Progress;
@@ -75,19 +75,18 @@ impl Evidence<'_> {
         progress.input_seq < log.first_seq || self.ts_there.is_none_or(|ts| ts == progress.input_ts)
     }
 
-    /// The partition from the checkpoint that is stored as `number` and `seq`, if that is of use.
+    /// The partition from the checkpoint that is stored as `number` and `seq`, with the segments that it names, if that is of use.
     ///
     /// # Errors
     /// [`RuntimeError::FoldVersion`].
-    pub fn from_checkpoint(&self, number: u16, seq: u64, bytes: &[u8]) -> Result<Option<Restored>, RuntimeError> {
+    pub fn from_checkpoint(
+        &self,
+        number: u16,
+        seq: u64,
+        stored: &Stored,
+        segments: &[impl AsRef<[u8]>],
+    ) -> Result<Option<Restored>, RuntimeError> {
         let progress = self.progress;
-        let stored = match Stored::decode(bytes) {
-            Ok(stored) => stored,
-            Err(error) => {
-                warn!(partition = number, seq, %error, "passing over a checkpoint that can't be read");
-                return Ok(None);
-            }
-        };
         if stored.log_created != progress.log_created {
             return Ok(None);
         }
@@ -99,7 +98,7 @@ impl Evidence<'_> {
         if progress.fold_version != FOLD_VERSION && !drained {
             return Err(fold_version(number, progress));
         }
-        let partition = match Partition::restore(&stored.bytes, self.key) {
+        let partition = match Partition::restore_from(&stored.bytes, segments, self.key, GRID_MS) {
             Ok(partition) => partition,
             Err(error) => {
                 warn!(partition = number, seq, %error, "passing over a checkpoint that can't be restored");
@@ -169,6 +168,7 @@ mod tests {
     use crate::model::{Address, EventBody, Signal, State};
 
     const KEY: IndexKey = IndexKey(1, 2);
+    const NO_SEGMENTS: &[&[u8]] = &[];
 
     fn log(created: &str, first_seq: u64, last_seq: u64) -> LogIdentity {
         LogIdentity { created: created.into(), first_seq, last_seq }
@@ -201,14 +201,14 @@ mod tests {
     }
 
     /// The checkpoint behind the entry 100.
-    fn checkpoint() -> Vec<u8> {
+    fn checkpoint() -> Stored {
         let reached = Reached { seq: 100, ts: 100_000, k: 2, ..Reached::nothing(0) };
-        Stored::new(&log("a", 1, 100), &reached, partition().0.checkpoint()).encode()
+        Stored::new(&log("a", 1, 100), &reached, partition().0.checkpoint())
     }
 
     fn restored(log: &LogIdentity, progress: &Progress, ts_there: Option<u64>) -> Restored {
         let evidence = Evidence { log, progress, ts_there, key: KEY };
-        match evidence.from_checkpoint(0, 100, &checkpoint()).unwrap() {
+        match evidence.from_checkpoint(0, 100, &checkpoint(), NO_SEGMENTS).unwrap() {
             Some(restored) => restored,
             None => evidence.rebuilt(0, &Arc::default(), &partition().1),
         }
@@ -252,7 +252,7 @@ mod tests {
     fn a_checkpoint_behind_the_progress_is_of_no_use() {
         let (log, progress) = (log("a", 1, 150), Progress { k: 1, ..progress(100) });
         let evidence = Evidence { log: &log, progress: &progress, ts_there: Some(100_000), key: KEY };
-        assert!(evidence.from_checkpoint(0, 100, &checkpoint()).unwrap().is_none());
+        assert!(evidence.from_checkpoint(0, 100, &checkpoint(), NO_SEGMENTS).unwrap().is_none());
     }
 
     #[test]

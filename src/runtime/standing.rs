@@ -1,6 +1,6 @@
 //! Putting restored partitions to work. Pure, and public so that `tests/simulation.rs` drives the very thing.
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, SEGMENT_BYTES};
 use super::outbox::Outbox;
 use super::restored::Restored;
 use super::told;
@@ -24,7 +24,7 @@ pub fn stand_up(
         partitions.push((found.partition, found.position));
         lost.push((found.lost_since, found.amends));
     }
-    let fleet = Fleet::new(count, partitions, encoding, members_max);
+    let mut fleet = Fleet::new(count, partitions, encoding, members_max);
     for (fence, (since, amends)) in fences.iter().zip(lost) {
         let told = |what, n, at| RuntimeEvent {
             what,
@@ -46,7 +46,10 @@ pub fn stand_up(
             outbox.tell_aside(fence.partition, told::messages(&event, encoding));
         }
         // What was lost is over: the next start finds the state from before what is read now.
-        outbox.keep(fleet.snapshot(fence.partition).expect("it was just put there"));
+        let snapshot = fleet.snapshot(fence.partition, SEGMENT_BYTES).expect("it was just put there");
+        if !outbox.keep(snapshot) {
+            fleet.forget_segments(fence.partition);
+        }
     }
     fleet
 }

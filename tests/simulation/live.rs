@@ -12,7 +12,10 @@ use crate::events::ASIDE;
 use crate::logs::{MEMBERS_MAX, PARTITIONS};
 use crate::owner::Nats;
 use crate::random::Random;
-use crate::store::Keeper;
+use crate::store::{Keeper, Step};
+
+/// Two or three people of the simulation make a segment.
+const SEGMENT_BYTES: usize = 200;
 
 /// The loop's parts.
 #[derive(Debug)]
@@ -90,7 +93,14 @@ impl Live {
 
     pub(crate) fn keep_all(&mut self) {
         for number in 0..PARTITIONS {
-            self.outbox.keep(self.fleet.snapshot(number).expect("it owns all of them"));
+            self.keep(number);
+        }
+    }
+
+    fn keep(&mut self, number: u16) {
+        let snapshot = self.fleet.snapshot(number, SEGMENT_BYTES).expect("it owns all of them");
+        if !self.outbox.keep(snapshot) {
+            self.fleet.forget_segments(number);
         }
     }
 
@@ -102,7 +112,11 @@ impl Live {
     }
 
     pub(crate) fn move_keeper(&mut self, nats: &mut Nats, random: &mut Random) {
-        if let Some(stored) = self.keeper.step(&mut nats.store, nats.faults.store, random) {
+        let step = self.keeper.step(&mut nats.store, nats.faults.store, random);
+        if let Step::Failed(partition) = step {
+            self.fleet.forget_segments(partition);
+        }
+        if let Step::Stored(stored) = step {
             let progress = nats.events.progress(stored.partition).map(|found| &found.progress);
             let told = progress.map(|progress| (progress.generation, progress.input_seq, progress.k));
             let reached = &stored.reached;
@@ -126,7 +140,7 @@ impl Live {
                 let message = OutMessage { partition: number, subject, headers: Vec::new(), payload: Bytes::new() };
                 self.outbox.tell_aside(number, vec![message]);
             } else {
-                self.outbox.keep(self.fleet.snapshot(number).expect("it owns all of them"));
+                self.keep(number);
             }
             return true;
         }

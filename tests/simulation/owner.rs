@@ -11,6 +11,7 @@ use presence_engine::nats::commit::protocol::Loss;
 use presence_engine::nats::{Fence, LogIdentity};
 use presence_engine::runtime::outbox::Outbox;
 use presence_engine::runtime::restored::{Evidence, Restored};
+use presence_engine::runtime::snapshot::Stored;
 use presence_engine::runtime::stand_up;
 use presence_engine::wire::{Encoding, ToldEvent};
 
@@ -264,9 +265,12 @@ impl Owner {
 fn one(number: u16, evidence: &Evidence<'_>, keeper: &Keeper, nats: &Nats) -> Option<Restored> {
     let mut below = evidence.progress.input_seq;
     while let Some((seq, bytes)) = keeper.newest(&nats.store, number, below) {
-        let found = evidence.from_checkpoint(number, seq, bytes).expect("one version of the fold");
-        if found.is_some() {
-            return found;
+        if let Ok(stored) = Stored::decode(bytes) {
+            let segments = nats.store.segments_of(number, &stored);
+            let found = evidence.from_checkpoint(number, seq, &stored, &segments).expect("one version of the fold");
+            if found.is_some() {
+                return found;
+            }
         }
         if seq == 0 {
             break;

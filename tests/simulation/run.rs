@@ -93,7 +93,7 @@ const STEPS_MAX: u64 = 20_000;
 
 impl Run {
     pub(crate) fn new(plan: Plan, story: Vec<Said>) -> Self {
-        let (log, events, store) = (Log::new(), Events::default(), Store::new());
+        let (log, events, store) = (Log::new(), Events::default(), Store::default());
         let nats = Nats { log, events, store, faults: plan.faults, folded: Default::default() };
         Self {
             plan,

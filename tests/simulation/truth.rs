@@ -190,7 +190,7 @@ fn is_exact(at_ms: Millis, session: &SessionEvent, policy: &Policy) -> bool {
 
 /// `hi` and `W`, as a checkpoint says them behind its magic, version, number, generation, position and whether it started.
 fn observed(checkpoint: &[u8]) -> [Millis; 2] {
-    let mut rest = checkpoint.strip_prefix(b"presence checkpoint\n".as_slice()).expect("a checkpoint");
+    let mut rest = checkpoint.strip_prefix(b"presence checkpoint 2\n".as_slice()).expect("a checkpoint");
     let mut number = || {
         let mut value = 0;
         for shift in (0..64).step_by(7) {

@@ -1,9 +1,13 @@
 //! Values that checkpoints are made of, read and checked.
 
 use super::super::bytes::Reader;
-use super::super::record::{Person, Shown, Stamp};
+use super::super::record::{Person, Shown, Stamp, TIME_MAX};
 use super::CheckpointError;
-use crate::model::{Intent, State, Token, Visibility};
+use crate::model::{Intent, Millis, State, Token, Visibility};
+
+/// By their numbers.
+pub(super) const STATES: [State; 5] = State::ALL;
+pub(super) const VISIBILITIES: [Visibility; 3] = [Visibility::Visible, Visibility::Hidden, Visibility::Frozen];
 
 pub(super) fn read_shown(input: &mut Reader<'_>) -> Result<Shown, CheckpointError> {
     Ok(Shown {
@@ -16,13 +20,22 @@ pub(super) fn read_shown(input: &mut Reader<'_>) -> Result<Shown, CheckpointErro
 }
 
 pub(super) fn read_person(input: &mut Reader<'_>) -> Result<Person, CheckpointError> {
-    let (intent, until, kept) = (read_intent(input.number()?)?, input.maybe_number()?, input.number()?);
+    let (intent, until, kept) = (read_intent(input.number()?)?, input.maybe_number()?, read_time(input)?);
     let told = (read_intent(input.number()?)?, input.maybe_number()?);
+    if until.into_iter().chain(told.1).any(|until| until > 2 * TIME_MAX) {
+        return Err(CheckpointError::Impossible);
+    }
     let mut ready = Vec::new();
     for _ in 0..input.number()? {
         ready.push((input.text()?.into(), input.number()?));
     }
     Ok(Person { intent, until, kept, told, ready, ready_ordinal: input.narrow()?, ..Person::default() })
+}
+
+/// An observed instant.
+pub(super) fn read_time(input: &mut Reader<'_>) -> Result<Millis, CheckpointError> {
+    let time = input.number()?;
+    if time > TIME_MAX { Err(CheckpointError::Impossible) } else { Ok(time) }
 }
 
 pub(super) fn read_token<'a>(input: &mut Reader<'a>) -> Result<Token<'a>, CheckpointError> {
@@ -35,12 +48,11 @@ pub(super) fn read_stamp(input: &mut Reader<'_>) -> Result<Stamp, CheckpointErro
 }
 
 pub(super) fn read_state(input: &mut Reader<'_>) -> Result<State, CheckpointError> {
-    State::ALL.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
+    STATES.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
 }
 
 pub(super) fn read_visibility(input: &mut Reader<'_>) -> Result<Visibility, CheckpointError> {
-    let all = [Visibility::Visible, Visibility::Hidden, Visibility::Frozen];
-    all.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
+    VISIBILITIES.get(input.narrow::<usize>()?).copied().ok_or(CheckpointError::Impossible)
 }
 
 pub(super) fn read_intent(number: u64) -> Result<Intent, CheckpointError> {

@@ -19,6 +19,7 @@ use crate::model::{Address, Claim, Intent, Kind, Millis, Policy, Profile, Promis
 /// How many wheel entries there are of each, dead ones included.
 type Counts = BTreeMap<u32, usize>;
 
+const NO_SEGMENTS: &[&[u8]] = &[];
 const KEY: IndexKey = IndexKey(1, 2);
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const SESSIONS: [&str; 3] = ["desk", "phone", "tab"];
@@ -143,7 +144,7 @@ fn apply(partition: &mut Partition, ts: Millis, step: &Step) {
         Step::Policy(policy) => Body::Policy(policy),
         Step::Restore => {
             let (bytes, wheel_tick) = (partition.checkpoint(), partition.wheel_tick);
-            *partition = Partition::restore_with_wheel_tick(&bytes, KEY, wheel_tick).expect("it restores");
+            *partition = Partition::restore_from(&bytes, NO_SEGMENTS, KEY, wheel_tick).expect("it restores");
             return;
         }
     };

@@ -16,6 +16,10 @@ fn message(partition: u16) -> OutMessage {
     OutMessage { partition, subject: "presence.v1.x".into(), headers: Vec::new(), payload: bytes::Bytes::new() }
 }
 
+fn taken() -> fold::Snapshot {
+    fold::Snapshot { bytes: vec![1], segment: None, segments: Vec::new() }
+}
+
 #[test]
 fn a_batch_holds_what_fits_with_one_progress_a_partition() {
     let mut outbox = outbox(&[reached(0, 0), reached(0, 0)], 5);
@@ -92,7 +96,7 @@ fn the_counts_of_a_partition_that_is_lost_go_with_it() {
 fn a_count_is_committed_before_the_snapshot_behind_it_is_stored() {
     let mut outbox = outbox(&[reached(1, 1)], 2);
     outbox.tell_partial(partial(0, "a", "1"));
-    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] }));
+    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), taken: taken() }));
     outbox.tell_partial(partial(0, "a", "2"));
     assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2"], "it waited before the snapshot");
     assert_eq!(outbox.confirm().len(), 1);
@@ -102,10 +106,10 @@ fn a_count_is_committed_before_the_snapshot_behind_it_is_stored() {
 fn a_snapshot_in_the_midst_of_a_replay_takes_no_progress_back() {
     let mut outbox = outbox(&[reached(7, 3)], 900);
     for behind in [reached(3, 9), reached(7, 2)] {
-        assert!(!outbox.keep(Snapshot { partition: 0, reached: behind, bytes: vec![1] }));
+        assert!(!outbox.keep(Snapshot { partition: 0, reached: behind, taken: taken() }));
         assert!(outbox.next_batch().is_none());
     }
-    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), bytes: vec![1] }));
+    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(7, 3), taken: taken() }));
     assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
 }
 
@@ -113,7 +117,7 @@ fn a_snapshot_in_the_midst_of_a_replay_takes_no_progress_back() {
 fn a_snapshot_is_stored_only_behind_its_commit() {
     let mut outbox = outbox(&[reached(0, 0)], 2);
     outbox.tell(0, reached(1, 1), vec![message(0)]);
-    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), bytes: vec![1] }));
+    assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), taken: taken() }));
     outbox.tell(0, reached(2, 1), vec![message(0)]);
     assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
     assert_eq!(outbox.confirm().len(), 1);
