@@ -137,7 +137,7 @@ impl Load {
         let item = |(_, address): &Who| {
             self.seq += 1;
             let signal = Signal { epoch: Some(1), seq: Some(self.seq), ..Signal::default() };
-            BatchItem::Signal(*address, Box::new(signal), HELD_MS)
+            BatchItem::Signal(*address, signal.into(), HELD_MS)
         };
         names[begin..begin + BATCH].iter().map(item).collect()
     }

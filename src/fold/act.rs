@@ -181,7 +181,7 @@ impl Partition {
         }
         self.in_sequence(at, known, signal);
         let is_excused_as_before = self.people.excuse(at) == held.excuse;
-        if self.people.hot[at].plain() && is_excused_as_before && held.age == 0 && signal.is_plain() {
+        if self.people.hot[at].plain() && is_excused_as_before && held.age == 0 && signal.plain().is_some() {
             self.people.hot[at].renew(self.time.w);
             return;
         }

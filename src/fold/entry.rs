@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Address, Millis, Policy, Rejection, Signal, Token};
+use crate::model::{Address, Millis, Policy, Rejection, Said, Signal, Token};
 
 /// One entry of the log.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub enum Body<'a> {
 #[derive(Debug, Clone)]
 pub enum BatchItem<'a> {
     /// A signal, and for how long the gateway held it, in milliseconds.
-    Signal(Address<'a>, Box<Signal>, Millis),
+    Signal(Address<'a>, Said, Millis),
     /// Something that could not be taken as a signal of this partition; says what, with its place in the batch.
     Rejected(Rejection),
 }

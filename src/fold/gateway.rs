@@ -7,7 +7,8 @@ use super::ahead::{AHEAD, Ahead};
 use super::entry::BatchItem;
 use super::partition::{GRID_MS, Partition};
 use crate::model::session::NEVER;
-use crate::model::{EngineEvent, EngineWhat, Event, EventBody, Millis, Policy, Token};
+use super::sought::Sought;
+use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Millis, Policy, Said, Token};
 
 /// So much of a gateway's silence a session is given between two of its life signs.
 pub(crate) const EXCUSE_MAX: Millis = 60_000;
@@ -212,11 +213,9 @@ impl Partition {
             let sought = ahead.look_among(group.len(), address);
             for (item, sought) in group.iter().zip(sought) {
                 match item {
-                    BatchItem::Signal(address, signal, age) => {
+                    BatchItem::Signal(address, said, age) => {
                         let held = Held { age: (*age).min(self.policy.limits.batch_age), excuse };
-                        if self.somebody_may_be_due() || !self.renew((*address, sought), signal, held, self.time.w) {
-                            self.take((*address, sought), signal, held, out);
-                        }
+                        self.take_held((*address, sought), said, held, out);
                     }
                     BatchItem::Rejected(reason) => {
                         let subject = format!("presence.v1.log.{}.batch.{tenant}.{name}", self.number);
@@ -225,6 +224,16 @@ impl Partition {
                 }
             }
         }
+    }
+
+    fn take_held(&mut self, from: (Address<'_>, &Sought), said: &Said, held: Held, out: &mut Vec<Event>) {
+        if let Said::Beat(beat) = said
+            && !self.somebody_may_be_due()
+            && self.renew(from, *beat, held, self.time.w)
+        {
+            return;
+        }
+        self.take(from, &said.signal(), held, out);
     }
 
     /// An excuse ends at an observed instant with another, or with none: what was excused stays so, by moving every instant.

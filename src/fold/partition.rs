@@ -133,7 +133,8 @@ impl Partition {
         }
         if let Body::Signal(address, signal) = &entry.body
             && let Some(passed) = self.calm_by(entry.ts)
-            && self.renew((*address, sought), signal, Held::default(), self.time.w + passed)
+            && let Some(beat) = signal.plain()
+            && self.renew((*address, sought), beat, Held::default(), self.time.w + passed)
         {
             self.seq = entry.seq;
             self.time.watch(passed);

@@ -5,7 +5,7 @@ use super::act::Held;
 use super::gateway::Excuse;
 use super::partition::Partition;
 use super::sought::Sought;
-use crate::model::{Address, Millis, Signal};
+use crate::model::{Address, Beat, Millis};
 
 impl Partition {
     /// By how much observed time moves on to an entry at `ts`, if that is all that happens by it.
@@ -15,19 +15,16 @@ impl Partition {
         (ts < self.calm_until && passed <= self.policy.blind_after).then_some(passed)
     }
 
-    /// Takes a signal as of the observed instant `w` if it is such a heartbeat; whether it was. Any other goes the long way, by
+    /// Takes a beat as of the observed instant `w` if that is all that it changes; whether it was. Any other goes the long way, by
     /// [`Partition::take`], which does the same with this one. Asks that nothing is due by `w`.
     #[inline]
-    pub(crate) fn renew(&mut self, from: (Address<'_>, &Sought), signal: &Signal, held: Held, w: Millis) -> bool {
-        if !signal.is_plain() {
-            return false;
-        }
+    pub(crate) fn renew(&mut self, from: (Address<'_>, &Sought), beat: Beat, held: Held, w: Millis) -> bool {
         let Some((hot, epoch, excuse)) = self.people.seen(from.0, from.1) else { return false };
         let now = w.saturating_sub(held.age);
         if !hot.plain() || now < hot.seen() || excuse != Excuse::pack(held.excuse) {
             return false;
         }
-        match (signal.epoch, signal.seq) {
+        match (beat.epoch, beat.seq) {
             (None, None) => {}
             (Some(given), Some(seq)) if given == epoch && hot.seq().is_none_or(|known| seq > known) => {
                 hot.set_seq(Some(seq));

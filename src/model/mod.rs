@@ -21,7 +21,7 @@ pub use policy::{Policy, PolicyError, Ready};
 pub use profile::{Profile, Promise};
 pub use ready::{Candidate, Lack, Order, Readiness, Want};
 pub use room::{Member, RoomPart, Tally};
-pub use signal::{Claim, Intent, Kind, Signal, Visibility};
+pub use signal::{Beat, Claim, Intent, Kind, Said, Signal, Visibility};
 pub use state::{Cause, State, Transport};
 
 /// Most partitions of a log: each has a message in the commit that fences it, and a batch has at most 1,000.

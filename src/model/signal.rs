@@ -1,5 +1,7 @@
 //! What a client says: a signal, parsed and within its limits.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// Largest payload of a signal in bytes.
@@ -107,10 +109,58 @@ pub struct Signal {
     pub meta: Option<Box<str>>,
 }
 
-impl Signal {
-    /// Whether it is a heartbeat that says nothing but that the session lives, with or without (epoch, seq).
+/// All that a heartbeat says which says nothing but that its session lives: nearly all do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beat {
+    /// The client's start, at most [`SEQ_MAX`].
+    pub epoch: Option<u64>,
+    /// The client's counter within its epoch, at most [`SEQ_MAX`].
+    pub seq: Option<u64>,
+}
+
+/// What a signal says, in little room where it is little.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// It is a heartbeat that says nothing but that its session lives.
+    Beat(Beat),
+    /// It may say more.
+    Signal(Box<Signal>),
+}
+
+impl From<Beat> for Signal {
+    fn from(Beat { epoch, seq }: Beat) -> Self {
+        Self { epoch, seq, ..Self::default() }
+    }
+}
+
+impl Said {
+    /// The signal that says so.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
+    pub fn signal(&self) -> Cow<'_, Signal> {
+        match self {
+            Self::Beat(beat) => Cow::Owned((*beat).into()),
+            Self::Signal(signal) => Cow::Borrowed(signal),
+        }
+    }
+}
+
+impl From<Signal> for Said {
+    fn from(signal: Signal) -> Self {
+        signal.plain().map_or_else(|| Self::Signal(Box::new(signal)), Self::Beat)
+    }
+}
+
+impl Signal {
+    /// The beat that it is, if it is a heartbeat that says nothing but that the session lives, with or without (epoch, seq).
+    #[inline]
+    #[must_use]
+    pub fn plain(&self) -> Option<Beat> {
+        self.is_plain().then_some(Beat { epoch: self.epoch, seq: self.seq })
+    }
+
+    /// Whether there is a [`Signal::plain`] beat.
+    #[inline]
+    fn is_plain(&self) -> bool {
         let Self { kind, conn, state, input_age_ms, visibility, every_ms, epoch: _, seq: _, .. } = self;
         let Self { intent, intent_for_ms: _, can, rooms, profile, meta, .. } = self;
         let says_nothing = state.is_none() && input_age_ms.is_none() && visibility.is_none() && every_ms.is_none();

@@ -258,6 +258,14 @@ impl Checkpoints {
         true
     }
 
+    /// How many chunks are there of an object.
+    async fn chunks(&self, nuid: &str) -> Result<usize, CheckpointError> {
+        let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("read", cause);
+        let mut counts = self.stream.info_with_subjects(chunk_subject(nuid)).await.map_err(|error| failed(&error))?;
+        let count = counts.next().await.transpose().map_err(|error| failed(&error))?;
+        Ok(count.map_or(0, |(_, count)| count))
+    }
+
     /// The content, or in what way it is damaged.
     async fn read(&self, name: &str, nuid: &str) -> Result<Result<Bytes, String>, CheckpointError> {
         let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("read", cause);
@@ -270,15 +278,10 @@ impl Checkpoints {
                 _ => return Err(failed(&error)),
             },
         };
-        if object.info().chunks > 0
-            && let Err(error) = self.stream.get_last_raw_message_by_subject(&chunk_subject(nuid)).await
-        {
-            return match error.kind() {
-                RawMessageErrorKind::NoMessageFound => Ok(Err("its content is gone".into())),
-                RawMessageErrorKind::InvalidSubject
-                | RawMessageErrorKind::JetStream(_)
-                | RawMessageErrorKind::Other => Err(failed(&error)),
-            };
+        // Whoever reads what isn't there waits for ever.
+        let (chunks, there) = (object.info().chunks, self.chunks(nuid).await?);
+        if there != chunks {
+            return Ok(Err(format!("{there} of its {chunks} chunks are there")));
         }
         match read_all(&mut object).await {
             Ok(bytes) => Ok(Ok(bytes)),

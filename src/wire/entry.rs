@@ -202,11 +202,11 @@ mod tests {
         for _ in 0..2 {
             let Body::Batch { tenant, gateway, items } = read.entry().body else { panic!("{read:?}") };
             assert_eq!((tenant.as_str(), gateway.as_str()), ("acme", "gw=2E1"));
-            let [BatchItem::Signal(address, signal, 40), BatchItem::Rejected(reason)] = items else {
+            let [BatchItem::Signal(address, said, 40), BatchItem::Rejected(reason)] = items else {
                 panic!("{items:?}")
             };
             assert_eq!(address.as_str(), "acme.a=40b.tab=201");
-            assert_eq!(**signal, Signal { seq: Some(5), ..Signal::default() });
+            assert_eq!(*said, Said::Beat(Beat { epoch: None, seq: Some(5) }));
             assert_eq!(reason.to_string(), "signals[1]: misaddressed: `s` is missing: it has to name the session");
         }
     }

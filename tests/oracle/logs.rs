@@ -1,5 +1,6 @@
 //! Logs of one partition, as tests write them down.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -63,12 +64,12 @@ impl Line {
 
 impl What {
     /// Its signals, each with who it is of.
-    pub(crate) fn signals(&self) -> Vec<(Address<'static>, &Signal)> {
+    pub(crate) fn signals(&self) -> Vec<(Address<'static>, Cow<'_, Signal>)> {
         match self {
-            Self::Signal(who, signal) => vec![(address(*who), signal)],
+            Self::Signal(who, signal) => vec![(address(*who), Cow::Borrowed(signal))],
             Self::Batch(.., items) => {
                 let signals = items.iter().filter_map(|item| match item {
-                    BatchItem::Signal(who, signal, _) => Some((*who, &**signal)),
+                    BatchItem::Signal(who, said, _) => Some((*who, said.signal())),
                     BatchItem::Rejected(_) => None,
                 });
                 signals.collect()
@@ -143,9 +144,9 @@ impl std::fmt::Debug for Log {
                     write!(f, "batch of {tenant}.{gateway}")?;
                     for item in items {
                         match item {
-                            BatchItem::Signal(who, signal, age) => {
+                            BatchItem::Signal(who, said, age) => {
                                 let (user, session) = (who.user().as_str(), who.session().as_str());
-                                write!(f, "\n         {user}.{session} of {age} ms ago {}", tell(signal))?;
+                                write!(f, "\n         {user}.{session} of {age} ms ago {}", tell(&said.signal()))?;
                             }
                             BatchItem::Rejected(reason) => write!(f, "\n         {reason:?}")?,
                         }

@@ -238,8 +238,8 @@ impl Oracle {
         let excuse = self.sky.gateways.hear(tenant, gateway, w, &policy);
         for item in items {
             match item {
-                BatchItem::Signal(address, signal, age) => {
-                    self.hear(*address, signal, Held { age: (*age).min(policy.limits.batch_age), excuse });
+                BatchItem::Signal(address, said, age) => {
+                    self.hear(*address, &said.signal(), Held { age: (*age).min(policy.limits.batch_age), excuse });
                 }
                 BatchItem::Rejected(reason) => {
                     let subject = format!("presence.v1.log.{}.batch.{tenant}.{gateway}", self.number);

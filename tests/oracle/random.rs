@@ -131,7 +131,7 @@ fn write(mood: Mood, scene: &Scene, steps: Vec<(Step, i64)>) -> Log {
                 let item = |item: Option<(Spoken, Millis)>| match item {
                     Some((spoken, age)) => {
                         let (who, signal) = voice.say(spoken);
-                        BatchItem::Signal(address(who), Box::new(signal), age / grain * grain)
+                        BatchItem::Signal(address(who), signal.into(), age / grain * grain)
                     }
                     None => BatchItem::Rejected(Rejection::Payload("item 3: torn".into())),
                 };

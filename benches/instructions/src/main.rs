@@ -82,7 +82,7 @@ impl Load {
             let own: Vec<Who> = self.names.iter().filter(|(own, _)| *own == partition).copied().collect();
             for (number, group) in own.chunks(BATCH).enumerate() {
                 self.seq += 1;
-                let item = |(_, address): &Who| BatchItem::Signal(*address, Box::new(self.signal()), 40);
+                let item = |(_, address): &Who| BatchItem::Signal(*address, self.signal().into(), 40);
                 let ts = self.ts(number * BATCH * usize::from(PARTITIONS), round);
                 batches.push((partition, ts, group.iter().map(item).collect()));
             }

@@ -17,7 +17,7 @@ use super::Encoding;
 use super::signal::{Decoded, Given, decode_held};
 use super::subject::token;
 use crate::fold::BatchItem;
-use crate::model::{Address, Millis, Partitioning, Rejection, Signal, Token};
+use crate::model::{Address, Millis, Partitioning, Rejection, Said, Token};
 
 use self::quick::Quick;
 pub(super) use self::text::BatchText;
@@ -42,7 +42,7 @@ pub struct Batch {
 /// An item, with its address as it stands in [`Batch::names`]: from where, and how long its tenant, its user and all of it are.
 #[derive(Debug, Clone)]
 enum Item {
-    Signal { from: usize, lengths: (u8, u8, u16), signal: Box<Signal>, age_ms: Millis },
+    Signal { from: usize, lengths: (u8, u8, u16), said: Said, age_ms: Millis },
     Rejected(Rejection),
 }
 
@@ -102,11 +102,11 @@ impl<'a> Reading<'a> {
         if !self.is_quick {
             return None;
         }
-        let Quick { user, session, age_ms, signal, size } = quick::item(bytes)?;
+        let Quick { user, session, age_ms, said, size } = quick::item(bytes)?;
         if self.partitions.partition_of(user.as_str()) != self.origin.partition {
             return None;
         }
-        let item = self.signal(user.as_str(), session.as_str(), signal, age_ms);
+        let item = self.signal(user.as_str(), session.as_str(), said, age_ms);
         self.batch.items.get_mut().push(item);
         Some(size)
     }
@@ -136,18 +136,18 @@ impl<'a> Reading<'a> {
             Given::Wrong | Given::TooLarge { .. } => (0, 1),
         };
         self.batch.ignored_fields += ignored.len() + dropped;
-        Ok(self.signal(user.as_str(), session.as_str(), Box::new(signal), age_ms))
+        Ok(self.signal(user.as_str(), session.as_str(), signal.into(), age_ms))
     }
 
     /// The item of a signal, whose names are tokens.
-    fn signal(&mut self, user: &str, session: &str, signal: Box<Signal>, age_ms: Millis) -> Item {
+    fn signal(&mut self, user: &str, session: &str, said: Said, age_ms: Millis) -> Item {
         let (tenant, names) = (self.origin.tenant.as_str(), &mut self.batch.names);
         let from = names.len();
         for part in [tenant, ".", user, ".", session] {
             names.push_str(part);
         }
         let lengths = (tenant.len() as u8, user.len() as u8, (names.len() - from) as u16);
-        Item::Signal { from, lengths, signal, age_ms }
+        Item::Signal { from, lengths, said, age_ms }
     }
 }
 
@@ -167,9 +167,9 @@ impl Batch {
     /// Its items. They are handed out once; asked again, there are none.
     pub(super) fn items(&self) -> Vec<BatchItem<'_>> {
         let item = |item| match item {
-            Item::Signal { from, lengths: (tenant, user, whole), signal, age_ms } => {
+            Item::Signal { from, lengths: (tenant, user, whole), said, age_ms } => {
                 let address = Address::of(&self.names[from..from + usize::from(whole)], tenant, user);
-                BatchItem::Signal(address, signal, age_ms)
+                BatchItem::Signal(address, said, age_ms)
             }
             Item::Rejected(reason) => BatchItem::Rejected(reason),
         };

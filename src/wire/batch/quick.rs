@@ -8,7 +8,7 @@ use super::pack::Walk;
 use crate::model::signal::{
     CAPABILITIES_MAX, CONN_BYTES_MAX, EVERY_MS_MAX, EVERY_MS_MIN, PAYLOAD_BYTES_MAX, ROOMS_MAX, SEQ_MAX,
 };
-use crate::model::{Millis, Signal, Token};
+use crate::model::{Beat, Millis, Said, Signal, Token};
 use crate::wire::Named;
 use crate::wire::signal::meta_of_message_pack;
 
@@ -17,7 +17,7 @@ pub(super) struct Quick<'p> {
     pub(super) user: Token<'p>,
     pub(super) session: Token<'p>,
     pub(super) age_ms: Millis,
-    pub(super) signal: Box<Signal>,
+    pub(super) said: Said,
     /// How many bytes it has.
     pub(super) size: usize,
 }
@@ -25,38 +25,50 @@ pub(super) struct Quick<'p> {
 /// The item that `bytes` begin with; `None` if there is anything unusual about it, or none.
 pub(super) fn item(bytes: &[u8]) -> Option<Quick<'_>> {
     let mut cursor = Cursor(bytes);
-    let mut signal = Box::<Signal>::default();
     let (mut user, mut session, mut age_ms) = (None, None, 0);
+    let (mut beat, mut signal) = (Beat::default(), None::<Box<Signal>>);
     for _ in 0..cursor.keys()? {
         match cursor.text()? {
             b"u" => user = Some(cursor.token()?),
             b"s" => session = Some(cursor.token()?),
             b"age_ms" => age_ms = cursor.number()?,
-            b"epoch" => signal.epoch = Some(cursor.number()?),
-            b"seq" => signal.seq = Some(cursor.number()?),
-            b"kind" => signal.kind = cursor.name()?,
-            b"conn" => signal.conn = Some(cursor.utf8(CONN_BYTES_MAX)?.into()),
-            b"state" => signal.state = Some(cursor.name()?),
-            b"input_age_ms" => signal.input_age_ms = Some(cursor.number()?),
-            b"visibility" => signal.visibility = Some(cursor.name()?),
-            b"every_ms" => signal.every_ms = Some(cursor.every()?),
-            b"intent" => signal.intent = Some(cursor.name()?),
-            b"intent_for_ms" => signal.intent_for_ms = Some(cursor.number()?),
-            b"can" => signal.can = Some(cursor.names(CAPABILITIES_MAX, |cursor| cursor.utf8(PAYLOAD_BYTES_MAX))?),
-            b"rooms" => signal.rooms = Some(cursor.names(ROOMS_MAX, |cursor| cursor.token().map(Token::as_str))?),
-            b"profile" => signal.profile = Some(cursor.utf8(PAYLOAD_BYTES_MAX)?.into()),
-            b"meta" => signal.meta = Some(meta_of_message_pack(cursor.value()?)?),
-            _ => return None,
+            b"epoch" => beat.epoch = Some(cursor.number()?),
+            b"seq" => beat.seq = Some(cursor.number()?),
+            key => cursor.field(key, signal.get_or_insert_default())?,
         }
     }
+    let said = match signal {
+        None => Said::Beat(beat),
+        Some(signal) => Said::Signal(Box::new(Signal { epoch: beat.epoch, seq: beat.seq, ..*signal })),
+    };
     let size = bytes.len() - cursor.0.len();
-    (size <= PAYLOAD_BYTES_MAX).then_some(Quick { user: user?, session: session?, age_ms, signal, size })
+    (size <= PAYLOAD_BYTES_MAX).then_some(Quick { user: user?, session: session?, age_ms, said, size })
 }
 
 /// What is left to be read.
 struct Cursor<'p>(&'p [u8]);
 
 impl<'p> Cursor<'p> {
+    /// Reads what stands under one of a signal's keys; `None` if it is unusual.
+    fn field(&mut self, key: &[u8], signal: &mut Signal) -> Option<()> {
+        match key {
+            b"kind" => signal.kind = self.name()?,
+            b"conn" => signal.conn = Some(self.utf8(CONN_BYTES_MAX)?.into()),
+            b"state" => signal.state = Some(self.name()?),
+            b"input_age_ms" => signal.input_age_ms = Some(self.number()?),
+            b"visibility" => signal.visibility = Some(self.name()?),
+            b"every_ms" => signal.every_ms = Some(self.every()?),
+            b"intent" => signal.intent = Some(self.name()?),
+            b"intent_for_ms" => signal.intent_for_ms = Some(self.number()?),
+            b"can" => signal.can = Some(self.names(CAPABILITIES_MAX, |cursor| cursor.utf8(PAYLOAD_BYTES_MAX))?),
+            b"rooms" => signal.rooms = Some(self.names(ROOMS_MAX, |cursor| cursor.token().map(Token::as_str))?),
+            b"profile" => signal.profile = Some(self.utf8(PAYLOAD_BYTES_MAX)?.into()),
+            b"meta" => signal.meta = Some(meta_of_message_pack(self.value()?)?),
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn keys(&mut self) -> Option<u32> {
         match *self.0 {
             [head @ 0x80..=0x8f, ref rest @ ..] => self.at(rest, u32::from(head & 0x0f)),
