@@ -119,6 +119,22 @@ impl Item {
 /// A batch of more bytes takes no further item: it has to land within seconds.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// So many partitions that have much to tell share a batch. Each needs its progress in it, which costs the server more than an
+/// event does.
+const PORTIONS: usize = 16;
+/// Whoever has no more items than this has little to tell: all partitions together leave room for those who have much.
+const LITTLE: usize = 4;
+
+/// A batch that is being filled.
+#[derive(Default)]
+struct Filling {
+    batch: Batch,
+    /// Of payloads.
+    bytes: usize,
+    /// How many partitions are in it.
+    progress: usize,
+}
+
 /// What waits to be committed. Items leave it only when their commit is confirmed: until then a lost process tells them
 /// again from the log, and nobody else may.
 #[derive(Debug)]
@@ -245,38 +261,44 @@ impl Outbox {
         self.queues[usize::from(item.partition())].items.push_back(item);
     }
 
-    /// The next commit: as much as one batch holds, of all partitions that have something one item after the other, so that
-    /// nobody waits for a partition that has much to tell. `None` if there is nothing, or one is under way.
+    /// The next commit: as much as one batch holds. Whoever has little to tell is in it; those who have much take their portions
+    /// in turn, so that nobody waits for a partition that has much to tell, and few of them need their progress in it.
+    /// `None` if there is nothing, or one is under way.
     pub fn next_batch(&mut self) -> Option<Batch> {
         if self.is_busy || self.len == 0 {
             return None;
         }
         self.is_busy = true;
-        let count = self.queues.len();
+        let (count, portion) = (self.queues.len(), (self.messages_max / PORTIONS).max(1));
         let in_turn = (0..count).map(|step| (self.turn + step) % count);
         let mut asked: Vec<usize> = in_turn.filter(|at| !self.queues[*at].items.is_empty()).collect();
-        let (mut batch, mut bytes, mut progress) = (Batch::default(), 0, 0);
+        asked.sort_by_key(|at| self.queues[*at].items.len() > LITTLE);
+        let mut filling = Filling::default();
         while !asked.is_empty() {
-            asked.retain(|at| {
-                let queue = &mut self.queues[*at];
-                let Some(item) = queue.items.get_mut(queue.in_flight) else { return false };
-                let is_first = queue.in_flight == 0;
-                let size = batch.messages.len() + item.len() + progress + usize::from(is_first);
-                if bytes > BATCH_BYTES_MAX || size > self.messages_max && progress > 0 {
-                    return false;
-                }
-                progress += usize::from(is_first);
-                queue.in_flight += 1;
-                let messages = item.take_messages(&mut self.partials);
-                bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
-                batch.messages.extend(messages);
-                self.turn = at + 1;
-                true
-            });
+            asked.retain(|at| (0..portion).all(|_| self.take(*at, &mut filling)));
         }
         let told = self.queues.iter().enumerate().filter(|(_, queue)| queue.in_flight > 0);
-        batch.progress = told.map(|(at, queue)| (at as u16, queue.reached().position())).collect();
-        Some(batch)
+        filling.batch.progress = told.map(|(at, queue)| (at as u16, queue.reached().position())).collect();
+        Some(filling.batch)
+    }
+
+    /// Takes the next item of a partition into the batch. Whether there was one, and room for it.
+    fn take(&mut self, at: usize, filling: &mut Filling) -> bool {
+        let Filling { batch, bytes, progress } = filling;
+        let queue = &mut self.queues[at];
+        let Some(item) = queue.items.get_mut(queue.in_flight) else { return false };
+        let is_first = queue.in_flight == 0;
+        let size = batch.messages.len() + item.len() + *progress + usize::from(is_first);
+        if *bytes > BATCH_BYTES_MAX || size > self.messages_max && *progress > 0 {
+            return false;
+        }
+        *progress += usize::from(is_first);
+        queue.in_flight += 1;
+        self.turn = at + 1;
+        let messages = item.take_messages(&mut self.partials);
+        *bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+        batch.messages.extend(messages);
+        true
     }
 
     /// The commit under way is confirmed: only now its items leave. Returns the snapshots that may be stored.

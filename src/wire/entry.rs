@@ -140,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::partition_of;
+    use crate::model::{self, partition_of};
     use crate::wire::subject::{POLICY, TICK, log_batch, log_signal};
 
     fn read<'a>(subject: &'a str, payload: &'a [u8]) -> LogEntry<'a> {
@@ -206,7 +206,7 @@ mod tests {
                 panic!("{items:?}")
             };
             assert_eq!(address.as_str(), "acme.a=40b.tab=201");
-            assert_eq!(*said, Said::Beat(Beat { epoch: None, seq: Some(5) }));
+            assert_eq!(*said, model::Said::Beat(model::Beat { epoch: None, seq: Some(5) }));
             assert_eq!(reason.to_string(), "signals[1]: misaddressed: `s` is missing: it has to name the session");
         }
     }

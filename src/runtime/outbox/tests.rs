@@ -168,3 +168,22 @@ fn everybody_has_a_turn_where_a_batch_is_too_small_for_all() {
     }
     assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![0, 4], vec![1, 2], vec![3, 4]]);
 }
+
+#[test]
+fn those_who_have_much_take_their_portions_in_turn() {
+    let mut outbox = outbox(&vec![reached(0, 0); 40], 800);
+    for seq in 1..=100 {
+        (1..40).for_each(|partition| outbox.tell(partition, reached(seq, 1), vec![message(partition)]));
+    }
+    outbox.tell(0, reached(101, 1), vec![message(0)]);
+    let mut asked = vec![0; 40];
+    for number in 0..5 {
+        let batch = outbox.next_batch().unwrap();
+        let told = batch.progress.iter().map(|(partition, _)| usize::from(*partition)).collect::<Vec<_>>();
+        assert!((15..=17).contains(&told.len()), "{told:?}");
+        assert_eq!(told.contains(&0), number == 0, "who has little to tell is in the first");
+        told.into_iter().for_each(|partition| asked[partition] += 1);
+        outbox.confirm();
+    }
+    assert!(asked.iter().all(|turns| (1..=3).contains(turns)), "{asked:?}");
+}

@@ -39,7 +39,7 @@ pub(super) fn item(bytes: &[u8]) -> Option<Quick<'_>> {
     }
     let said = match signal {
         None => Said::Beat(beat),
-        Some(signal) => Said::Signal(Box::new(Signal { epoch: beat.epoch, seq: beat.seq, ..*signal })),
+        Some(signal) => Signal { epoch: beat.epoch, seq: beat.seq, ..*signal }.into(),
     };
     let size = bytes.len() - cursor.0.len();
     (size <= PAYLOAD_BYTES_MAX).then_some(Quick { user: user?, session: session?, age_ms, said, size })

@@ -27,9 +27,9 @@ type Read = Result<(String, String, Signal, Millis), String>;
 
 fn items(batch: &Batch) -> Vec<Read> {
     let read = |item: &BatchItem<'_>| match item {
-        BatchItem::Signal(address, signal, age_ms) => {
+        BatchItem::Signal(address, said, age_ms) => {
             assert_eq!(address.tenant(), tenant());
-            Ok((address.user().to_string(), address.session().to_string(), (**signal).clone(), *age_ms))
+            Ok((address.user().to_string(), address.session().to_string(), said.signal().into_owned(), *age_ms))
         }
         BatchItem::Rejected(reason) => Err(reason.to_string()),
     };
@@ -309,7 +309,7 @@ fn what_gateways_write_is_read_the_quick_way() {
         ("bob", "tab", 70_000, packed.len())
     );
     let (_, careful) = decode_held(&packed, Encoding::MessagePack).unwrap();
-    assert_eq!(*quick.signal, careful.signal);
+    assert_eq!(*quick.said.signal(), careful.signal);
     assert!(quick::item(&pack(&json!({"u": "b@b", "s": "tab"}))).is_none(), "it has to be escaped");
 }
 
