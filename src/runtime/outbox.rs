@@ -119,11 +119,9 @@ impl Item {
 /// A batch of more bytes takes no further item: it has to land within seconds.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// So many partitions that have much to tell share a batch. Each needs its progress in it, which costs the server more than an
+/// So many partitions at least share a batch, if they have much to tell. Each needs its progress in it, which costs the server more than an
 /// event does.
 const PORTIONS: usize = 16;
-/// Whoever has no more items than this has little to tell: all partitions together leave room for those who have much.
-const LITTLE: usize = 4;
 
 /// A batch that is being filled.
 #[derive(Default)]
@@ -261,8 +259,8 @@ impl Outbox {
         self.queues[usize::from(item.partition())].items.push_back(item);
     }
 
-    /// The next commit: as much as one batch holds. Whoever has little to tell is in it; those who have much take their portions
-    /// in turn, so that nobody waits for a partition that has much to tell, and few of them need their progress in it.
+    /// The next commit: as much as one batch holds, of the partitions that have something in turn, so that nobody waits for one that
+    /// has much to tell. Each takes a portion, so that few of them need their progress in it.
     /// `None` if there is nothing, or one is under way.
     pub fn next_batch(&mut self) -> Option<Batch> {
         if self.is_busy || self.len == 0 {
@@ -272,7 +270,6 @@ impl Outbox {
         let (count, portion) = (self.queues.len(), (self.messages_max / PORTIONS).max(1));
         let in_turn = (0..count).map(|step| (self.turn + step) % count);
         let mut asked: Vec<usize> = in_turn.filter(|at| !self.queues[*at].items.is_empty()).collect();
-        asked.sort_by_key(|at| self.queues[*at].items.len() > LITTLE);
         let mut filling = Filling::default();
         while !asked.is_empty() {
             asked.retain(|at| (0..portion).all(|_| self.take(*at, &mut filling)));

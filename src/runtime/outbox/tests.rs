@@ -177,11 +177,10 @@ fn those_who_have_much_take_their_portions_in_turn() {
     }
     outbox.tell(0, reached(101, 1), vec![message(0)]);
     let mut asked = vec![0; 40];
-    for number in 0..5 {
+    for _ in 0..5 {
         let batch = outbox.next_batch().unwrap();
         let told = batch.progress.iter().map(|(partition, _)| usize::from(*partition)).collect::<Vec<_>>();
         assert!((15..=17).contains(&told.len()), "{told:?}");
-        assert_eq!(told.contains(&0), number == 0, "who has little to tell is in the first");
         told.into_iter().for_each(|partition| asked[partition] += 1);
         outbox.confirm();
     }
