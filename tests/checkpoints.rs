@@ -10,9 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use futures::StreamExt;
 use presence_engine::nats::{Nats, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use common::client::beat;
+use common::client::{beat, signal};
 use common::engine::Engine;
 use common::{TestServer, eventually, oracle, streams};
 
@@ -88,6 +88,65 @@ async fn partitions_without_a_fresh_checkpoint_are_told_once_until_there_is_one(
             assert_eq!(event["at_ms"], event["to_ms"]);
         }
     }
+    engine.audit();
+    oracle::check(&nats).await;
+}
+
+/// One partition, so that a crowd that a test can afford is more than a checkpoint holds itself.
+const CROWDED: &str = r#"
+[engine]
+partitions = 1
+lease_ttl = "1s"
+checkpoint_every = "1s"
+"#;
+const CROWD: usize = 1_500;
+
+/// The names of the objects in the store.
+async fn objects(nats: &Nats) -> Vec<String> {
+    let store = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
+    let named = store.info_with_subjects("$O.presence_checkpoints.M.>").await.unwrap();
+    let name = |subject: &str| URL_SAFE.decode(subject.rsplit('.').next().unwrap()).unwrap();
+    named.map(|page| String::from_utf8(name(&page.unwrap().0)).unwrap()).collect().await
+}
+
+async fn segments(nats: &Nats) -> Vec<String> {
+    objects(nats).await.into_iter().filter(|name| name.starts_with("0/people/")).collect()
+}
+
+#[tokio::test]
+async fn a_crowd_is_written_once_and_restored_with_who_has_changed_since() {
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut engine = Engine::start(&server.url(), CROWDED).await;
+    let mut last = 0;
+    for number in 0..CROWD {
+        last = beat(&nats, &format!("user-{number}"), "tab").await;
+    }
+    streams::told_up_to(&nats, last).await;
+    eventually("a segment is stored", async || (!segments(&nats).await.is_empty()).then_some(())).await;
+    for number in 0..10 {
+        last = signal(&nats, &format!("user-{number}"), "tab", &json!({"meta": {"n": number}})).await;
+    }
+    streams::told_up_to(&nats, last).await;
+    eventually("a checkpoint behind that is stored", async || {
+        let positions = objects(&nats).await;
+        let seq = |name: &String| name.strip_prefix("0/").and_then(|seq| seq.parse::<u64>().ok());
+        positions.iter().filter_map(seq).any(|seq| seq > last).then_some(())
+    })
+    .await;
+    let before = segments(&nats).await;
+    engine.kill();
+    engine.restart().await;
+    let said = engine.stderr();
+    assert!(said.contains(&format!("sessions={CROWD}")), "everybody is restored:\n{said}");
+    last = beat(&nats, "late", "tab").await;
+    streams::told_up_to(&nats, last).await;
+    eventually("what the life before wrote is cleared away", async || {
+        let segments = segments(&nats).await;
+        (!segments.is_empty() && !segments.iter().any(|name| before.contains(name))).then_some(())
+    })
+    .await;
+    assert_eq!(engine.terminate().await.status.code(), Some(0));
     engine.audit();
     oracle::check(&nats).await;
 }

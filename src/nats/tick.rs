@@ -18,6 +18,10 @@ pub const EVERY_MAX: Duration = Duration::from_secs(1);
 /// A tick that is not acknowledged for so long is bad.
 pub const ACK_MAX: Duration = Duration::from_secs(1);
 
+/// A deadline's instant is guessed late by so much now and then: a tick that comes so much later than its turn costs the next one
+/// nothing.
+pub const LEEWAY: Duration = Duration::from_millis(20);
+
 /// What became of a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -83,7 +87,7 @@ impl Ticker {
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {
                     let now = Instant::now();
-                    turn = Some(turn.map_or(now, |turn| next_turn(turn, now, self.every_min)));
+                    turn = Some(turn.map_or(now, |turn| next_turn(turn, at, now, self.every_min)));
                     self.tick().await;
                 }
                 changed = due.changed(), if changes => changes = changed.is_ok(),
@@ -119,10 +123,11 @@ fn next_tick(turn: Instant, due: Option<Instant>, every_min: Duration) -> Instan
     due.map_or(latest, |due| due.clamp(turn + every_min, latest))
 }
 
-/// The turn of a tick at `now`: `every_min` after the one before, if it was late by less than that. Deadlines lie on a grid: where
-/// each tick had to wait for the one before, all would be as late as the latest.
-fn next_turn(turn: Instant, now: Instant, every_min: Duration) -> Instant {
-    (turn + every_min).max(now.checked_sub(every_min).unwrap_or(now))
+/// The turn of a tick that was meant for `at` and came `now`: `every_min` after the one before at least. Deadlines lie on a grid:
+/// if each tick had to wait for the one before, all would be as late as the latest.
+fn next_turn(turn: Instant, at: Instant, now: Instant, every_min: Duration) -> Instant {
+    let before = |instant: Instant, by: Duration| instant.checked_sub(by).unwrap_or(instant);
+    (turn + every_min).max(before(at, LEEWAY)).max(before(now, every_min))
 }
 
 #[cfg(test)]
@@ -158,12 +163,26 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         // Each instant of the grid has something; the second tick comes late.
         let (mut turn, mut ticks) = (at(0), Vec::new());
-        for (due, late) in [(100, 0), (200, 15), (300, 0), (400, 0), (500, 45), (600, 0), (700, 0)] {
-            let now = next_tick(turn, Some(at(due)), MIN) + Duration::from_millis(late);
-            turn = next_turn(turn, now, MIN);
+        for (due, late) in [(100, 0), (200, 15), (300, 0), (415, 0), (500, 0), (600, 45), (700, 0), (800, 0)] {
+            let meant = next_tick(turn, Some(at(due)), MIN);
+            let now = meant + Duration::from_millis(late);
+            turn = next_turn(turn, meant, now, MIN);
             ticks.push((now - start).as_millis());
         }
-        assert_eq!(ticks, [100, 215, 300, 400, 545, 600, 700]);
+        assert_eq!(ticks, [100, 215, 300, 415, 500, 645, 700, 800]);
+    }
+
+    #[test]
+    fn ticks_behind_a_pause_keep_their_distance() {
+        let start = Instant::now();
+        let (mut turn, mut ticks) = (start, Vec::new());
+        let pause = start + Duration::from_secs(1);
+        for _ in 0..4 {
+            let meant = next_tick(turn, Some(pause), MIN);
+            turn = next_turn(turn, meant, meant, MIN);
+            ticks.push((meant - start).as_millis());
+        }
+        assert_eq!(ticks, [1_000, 1_080, 1_180, 1_280]);
     }
 
     #[test]
