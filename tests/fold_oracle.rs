@@ -340,14 +340,15 @@ fn old_signal(lines: &[Line], of: Index, body: Index) -> Option<What> {
     if signals.is_empty() {
         return None;
     }
-    let (of, old) = signals[of.index(signals.len())];
-    let who = everybody().find(|who| address(*who) == of).expect("one of them");
-    let latest = signals.iter().rfind(|(other, _)| *other == of).expect("there is one at least").1;
-    let (_, facts) = signals[body.index(signals.len())];
-    let Signal { kind, epoch, seq, conn, .. } = old.clone();
+    let (of, old) = &signals[of.index(signals.len())];
+    let who = everybody().find(|who| address(*who) == *of).expect("one of them");
+    let latest = &signals.iter().rfind(|(other, _)| other == of).expect("there is one at least").1;
+    let (_, facts) = &signals[body.index(signals.len())];
+    let Signal { kind, epoch, seq, conn, .. } = Signal::clone(old);
     // What leaves no voice leaves no (epoch, seq) either.
     let intent = facts.intent.filter(|_| kind != Kind::Update || old.intent.is_some());
-    (epoch == latest.epoch).then(|| What::Signal(who, Signal { kind, epoch, seq, conn, intent, ..facts.clone() }))
+    (epoch == latest.epoch)
+        .then(|| What::Signal(who, Signal { kind, epoch, seq, conn, intent, ..Signal::clone(facts) }))
 }
 
 // ── who is heard in time ──

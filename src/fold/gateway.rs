@@ -6,8 +6,8 @@ use super::act::Held;
 use super::ahead::{AHEAD, Ahead};
 use super::entry::BatchItem;
 use super::partition::{GRID_MS, Partition};
-use crate::model::session::NEVER;
 use super::sought::Sought;
+use crate::model::session::NEVER;
 use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Millis, Policy, Said, Token};
 
 /// So much of a gateway's silence a session is given between two of its life signs.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::outbox::{Outbox, Reached, Snapshot};
+use super::outbox::{Outbox, Reached, Snapshot, Telling};
 use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
 use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Policy};
 use crate::nats::LogMessage;
@@ -172,7 +172,7 @@ impl Fleet {
             }
             if !outbox.was_told(number, event.seq, event.k) {
                 let reached = Reached { k: event.k + 1, ..derived.clone() };
-                outbox.tell(number, reached, super::told::messages(&event, self.encoding));
+                outbox.tell(number, reached, Telling::Event(event, self.encoding));
             }
         }
     }

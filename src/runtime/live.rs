@@ -164,6 +164,7 @@ impl Live {
         {
             self.woken = self.interests.concerned(&batch, |tenant, user, each| self.each_room_of(tenant, user, each));
             self.lane.commit(batch);
+            self.outbox.prepare();
         }
     }
 

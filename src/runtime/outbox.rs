@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::told;
 use crate::fold;
+use crate::model::Event;
 use crate::nats::{Batch, OutMessage, Position};
-use crate::wire::Progress;
+use crate::wire::{Encoding, Progress};
 
 /// How far a partition's log was told: all events of entries before `seq`, and the first `k` of `seq` itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +70,26 @@ pub struct Snapshot {
     pub taken: fold::Snapshot,
 }
 
+/// What is to be told.
+#[derive(Debug)]
+pub enum Telling {
+    /// An event. Its messages are written shortly before they are committed: where thousands fall together, nobody waits until all
+    /// of them are written.
+    Event(Event, Encoding),
+    /// The messages of one.
+    Messages(Vec<OutMessage>),
+}
+
+impl From<Vec<OutMessage>> for Telling {
+    fn from(messages: Vec<OutMessage>) -> Self {
+        Self::Messages(messages)
+    }
+}
+
 #[derive(Debug)]
 enum Item {
     /// An event, with the deletion behind it where it says offline.
-    Told { partition: u16, reached: Reached, messages: Vec<OutMessage> },
+    Told { partition: u16, reached: Reached, telling: Telling },
     /// Messages that no entry of the log caused: they move no position.
     Aside { partition: u16, messages: Vec<OutMessage> },
     /// What a partition contributes to a room: the message that waits under this subject. It moves no position.
@@ -90,9 +108,26 @@ impl Item {
         }
     }
 
-    fn len(&self) -> usize {
+    /// Its own messages, written; a partial's lies elsewhere.
+    fn messages(&mut self) -> Option<&mut Vec<OutMessage>> {
         match self {
-            Self::Told { messages, .. } | Self::Aside { messages, .. } => messages.len(),
+            Self::Told { telling, .. } => {
+                if let Telling::Event(event, encoding) = telling {
+                    *telling = Telling::Messages(told::messages(event, *encoding));
+                }
+                match telling {
+                    Telling::Messages(messages) => Some(messages),
+                    Telling::Event(..) => None,
+                }
+            }
+            Self::Aside { messages, .. } => Some(messages),
+            Self::Partial { .. } | Self::Snapshot(_) => None,
+        }
+    }
+
+    fn len(&mut self) -> usize {
+        match self {
+            Self::Told { .. } | Self::Aside { .. } => self.messages().map_or(0, |messages| messages.len()),
             Self::Partial { .. } => 1,
             Self::Snapshot(_) => 0,
         }
@@ -101,7 +136,7 @@ impl Item {
     /// Moves its messages into the batch, which does not change any more until it is confirmed.
     fn take_messages(&mut self, partials: &mut BTreeMap<Box<str>, OutMessage>) -> Vec<OutMessage> {
         match self {
-            Self::Told { messages, .. } | Self::Aside { messages, .. } => std::mem::take(messages),
+            Self::Told { .. } | Self::Aside { .. } => self.messages().map(std::mem::take).unwrap_or_default(),
             Self::Partial { subject, .. } => partials.remove(subject).into_iter().collect(),
             Self::Snapshot(_) => Vec::new(),
         }
@@ -225,9 +260,28 @@ impl Outbox {
         (seq, k) < (confirmed.seq, confirmed.k)
     }
 
-    /// Takes the messages of one event; `reached` is the position behind it.
-    pub fn tell(&mut self, partition: u16, reached: Reached, messages: Vec<OutMessage>) {
-        self.push(Item::Told { partition, reached, messages });
+    /// Takes one event; `reached` is the position behind it.
+    pub fn tell(&mut self, partition: u16, reached: Reached, telling: impl Into<Telling>) {
+        self.push(Item::Told { partition, reached, telling: telling.into() });
+    }
+
+    /// Writes what is probably in the next commit, for when there is nothing else to do.
+    pub fn prepare(&mut self) {
+        let (count, portion) = (self.queues.len(), self.portion());
+        let in_turn = (0..count).map(|step| (self.turn + step) % count);
+        let mut left = self.messages_max;
+        for at in in_turn {
+            let queue = &mut self.queues[at];
+            for item in queue.items.iter_mut().skip(queue.in_flight).take(portion.min(left)) {
+                item.messages();
+                left -= 1;
+            }
+        }
+    }
+
+    /// How many items of one partition are taken at a time.
+    fn portion(&self) -> usize {
+        (self.messages_max / PORTIONS).max(1)
     }
 
     /// Takes messages that no entry of the log caused.
@@ -267,7 +321,7 @@ impl Outbox {
             return None;
         }
         self.is_busy = true;
-        let (count, portion) = (self.queues.len(), (self.messages_max / PORTIONS).max(1));
+        let (count, portion) = (self.queues.len(), self.portion());
         let in_turn = (0..count).map(|step| (self.turn + step) % count);
         let mut asked: Vec<usize> = in_turn.filter(|at| !self.queues[*at].items.is_empty()).collect();
         let mut filling = Filling::default();

@@ -85,9 +85,8 @@ impl Story {
     }
 
     pub(super) fn batch_of(&mut self, gateway: &'static str, items: &[(Who, Signal, Millis)]) -> &mut Self {
-        let item = |(who, signal, age): &(Who, Signal, Millis)| {
-            BatchItem::Signal(address(*who), signal.clone().into(), *age)
-        };
+        let item =
+            |(who, signal, age): &(Who, Signal, Millis)| BatchItem::Signal(address(*who), signal.clone().into(), *age);
         self.put(What::Batch("a", gateway, items.iter().map(item).collect()))
     }
 

@@ -1,4 +1,5 @@
-//! What the server commits of an engine's events, without an engine.
+//! What the server commits of an engine's events, without an engine: of the same kind, on a stream that has others of the same
+//! subjects, which is what costs it.
 
 use tokio::time::Instant;
 
@@ -6,7 +7,7 @@ use crate::cli::bench::Result;
 use crate::cli::bench::course::Course;
 use crate::cli::bench::rig::{FILE, Rig, TENANT, still};
 use crate::fold::{Body, Entry, FOLD_VERSION, IndexKey, Partition};
-use crate::model::{Address, Signal, partition_of};
+use crate::model::{Address, Event, Signal, partition_of};
 use crate::nats::{Batch, CommitLane, LogIdentity, OutMessage, Owner, Position};
 use crate::wire::{Encoding, event};
 
@@ -14,6 +15,8 @@ use crate::wire::{Encoding, event};
 const MESSAGES: usize = 900;
 /// Any time that a log may have.
 const START_MS: u64 = 1_790_000_000_000;
+/// By so many seconds without a signal they are idle, by the built-in policy.
+const IDLE_S: u64 = 61;
 
 /// Events committed per second, in each run.
 pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> Result<Vec<f64>> {
@@ -23,7 +26,11 @@ pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> R
         let log = LogIdentity::read(&rig.nats).await?;
         let mut lane = CommitLane::new(&rig.nats, Owner::unique(&rig.nats), &log.created, FOLD_VERSION);
         lane.take_fences(&(0..partitions).collect::<Vec<_>>()).await?;
-        let batches = joins(sessions, partitions)?;
+        let mut crowd = Crowd::new(partitions);
+        for batch in crowd.joins(sessions)? {
+            lane.commit(batch).await?;
+        }
+        let batches = crowd.falls();
         let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
         let begin = Instant::now();
         for batch in batches {
@@ -35,32 +42,63 @@ pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> R
     Ok(rates)
 }
 
-/// What an engine tells when so many sessions join, as it would commit it.
-fn joins(sessions: usize, partitions: u16) -> Result<Vec<Batch>> {
-    let mut fold: Vec<_> = (0..partitions).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
-    let signal = Signal::default();
-    let (mut batches, mut events) = (vec![Batch::default()], Vec::new());
-    for number in 0..sessions {
-        let user = format!("bare-{number}");
-        let partition = partition_of(TENANT, &user, partitions);
-        let address = format!("{TENANT}.{user}.tab");
-        let address = Address::parse(&address)?;
-        let seq = number as u64 + 1;
-        let entry = Entry { seq, ts: START_MS, body: Body::Signal(address, &signal) };
-        fold[usize::from(partition)].apply(&entry, &mut events);
-        let messages = events.drain(..).flat_map(|event| event::messages(&event, Encoding::Json));
-        let position = Position { input_seq: seq, input_ts: START_MS, k: 1, policy_hash: String::new(), generation: 1 };
-        for event::Message { subject, headers, payload } in messages {
-            let Some(batch) = batches.last_mut() else { continue };
+/// What an engine tells of a crowd, as it would commit it.
+struct Crowd {
+    partitions: Vec<Partition>,
+    seq: u64,
+    events: Vec<Event>,
+    batches: Vec<Batch>,
+}
+
+impl Crowd {
+    fn new(partitions: u16) -> Self {
+        let partitions = (0..partitions).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
+        Self { partitions, seq: 0, events: Vec::new(), batches: vec![Batch::default()] }
+    }
+
+    /// So many sessions join, of a user each.
+    fn joins(&mut self, sessions: usize) -> Result<Vec<Batch>> {
+        let signal = Signal::default();
+        for number in 0..sessions {
+            let user = format!("bare-{number}");
+            let partition = partition_of(TENANT, &user, self.partitions.len() as u16);
+            let address = format!("{TENANT}.{user}.tab");
+            self.apply(partition, START_MS, Body::Signal(Address::parse(&address)?, &signal));
+        }
+        Ok(self.take())
+    }
+
+    /// All of them become idle by the clock alone.
+    fn falls(&mut self) -> Vec<Batch> {
+        for second in 1..=IDLE_S {
+            for partition in 0..self.partitions.len() as u16 {
+                self.apply(partition, START_MS + 1_000 * second, Body::Tick { failed: 0 });
+            }
+        }
+        self.take()
+    }
+
+    fn apply(&mut self, partition: u16, ts: u64, body: Body<'_>) {
+        self.seq += 1;
+        self.partitions[usize::from(partition)].apply(&Entry { seq: self.seq, ts, body }, &mut self.events);
+        let told: Vec<_> = self.events.drain(..).flat_map(|event| event::messages(&event, Encoding::Json)).collect();
+        for event::Message { subject, headers, payload } in told {
+            let Some(batch) = self.batches.last_mut() else { continue };
             batch.messages.push(OutMessage { partition, subject, headers, payload });
             // The latest position of a partition is the one that counts.
             batch.progress.retain(|(other, _)| *other != partition);
-            batch.progress.push((partition, position.clone()));
+            let position =
+                Position { input_seq: self.seq, input_ts: ts, k: 1, policy_hash: String::new(), generation: 1 };
+            batch.progress.push((partition, position));
             if batch.messages.len() == MESSAGES {
-                batches.push(Batch::default());
+                self.batches.push(Batch::default());
             }
         }
     }
-    batches.retain(|batch| !batch.messages.is_empty());
-    Ok(batches)
+
+    fn take(&mut self) -> Vec<Batch> {
+        let mut batches = std::mem::replace(&mut self.batches, vec![Batch::default()]);
+        batches.retain(|batch| !batch.messages.is_empty());
+        batches
+    }
 }
