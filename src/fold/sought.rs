@@ -19,6 +19,13 @@ impl Default for Sought {
     }
 }
 
+impl Sought {
+    /// Where it seems to be.
+    pub(super) fn place(&self) -> u32 {
+        self.seen_at
+    }
+}
+
 impl Population {
     /// What a session is looked for by. Its line of the index is fetched.
     #[inline]

@@ -146,7 +146,10 @@ impl Said {
 
 impl From<Signal> for Said {
     fn from(signal: Signal) -> Self {
-        signal.plain().map_or_else(|| Self::Signal(Box::new(signal)), Self::Beat)
+        match signal.plain() {
+            Some(beat) if signal.intent_for_ms.is_none() => Self::Beat(beat),
+            Some(_) | None => Self::Signal(Box::new(signal)),
+        }
     }
 }
 
