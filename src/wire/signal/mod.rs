@@ -3,6 +3,7 @@
 mod draft;
 mod field;
 mod loose;
+mod quick;
 mod text;
 
 use serde::de::IgnoredAny;
@@ -52,7 +53,13 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
         return Ok(Decoded::default());
     }
     let named = content_type.and_then(Encoding::of_content_type);
-    draft(payload, named.unwrap_or_else(|| Encoding::of_payload(payload)), false)?.finish()
+    let encoding = named.unwrap_or_else(|| Encoding::of_payload(payload));
+    if encoding == Encoding::Json
+        && let Some(beat) = quick::beat(payload)
+    {
+        return Ok(Decoded { signal: beat.into(), ignored: Ignored::default() });
+    }
+    draft(payload, encoding, false)?.finish()
 }
 
 /// Reads one item of a gateway's batch: a signal's payload that also says whose it is and how long it was held.
