@@ -163,7 +163,7 @@ impl Gateways {
     /// `E`: how much of an instant's ages is excused.
     pub(crate) fn excused(&self, excuse: Option<Excuse>, w: Millis) -> Millis {
         let Some(Excuse { gateway, before }) = excuse else { return 0 };
-        let silence = self.known.get(&gateway).map(|gateway| gateway.silence_at(w) - before);
+        let silence = self.known.get(&gateway).map(|gateway| gateway.silence_at(w).saturating_sub(before));
         silence.map_or(EXCUSE_MAX, |silence| silence.min(EXCUSE_MAX))
     }
 
@@ -174,7 +174,7 @@ impl Gateways {
         }
         let Some(Excuse { gateway, before }) = excuse else { return deadline };
         let Some(Gateway { from, silence, .. }) = self.known.get(&gateway) else { return deadline + EXCUSE_MAX };
-        let excused = (silence - before).min(EXCUSE_MAX);
+        let excused = silence.saturating_sub(before).min(EXCUSE_MAX);
         if deadline + excused <= *from { deadline + excused } else { deadline + EXCUSE_MAX }
     }
 }

@@ -1,17 +1,22 @@
 //! The engine and a consumer that does nothing, in turns on one stream: live, and with a backlog.
 
-use tokio::time::Instant;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::Result;
+use super::course::until;
 use super::crowd::{Crowd, Prepared};
 use super::figures::{Part, ratios};
 use super::load::{Passed, flood, through};
 use super::nothing::Nothing;
-use super::rig::Rig;
-use crate::nats::LogIdentity;
+use super::rig::{Rig, TOLD_MAX};
+use crate::nats::{LogIdentity, told};
 
 /// So many are prepared at a time.
 const FILLED_AT_ONCE: usize = 500_000;
+/// Rooms are told at most so often, by default.
+const STILL: Duration = Duration::from_secs(2);
 
 /// What each turn measured, in heartbeats per second.
 #[derive(Debug, Default)]
@@ -32,7 +37,8 @@ pub(super) struct Pairs {
 /// Lets everybody join by batches; the engine has to run.
 pub(super) async fn fill(rig: &mut Rig, crowd: &mut Crowd) -> Result<()> {
     let joins = crowd.join();
-    through(rig, joins).await.map(drop)
+    through(rig, joins).await?;
+    told_everything(rig).await
 }
 
 /// Lets everybody join by single heartbeats. Who was ever heard through a gateway has an excuse to keep or to lose, which costs
@@ -44,7 +50,18 @@ pub(super) async fn fill_singly(rig: &mut Rig, crowd: &mut Crowd) -> Result<()> 
         left -= joins.heartbeats;
         through(rig, joins).await?;
     }
-    Ok(())
+    told_everything(rig).await
+}
+
+/// Waits until nothing more is told: what is still committed would be taken for the cost of what comes next.
+async fn told_everything(rig: &Rig) -> Result<()> {
+    let mut told = told::last_seq(&rig.nats).await?;
+    until("nothing more is told", TOLD_MAX, async || {
+        sleep(STILL).await;
+        let now = told::last_seq(&rig.nats).await?;
+        Ok((std::mem::replace(&mut told, now) == now).then_some(()))
+    })
+    .await
 }
 
 /// So many turns, of so many heartbeats each, made by `next`. Ends with the engine ended.
