@@ -70,7 +70,7 @@ impl Partition {
 
     /// An observed instant in a session's own time, which stands still while it is excused.
     pub(crate) fn own(&self, at: u32, instant: Millis) -> Millis {
-        instant - self.excused(at, instant)
+        instant.saturating_sub(self.excused(at, instant))
     }
 
     fn grace(&self, at: u32) -> Millis {

@@ -56,13 +56,13 @@ pub struct Checkpoints {
 }
 
 /// What is there of a partition, each with the unique name of its chunks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
     checkpoints: BTreeMap<u64, Listing>,
     segments: BTreeMap<SegmentName, String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Listing {
     nuid: String,
     /// The segments that it builds on; `None` of one that another process has stored.
@@ -136,8 +136,8 @@ impl Checkpoints {
         let Some(known) = self.known.get(&partition) else {
             return Ok(None);
         };
-        for (&seq, Listing { nuid, .. }) in known.checkpoints.range(..=at_most_seq).rev() {
-            match self.read(&object_name(partition, seq), nuid).await? {
+        for &seq in known.checkpoints.range(..=at_most_seq).rev().map(|(seq, _)| seq) {
+            match self.read(&object_name(partition, seq)).await? {
                 Ok(bytes) => return Ok(Some((seq, bytes))),
                 Err(damage) => warn!(partition, seq, damage, "a checkpoint is passed over, trying the one before"),
             }
@@ -150,10 +150,10 @@ impl Checkpoints {
     /// # Errors
     /// [`CheckpointError`] if the store does not answer, worth another try.
     pub async fn segment(&self, partition: u16, name: SegmentName) -> Result<Option<Bytes>, CheckpointError> {
-        let Some(nuid) = self.known.get(&partition).and_then(|known| known.segments.get(&name)) else {
+        if !self.known.get(&partition).is_some_and(|known| known.segments.contains_key(&name)) {
             return Ok(None);
-        };
-        match self.read(&segment_name(partition, name), nuid).await? {
+        }
+        match self.read(&segment_name(partition, name)).await? {
             Ok(bytes) => Ok(Some(bytes)),
             Err(damage) => {
                 warn!(partition, segment = %name, damage, "a segment of a checkpoint can't be read");
@@ -267,7 +267,7 @@ impl Checkpoints {
     }
 
     /// The content, or in what way it is damaged.
-    async fn read(&self, name: &str, nuid: &str) -> Result<Result<Bytes, String>, CheckpointError> {
+    async fn read(&self, name: &str) -> Result<Result<Bytes, String>, CheckpointError> {
         let failed = |cause: &dyn std::fmt::Display| CheckpointError::new("read", cause);
         let mut object = match self.store.get(name).await {
             Ok(object) => object,
@@ -279,7 +279,7 @@ impl Checkpoints {
             },
         };
         // Whoever reads what isn't there waits for ever.
-        let (chunks, there) = (object.info().chunks, self.chunks(nuid).await?);
+        let (chunks, there) = (object.info().chunks, self.chunks(&object.info().nuid).await?);
         if there != chunks {
             return Ok(Err(format!("{there} of its {chunks} chunks are there")));
         }

@@ -19,7 +19,7 @@ pub const EVERY_MAX: Duration = Duration::from_secs(1);
 pub const ACK_MAX: Duration = Duration::from_secs(1);
 
 /// A deadline's instant is guessed late by so much now and then: a tick that comes so much later than its turn costs the next one
-/// nothing.
+/// nothing. A fifth of the least time between two ticks at most.
 pub const LEEWAY: Duration = Duration::from_millis(20);
 
 /// What became of a tick.
@@ -127,7 +127,7 @@ fn next_tick(turn: Instant, due: Option<Instant>, every_min: Duration) -> Instan
 /// if each tick had to wait for the one before, all would be as late as the latest.
 fn next_turn(turn: Instant, at: Instant, now: Instant, every_min: Duration) -> Instant {
     let before = |instant: Instant, by: Duration| instant.checked_sub(by).unwrap_or(instant);
-    (turn + every_min).max(before(at, LEEWAY)).max(before(now, every_min))
+    (turn + every_min).max(before(at, LEEWAY.min(every_min / 5))).max(before(now, every_min))
 }
 
 #[cfg(test)]

@@ -69,6 +69,10 @@ impl Live {
 
     /// Stops reading a partition, and gives it back once what it told is committed and its checkpoint stored.
     fn hand_over(&mut self, partition: u16) {
+        if !self.freshness.may_take(partition) {
+            // One is under way that may not be stored: this one must not need it.
+            self.followers.forget_segments(partition);
+        }
         let Some(snapshot) = self.followers.snapshot(partition) else { return };
         self.followers.remove(partition);
         self.lasting.forget(partition);

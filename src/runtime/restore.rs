@@ -85,7 +85,7 @@ impl Restore {
         // An owner that was stopped and goes on stores what was committed before, and clears away what we have listed.
         if listed.positions(number).next().is_some() {
             let again = Checkpoints::open(&self.nats, ORPHAN_AGE).await?;
-            if !again.positions(number).eq(listed.positions(number)) {
+            if again.known(&[number]) != listed.known(&[number]) {
                 warn!(
                     partition = number,
                     "the checkpoints that were listed are gone, and there are others: trying those"

@@ -47,9 +47,9 @@ pub fn stand_up(
         }
         // What was lost is over: the next start finds the state from before what is read now.
         let snapshot = fleet.snapshot(fence.partition, SEGMENT_BYTES).expect("it was just put there");
-        if !outbox.keep(snapshot) {
-            fleet.forget_segments(fence.partition);
-        }
+        outbox.keep(snapshot);
+        // Whether it will be stored nobody waits to know: the next one does not need it.
+        fleet.forget_segments(fence.partition);
     }
     fleet
 }

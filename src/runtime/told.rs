@@ -80,7 +80,10 @@ const LEFTOVERS_MAX: usize = 1_024;
 /// half of the machine from the heartbeats just when an engine has started.
 const REST: u32 = 19;
 /// The longest rest, well within what the server keeps a consumer for.
-const REST_MAX: Duration = Duration::from_secs(5);
+const REST_MAX: Duration = Duration::from_secs(2);
+/// Where a bucket can't be read on, as when the server starts again, it is read from its beginning, so often and after so long.
+const TRIES: u32 = 5;
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl Leftover {
     /// Reads the buckets in the background for keys that say offline.
@@ -89,8 +92,10 @@ impl Leftover {
         let nats = nats.clone();
         tokio::spawn(async move {
             for bucket in [names::SESSIONS_BUCKET, names::USERS_BUCKET, names::ROOMS_BUCKET] {
-                if let Err(error) = Self::find_in(&nats, bucket, &found).await {
-                    warn!(bucket, %error, "leftovers not looked for; readers take offline values as absent");
+                for tried in 1..=TRIES {
+                    let Err(error) = Self::find_in(&nats, bucket, &found).await else { break };
+                    warn!(bucket, tried, %error, "leftovers not looked for; readers take offline values as absent");
+                    sleep(AGAIN_AFTER).await;
                 }
             }
         });

@@ -2,7 +2,7 @@
 //! of all. A checkpoint names the segments that it builds on; they are never written over.
 //!
 //! ```text
-//! "presence segment 2\n"  fold version  partition  people
+//! "presence segment 2\n"  fold version  partition  position  people
 //! SipHash-1-3-128 of all before, under the key 0: by which it is named
 //! ```
 //!
@@ -81,7 +81,7 @@ impl Partition {
         };
         let (mut people, mut segment) = (self.write_people(&whom, Numbers::ByPlace).bytes, None);
         if people.len() >= segment_bytes {
-            let stored = Segment::of(self.number(), &people);
+            let stored = Segment::of((self.number(), self.position()), &people);
             self.segments.0.push((stored.name, whom.len()));
             self.people.changed = Some(Changed::default());
             people = self.write_people(&[], Numbers::ByPlace).bytes;
@@ -100,11 +100,13 @@ impl Partition {
 }
 
 impl Segment {
-    fn of(partition: u16, people: &[u8]) -> Self {
+    /// Its position makes it one of its own, whoever the same people are.
+    fn of((partition, position): (u16, u64), people: &[u8]) -> Self {
         let mut out = Writer(Vec::with_capacity(MAGIC.len() + people.len() + 2 * HASH_BYTES));
         out.0.extend_from_slice(MAGIC);
         out.number(super::super::FOLD_VERSION.into());
         out.number(partition.into());
+        out.number(position);
         out.0.extend_from_slice(people);
         let bytes = sealed(out);
         Self { name: name_of(&bytes), bytes }
@@ -122,8 +124,11 @@ pub(super) fn write_names(out: &mut Writer, names: &[SegmentName]) {
 }
 
 pub(super) fn read_names(input: &mut Reader<'_>) -> Result<Vec<SegmentName>, CheckpointError> {
-    let mut names = Vec::new();
-    for _ in 0..input.number()? {
+    let (mut names, count) = (Vec::new(), input.number()?);
+    if count > SEGMENTS_MAX as u64 {
+        return Err(CheckpointError::Impossible);
+    }
+    for _ in 0..count {
         let (name, rest) = input.0.split_first_chunk::<HASH_BYTES>().ok_or(CheckpointError::Impossible)?;
         input.0 = rest;
         names.push(SegmentName(u128::from_le_bytes(*name)));
@@ -142,7 +147,9 @@ pub(super) fn choose<'a>(
         let bytes = given.iter().map(AsRef::as_ref).find(|bytes| name_of(bytes) == *name).ok_or(missing.clone())?;
         let mut input = opened(bytes, MAGIC).map_err(|_| missing)?;
         read_version(&mut input)?;
-        if input.narrow::<u16>()? == partition { Ok(input.0) } else { Err(CheckpointError::Impossible) }
+        let own: u16 = input.narrow()?;
+        input.number()?;
+        if own == partition { Ok(input.0) } else { Err(CheckpointError::Impossible) }
     };
     named.iter().map(people).collect()
 }

@@ -55,6 +55,7 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
     let named = content_type.and_then(Encoding::of_content_type);
     let encoding = named.unwrap_or_else(|| Encoding::of_payload(payload));
     if encoding == Encoding::Json
+        && payload.len() <= PAYLOAD_BYTES_MAX
         && let Some(beat) = quick::beat(payload)
     {
         return Ok(Decoded { signal: beat.into(), ignored: Ignored::default() });

@@ -44,9 +44,9 @@ fn number(rest: &mut &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Decoded, Encoding, draft};
+    use super::super::{Decoded, Encoding, PAYLOAD_BYTES_MAX, decode, draft};
     use super::*;
-    use crate::model::Signal;
+    use crate::model::{Rejection, Signal};
 
     #[test]
     fn what_most_clients_write_is_read_the_quick_way() {
@@ -59,6 +59,12 @@ mod tests {
         {
             assert_eq!(beat(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_too_large_is_so_whatever_it_says() {
+        let payload = format!("{{{}\"seq\":1}}", "\"seq\":1,".repeat(PAYLOAD_BYTES_MAX / 8));
+        assert!(matches!(decode(payload.as_bytes(), None), Err(Rejection::TooLarge { .. })));
     }
 
     proptest! {
