@@ -37,7 +37,7 @@ chaos: ## ten minutes of killed, stopped and cut-off engines and servers, a full
 		$(CARGO) test --locked --test chaos -- --nocapture $(ARGS)
 
 # make bench ARGS="--bench engines -- takeover --small" measures that alone, and quickly.
-bench: ## measure the fold, the whole way from heartbeat to event, and engines that share the partitions
+bench: ## measure the fold, waits, rooms, and engines that share the partitions (the whole path: presence bench)
 	@scripts/tools server
 	$(CARGO) bench --locked $(ARGS)
 
