@@ -143,7 +143,9 @@ impl Session {
         let by = sky.excused(self, w);
         let instants = [&mut self.closed, &mut self.leaving, &mut self.left_active, &mut self.facts.out_of_sight];
         let instants = instants.into_iter().flatten();
-        instants.chain([&mut self.seen, &mut self.input, &mut self.frozen, &mut self.raised]).for_each(|at| *at += by);
+        // What never was stays so.
+        let since = [&mut self.frozen, &mut self.raised].into_iter().filter(|at| **at > 0);
+        instants.chain([&mut self.seen, &mut self.input]).chain(since).for_each(|at| *at += by);
         self.excuse = excuse;
     }
 
