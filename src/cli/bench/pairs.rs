@@ -16,7 +16,7 @@ use crate::nats::{LogIdentity, told};
 /// So many are prepared at a time.
 const FILLED_AT_ONCE: usize = 500_000;
 /// Rooms are told at most so often, by default.
-const STILL: Duration = Duration::from_secs(2);
+const STILL: Duration = Duration::from_secs(1);
 /// More than the progress that checkpoints bring in that time, and nothing beside what thousands tell.
 const FEW: u64 = 100;
 
