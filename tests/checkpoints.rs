@@ -46,19 +46,19 @@ async fn stale_times(nats: &Nats, times: usize) -> BTreeMap<u64, Vec<Value>> {
 /// Waits until each partition has a checkpoint: a message for its name, and one at least for its content.
 async fn all_have_one(nats: &Nats) {
     eventually("there are checkpoints", async || {
-        let store = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.ok()?;
-        let named = store.info_with_subjects("$O.presence_checkpoints.M.>").await.ok()?;
-        let named: Vec<_> = named.map(|page| page.unwrap().0).collect().await;
-        let of: BTreeSet<_> = named.iter().map(|subject| partition(subject)).collect();
+        let objects = objects(nats).await?;
+        let of: BTreeSet<_> = objects.iter().map(|name| name.split_once('/').unwrap().0).collect();
         (of.len() == PARTITIONS).then_some(())
     })
     .await;
 }
 
-/// The partition in a checkpoint's name, `<partition>/<seq>` in base 64.
-fn partition(subject: &str) -> String {
-    let name = URL_SAFE.decode(subject.rsplit('.').next().unwrap()).unwrap();
-    String::from_utf8(name).unwrap().split_once('/').unwrap().0.to_owned()
+/// The names of the objects in the store, such as `<partition>/<seq>`: in base 64 each has a message. `None` without a store.
+async fn objects(nats: &Nats) -> Option<Vec<String>> {
+    let store = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.ok()?;
+    let named = store.info_with_subjects("$O.presence_checkpoints.M.>").await.ok()?;
+    let name = |subject: &str| URL_SAFE.decode(subject.rsplit('.').next().unwrap()).unwrap();
+    Some(named.map(|page| String::from_utf8(name(&page.unwrap().0)).unwrap()).collect().await)
 }
 
 #[tokio::test]
@@ -101,16 +101,8 @@ checkpoint_every = "1s"
 "#;
 const CROWD: usize = 1_500;
 
-/// The names of the objects in the store.
-async fn objects(nats: &Nats) -> Vec<String> {
-    let store = nats.jetstream.get_stream(names::store_stream(names::CHECKPOINTS)).await.unwrap();
-    let named = store.info_with_subjects("$O.presence_checkpoints.M.>").await.unwrap();
-    let name = |subject: &str| URL_SAFE.decode(subject.rsplit('.').next().unwrap()).unwrap();
-    named.map(|page| String::from_utf8(name(&page.unwrap().0)).unwrap()).collect().await
-}
-
 async fn segments(nats: &Nats) -> Vec<String> {
-    objects(nats).await.into_iter().filter(|name| name.starts_with("0/people/")).collect()
+    objects(nats).await.unwrap().into_iter().filter(|name| name.starts_with("0/people/")).collect()
 }
 
 #[tokio::test]
@@ -129,9 +121,9 @@ async fn a_crowd_is_written_once_and_restored_with_who_has_changed_since() {
     }
     streams::told_up_to(&nats, last).await;
     eventually("a checkpoint behind that is stored", async || {
-        let positions = objects(&nats).await;
+        let objects = objects(&nats).await.unwrap();
         let seq = |name: &String| name.strip_prefix("0/").and_then(|seq| seq.parse::<u64>().ok());
-        positions.iter().filter_map(seq).any(|seq| seq > last).then_some(())
+        objects.iter().filter_map(seq).any(|seq| seq > last).then_some(())
     })
     .await;
     let before = segments(&nats).await;

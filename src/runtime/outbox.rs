@@ -267,16 +267,20 @@ impl Outbox {
 
     /// Writes what is probably in the next commit, for when there is nothing else to do.
     pub fn prepare(&mut self) {
-        let (count, portion) = (self.queues.len(), self.portion());
-        let in_turn = (0..count).map(|step| (self.turn + step) % count);
-        let mut left = self.messages_max;
-        for at in in_turn {
+        let (portion, mut left) = (self.portion(), self.messages_max);
+        for at in self.in_turn() {
             let queue = &mut self.queues[at];
             for item in queue.items.iter_mut().skip(queue.in_flight).take(portion.min(left)) {
                 item.messages();
                 left -= 1;
             }
         }
+    }
+
+    /// All partitions, beginning with the one that is asked first.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        let (turn, count) = (self.turn, self.queues.len());
+        (0..count).map(move |step| (turn + step) % count)
     }
 
     /// How many items of one partition are taken at a time.
@@ -321,9 +325,8 @@ impl Outbox {
             return None;
         }
         self.is_busy = true;
-        let (count, portion) = (self.queues.len(), self.portion());
-        let in_turn = (0..count).map(|step| (self.turn + step) % count);
-        let mut asked: Vec<usize> = in_turn.filter(|at| !self.queues[*at].items.is_empty()).collect();
+        let portion = self.portion();
+        let mut asked: Vec<usize> = self.in_turn().filter(|at| !self.queues[*at].items.is_empty()).collect();
         let mut filling = Filling::default();
         while !asked.is_empty() {
             asked.retain(|at| (0..portion).all(|_| self.take(*at, &mut filling)));

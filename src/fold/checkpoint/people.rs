@@ -139,12 +139,8 @@ impl Partition {
         }
         // It keeps the order of blocks.
         entries.sort_by_key(|(number, _)| *number);
-        let is_last = |at: usize| entries.get(at + 1).is_none_or(|(next, _)| *next != entries[at].0);
-        let latest: Vec<&[u8]> = (0..entries.len())
-            .filter(|at| is_last(*at))
-            .map(|at| entries[at].1)
-            .filter(|own| !own.is_empty())
-            .collect();
+        let of_each = entries.chunk_by(|(one, _), (other, _)| one == other).filter_map(<[_]>::last);
+        let latest: Vec<&[u8]> = of_each.map(|(_, own)| *own).filter(|own| !own.is_empty()).collect();
         self.people.expect(latest.len());
         let mut read = Read { users: Vec::with_capacity(latest.len()), sessions: Vec::with_capacity(latest.len()) };
         for own in latest {
