@@ -11,7 +11,8 @@ use super::proxy::{Door, Passage};
 use super::random::Random;
 use super::story::Story;
 use crate::common::clock::Clock;
-use crate::common::{TestCluster, TestServer, connect, eventually, free_ports, if_to_be_had};
+use crate::common::port::Port;
+use crate::common::{TestCluster, TestServer, connect, eventually, if_to_be_had};
 
 pub(crate) const SERVERS: usize = 3;
 /// The server whose disk is small.
@@ -32,9 +33,9 @@ impl Cluster {
         let clocks = if_to_be_had("clocks that can be set", (0..SERVERS).map(|_| Clock::new()).collect());
         let clocks: Vec<Clock> = clocks.unwrap_or_default();
         let disk = if_to_be_had("a small disk", SmallDisk::mount());
-        let ports = free_ports(SERVERS);
+        let ports: Vec<_> = (0..SERVERS).map(|_| Port::take()).collect();
         let seed = random.next();
-        let routes = join_all(ports.iter().map(|port| Door::to(*port, seed))).await;
+        let routes = join_all(ports.iter().map(|port| Door::to(port.number(), seed))).await;
         for (server, clock) in clocks.iter().enumerate() {
             let seconds = random.pick(&[0, 0, 1, -1, 20, -20]);
             clock.set(seconds);
@@ -50,7 +51,7 @@ impl Cluster {
                 "--cluster_name".into(),
                 "chaos".into(),
                 "--cluster".into(),
-                format!("nats://127.0.0.1:{port}"),
+                format!("nats://127.0.0.1:{}", port.number()),
                 "--cluster_advertise".into(),
                 routes[server].address(),
                 "--routes".into(),
@@ -65,7 +66,7 @@ impl Cluster {
                 TestServer::start_under(clock, &options).await
             }
         });
-        let servers = TestCluster { nodes: join_all(servers).await };
+        let servers = TestCluster { nodes: join_all(servers).await, ports };
         Self { servers, routes, clocks, disk }
     }
 

@@ -12,6 +12,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use super::reach::reachable;
 use super::story::Story;
 use crate::common::if_to_be_had;
+use crate::common::port::Port;
 
 const SERVER: (&str, &str) = ("nats", "2.15.1-alpine");
 /// What scripts/engine-image makes of the binary that was built with this test.
@@ -23,6 +24,8 @@ pub(crate) struct Containers {
     pub(crate) engines: Vec<Container>,
     /// Begins the name of everything that is this run's.
     run: String,
+    /// Where servers are published: Docker would choose others each time, and what was theirs would be anybody's.
+    _ports: Vec<Port>,
 }
 
 impl Containers {
@@ -32,10 +35,12 @@ impl Containers {
         let run = format!("presence-{}-{now}", std::process::id());
         let image = if_to_be_had("the engine's image", make_image().await);
         image?;
-        let servers = join_all((1..=HOW_MANY).map(|n| server(&run, n, story))).await;
+        let ports: Vec<_> = (0..HOW_MANY).map(|_| Port::take()).collect();
+        let servers = ports.iter().enumerate().map(|(n, port)| server(&run, n + 1, port, story));
+        let servers = join_all(servers).await;
         let servers = servers.into_iter().collect::<Result<_, _>>();
         let servers = if_to_be_had("NATS in containers (start Docker, and make images by `make image`)", servers)?;
-        Some(Self { servers, engines: Vec::new(), run })
+        Some(Self { servers, engines: Vec::new(), run, _ports: ports })
     }
 
     /// Engines that are started again when they end by themselves, as in docker-compose.cluster.yml.
@@ -74,12 +79,12 @@ fn unless_stopped() -> RestartPolicy {
     RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), ..RestartPolicy::default() }
 }
 
-async fn server(run: &str, number: usize, story: &Story) -> Result<Container, String> {
+async fn server(run: &str, number: usize, port: &Port, story: &Story) -> Result<Container, String> {
     let routes: Vec<_> = (1..=HOW_MANY).map(|n| format!("nats://{run}-nats-{n}:6222")).collect();
     let config = include_bytes!("../../config/nats-cluster.conf").to_vec();
     let request = GenericImage::new(SERVER.0, SERVER.1)
-        .with_exposed_port(4222.tcp())
         .with_wait_for(WaitFor::message_on_stderr("Server is ready"))
+        .with_mapped_port(port.number(), 4222.tcp())
         .with_copy_to("/etc/nats/nats.conf", config)
         .with_env_var("NATS_NAME", format!("nats-{number}"))
         .with_env_var("NATS_SYNC_INTERVAL", "\"2m\"")

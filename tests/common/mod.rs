@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod engine;
 pub mod oracle;
+pub mod port;
 pub mod rooms;
 pub mod streams;
 pub mod told;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clock::Clock;
+use port::Port;
 use presence_engine::nats::topology::{self, Parameters};
 use presence_engine::nats::{ConnectOptions, Nats};
 use rustix::process::{Pid, Signal, kill_process};
@@ -73,10 +75,10 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// A nats-server of this test alone, with JetStream, on a port that the system chose.
+/// A nats-server of this test alone, with JetStream, on a port that is its own while it is down, too.
 pub struct TestServer {
     dir: TempDir,
-    port: u16,
+    port: Port,
     making: Making,
     child: Child,
 }
@@ -101,29 +103,17 @@ impl TestServer {
 
     /// Starts one by a clock that can be set and waits until it answers.
     pub async fn start_under(clock: Option<&Clock>, options: &[&str]) -> Self {
-        Self::try_start(clock, options).await.expect("the server doesn't end by itself")
-    }
-
-    /// The same; nothing where it ends instead, as where somebody else has its port.
-    async fn try_start(clock: Option<&Clock>, options: &[&str]) -> Option<Self> {
         log_to_the_test();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let making = Making {
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             launcher: clock.map(Clock::launcher).unwrap_or_default(),
         };
-        let mut child = Self::spawn(&dir, "-1", &making);
-        let ports = dir.path().join(format!("nats-server_{}.ports", child.id()));
-        let port = eventually("the server tells its port", async || {
-            if child.try_wait().expect("the server can be waited for").is_some() {
-                return Some(None);
-            }
-            std::fs::read_to_string(&ports).ok().as_deref().and_then(port_in).map(Some)
-        })
-        .await?;
-        let server = Self { dir, port, making, child };
+        let port = Port::take();
+        let child = Self::spawn(&dir, &port, &making);
+        let mut server = Self { dir, port, making, child };
         server.answers().await;
-        Some(server)
+        server
     }
 
     /// Starts one with all streams and buckets.
@@ -134,14 +124,12 @@ impl TestServer {
         (server, nats)
     }
 
-    fn spawn(dir: &TempDir, port: &str, making: &Making) -> Child {
+    fn spawn(dir: &TempDir, port: &Port, making: &Making) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(dir.path().join("log")).expect("a log file");
         let mut words = making.launcher.iter().cloned().chain([binary().into()]);
         Command::new(words.next().expect("the server at least"))
             .args(words)
-            .args(["--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir"])
-            .arg(dir.path())
-            .arg("--ports_file_dir")
+            .args(["--addr", "127.0.0.1", "--port", &port.number().to_string(), "--jetstream", "--store_dir"])
             .arg(dir.path())
             .args(&making.options)
             .stdin(Stdio::null())
@@ -151,9 +139,12 @@ impl TestServer {
             .expect("nats-server starts")
     }
 
-    async fn answers(&self) {
-        eventually("the server answers", || async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+    async fn answers(&mut self) {
+        let (port, child) = (self.port(), &mut self.child);
+        eventually("the server answers", async || {
+            let ended = child.try_wait().expect("the server can be waited for");
+            assert!(ended.is_none(), "the server ended by itself: {ended:?}");
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
             let mut start = [0; 5];
             stream.read_exact(&mut start).await.ok()?;
             (start == *b"INFO ").then_some(())
@@ -162,11 +153,11 @@ impl TestServer {
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://127.0.0.1:{}", self.port())
     }
 
     /// A connection of its own.
@@ -182,7 +173,7 @@ impl TestServer {
 
     /// Starts it again with the same store on the same port.
     pub async fn restart(&mut self) {
-        self.child = Self::spawn(&self.dir, &self.port.to_string(), &self.making);
+        self.child = Self::spawn(&self.dir, &self.port, &self.making);
         self.answers().await;
     }
 
@@ -218,51 +209,29 @@ pub fn log_to_the_test() {
     tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
 }
 
-/// `{"nats":["nats://127.0.0.1:43210"], …}`
-fn port_in(ports: &str) -> Option<u16> {
-    let (_, rest) = ports.split_once("nats://")?;
-    rest.split('"').next()?.rsplit(':').next()?.parse().ok()
-}
-
 pub async fn connect(url: &str) -> Nats {
     let options = ConnectOptions { url: Some(url.into()), ..ConnectOptions::default() };
     Nats::connect(&options).await.expect("the server lets us in")
 }
 
-/// So many ports that nobody listens on.
-pub fn free_ports(count: usize) -> Vec<u16> {
-    // All at once, so that each is another one.
-    let listeners: Vec<_> =
-        (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("a bound port").port()).collect()
-}
-
 /// Three servers that are one cluster.
 pub struct TestCluster {
     pub nodes: Vec<TestServer>,
+    /// Those of the routes between them.
+    pub ports: Vec<Port>,
 }
 
 impl TestCluster {
     pub async fn start() -> Self {
-        loop {
-            // Between the choice of a port and its use somebody else may take it.
-            if let Some(nodes) = Self::try_start().await {
-                return Self { nodes };
-            }
-        }
-    }
-
-    async fn try_start() -> Option<Vec<TestServer>> {
-        let routes: Vec<_> = free_ports(3).into_iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let ports: Vec<_> = (0..3).map(|_| Port::take()).collect();
+        let routes: Vec<_> = ports.iter().map(|port| format!("nats://127.0.0.1:{}", port.number())).collect();
         let all = routes.join(",");
-        let nodes = routes.iter().enumerate().map(|(i, route)| {
-            let (all, name) = (all.clone(), format!("n{i}"));
-            async move {
-                let options = ["--server_name", &name, "--cluster_name", "test", "--cluster", route, "--routes", &all];
-                TestServer::try_start(None, &options).await
-            }
+        let nodes = routes.iter().enumerate().map(async |(i, route)| {
+            let name = format!("n{i}");
+            let options = ["--server_name", &name, "--cluster_name", "test", "--cluster", route, "--routes", &all];
+            TestServer::start_with(&options).await
         });
-        futures::future::join_all(nodes).await.into_iter().collect()
+        Self { nodes: futures::future::join_all(nodes).await, ports }
     }
 
     pub fn url(&self) -> String {
