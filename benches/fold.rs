@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use presence_engine::fold::{AHEAD, Ahead, BatchItem, Body, Entry, IndexKey, Partition};
-use presence_engine::model::{Address, Event, Signal, Token, partition_of};
+use presence_engine::model::{Address, Beat, Event, Signal, Token, partition_of};
 
 const PARTITIONS: u16 = 64;
 const MILLION: usize = 1_000_000;
@@ -79,7 +79,6 @@ struct Load {
     ahead: Ahead,
     at: usize,
     seq: u64,
-    signal: Signal,
     events: Vec<Event>,
 }
 
@@ -94,7 +93,6 @@ impl Load {
             ahead: Ahead::default(),
             at: 0,
             seq: 0,
-            signal: Signal { epoch: Some(1), ..Signal::default() },
             events: Vec::new(),
         };
         for _ in 0..sessions / AHEAD {
@@ -121,8 +119,8 @@ impl Load {
         let ahead = self.ahead.look(AHEAD, |at| Some((&self.partitions[group[at].0], group[at].1)));
         for ((partition, address), sought) in group.iter().zip(ahead) {
             self.seq += 1;
-            self.signal.seq = Some(self.seq);
-            let entry = Entry { seq: self.seq, ts, body: Body::Signal(*address, &self.signal) };
+            let beat = Beat { epoch: Some(1), seq: Some(self.seq) };
+            let entry = Entry { seq: self.seq, ts, body: Body::Beat(*address, beat) };
             self.partitions[*partition].apply_sought(&entry, sought, &mut self.events);
         }
         self.at += AHEAD;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Address, Millis, Policy, Rejection, Said, Signal, Token};
+use crate::model::{Address, Beat, Millis, Policy, Rejection, Said, Signal, Token};
 
 /// One entry of the log.
 #[derive(Debug, Clone)]
@@ -20,7 +20,9 @@ pub struct Entry<'a> {
 #[derive(Debug, Clone)]
 #[repr(u64)]
 pub enum Body<'a> {
-    /// A signal of one session.
+    /// A heartbeat of one session that says nothing more, as nearly all are.
+    Beat(Address<'a>, Beat),
+    /// Any signal of one session.
     Signal(Address<'a>, &'a Signal),
     /// Something that could not be taken as a signal.
     Rejected {
@@ -47,6 +49,24 @@ pub enum Body<'a> {
     Policy(&'a Arc<Policy>),
     /// Only the time and the position count.
     Other,
+}
+
+impl<'a> Body<'a> {
+    /// A signal of one session, in the shortest way to say so: another one tells the same.
+    #[must_use]
+    pub fn of(address: Address<'a>, signal: &'a Signal) -> Self {
+        signal.plain().map_or(Self::Signal(address, signal), |beat| Self::Beat(address, beat))
+    }
+
+    /// The session that it is from.
+    #[inline]
+    #[must_use]
+    pub fn address(&self) -> Option<Address<'a>> {
+        match self {
+            Self::Beat(address, _) | Self::Signal(address, _) => Some(*address),
+            Self::Rejected { .. } | Self::Batch { .. } | Self::Tick { .. } | Self::Policy(_) | Self::Other => None,
+        }
+    }
 }
 
 /// One item of a gateway's batch.

@@ -54,6 +54,7 @@ impl Excuse {
     pub(crate) const GATEWAYS_MAX: u32 = (1 << 22) - 1;
 
     /// As it is kept with a session: 0 is none.
+    #[inline]
     pub(crate) fn pack(excuse: Option<Self>) -> u64 {
         excuse.map_or(0, |Self { gateway, before }| before << 22 | u64::from(gateway + 1))
     }

@@ -64,46 +64,56 @@ impl Hot {
         hot
     }
 
+    #[inline]
     fn get(&self, bits: Bits) -> u64 {
         self.words[bits.word] >> bits.shift & ((1 << bits.width) - 1)
     }
 
+    #[inline]
     fn set(&mut self, bits: Bits, value: u64) {
         debug_assert!(value < 1 << bits.width, "{value} does not fit {} bits", bits.width);
         let mask = ((1 << bits.width) - 1) << bits.shift;
         self.words[bits.word] = self.words[bits.word] & !mask | value << bits.shift;
     }
 
+    #[inline]
     pub(crate) fn seen(&self) -> Millis {
         self.get(SEEN)
     }
 
+    #[inline]
     pub(crate) fn set_seen(&mut self, at: Millis) {
         self.set(SEEN, at);
     }
 
+    #[inline]
     pub(crate) fn input(&self) -> Millis {
         self.get(INPUT)
     }
 
+    #[inline]
     pub(crate) fn set_input(&mut self, at: Millis) {
         self.set(INPUT, at);
     }
 
     /// The wheel step at which its one live entry is.
+    #[inline]
     pub(crate) fn wake(&self) -> u64 {
         self.get(WAKE_LOW) | self.get(WAKE_HIGH) << WAKE_LOW.width
     }
 
+    #[inline]
     pub(crate) fn set_wake(&mut self, step: u64) {
         self.set(WAKE_LOW, step & ((1 << WAKE_LOW.width) - 1));
         self.set(WAKE_HIGH, step >> WAKE_LOW.width);
     }
 
+    #[inline]
     pub(crate) fn seq(&self) -> Option<u64> {
         (self.get(SEQ_KNOWN) == 1).then_some(self.get(SEQ))
     }
 
+    #[inline]
     pub(crate) fn set_seq(&mut self, seq: Option<u64>) {
         self.set(SEQ_OR_NONE, seq.map_or(0, |seq| seq | 1 << SEQ.width));
     }
@@ -144,6 +154,7 @@ impl Hot {
     }
 
     /// Whether a gateway's silence excuses it.
+    #[inline]
     pub(crate) fn excused(&self) -> bool {
         self.get(EXCUSED) == 1
     }
@@ -190,6 +201,7 @@ impl Hot {
 
     /// Whether all that a plain heartbeat would change is when it was last seen and its last input. It may be unset where it
     /// could be set, not the other way round.
+    #[inline]
     pub(crate) fn plain(&self) -> bool {
         self.get(PLAIN) == 1
     }

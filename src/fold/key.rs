@@ -14,23 +14,27 @@ pub struct IndexKey(pub u64, pub u64);
 #[derive(Debug)]
 pub(crate) struct NameHash {
     start: u128,
+    /// Of the last word, where it is no whole one.
+    last: u128,
     keys: Box<[u128; WORDS_MAX]>,
 }
 
 impl NameHash {
     pub(crate) fn new(key: IndexKey) -> Self {
         let draw = |number: usize| hash(key, &number.to_le_bytes());
-        Self { start: draw(WORDS_MAX), keys: Box::new(std::array::from_fn(draw)) }
+        Self { start: draw(WORDS_MAX), last: draw(WORDS_MAX + 1), keys: Box::new(std::array::from_fn(draw)) }
     }
 
     /// The hash of a text: three names and what stands between them, at most.
     #[inline]
     pub(crate) fn of(&self, text: &str) -> u64 {
         let (words, last) = row::words(text);
-        let term = |(key, word): (&u128, u64)| key.wrapping_mul(word.into());
-        let whole = self.keys.iter().zip(words).map(|(key, word)| term((key, u64::from_le_bytes(*word))));
-        let sum = whole.fold(self.start, u128::wrapping_add);
-        (sum.wrapping_add(term((&self.keys[words.len()], last))) >> 64) as u64
+        let term = |key: &u128, word: u64| key.wrapping_mul(word.into());
+        let mut sum = self.start.wrapping_add(term(&self.last, last));
+        for (key, word) in self.keys.iter().zip(words) {
+            sum = sum.wrapping_add(term(key, u64::from_le_bytes(*word)));
+        }
+        (sum >> 64) as u64
     }
 }
 
@@ -121,7 +125,8 @@ mod tests {
             for (at, word) in text.as_bytes().chunks(8).enumerate() {
                 let mut padded = [0; 8];
                 padded[..word.len()].copy_from_slice(word);
-                sum = sum.wrapping_add(draw(at).wrapping_mul(u64::from_le_bytes(padded).into()));
+                let key = if word.len() == 8 { draw(at) } else { draw(WORDS_MAX + 1) };
+                sum = sum.wrapping_add(key.wrapping_mul(u64::from_le_bytes(padded).into()));
             }
             prop_assert_eq!(NameHash::new(IndexKey(a, b)).of(&text), (sum >> 64) as u64);
         }

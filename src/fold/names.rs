@@ -1,6 +1,7 @@
 //! The names of sessions, each with its user's and tenant's as one [row], an address as it stands in a subject: no allocation
 //! a name, no pointer.
-//! Before them lie the client's epoch and what excuses the session: whoever compares the names of a signal needs them next.
+//! Before them lie the client's epoch, the length of the row and what excuses the session: whoever compares the names of a signal
+//! needs them next.
 
 use prefetch_index::prefetch_index;
 
@@ -10,17 +11,18 @@ use crate::model::id::TOKEN_BYTES_MAX;
 
 /// Most words of a row.
 pub(crate) const WORDS_MAX: usize = words_of(3 * TOKEN_BYTES_MAX + 2);
-/// Most rows of one length.
-pub(crate) const ROWS_MAX: u32 = 1 << PLACE_BITS;
 
-/// Words before the names: the epoch, the excuse.
+/// Words before the names: the row's length and the epoch, the excuse.
 const BEFORE: usize = 2;
-const PLACE_BITS: u32 = 25;
-/// Rows of one length lie in chunks of so many, which never move.
-const CHUNK_BITS: u32 = 9;
+/// Bits of an epoch; above them stands how many words the row has.
+const EPOCH_BITS: u32 = 56;
+/// Rows lie one behind the other in chunks of so many words, which never move.
+const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
+/// Words of two cache lines' distance: rows are longer than one, seldom longer than two.
+const FETCHED: usize = 7;
 
-/// Where a row is: its words and its place among those of as many. The default is nowhere.
+/// Where a row is: the word before which so many others lie. The default is nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Name(u32);
 
@@ -30,88 +32,92 @@ impl Name {
         self != Self::default()
     }
 
-    fn words(self) -> usize {
-        (self.0 >> PLACE_BITS) as usize
+    fn chunk(self) -> usize {
+        (self.0 >> CHUNK_BITS) as usize
     }
 
-    fn place(self) -> u32 {
-        self.0 & (ROWS_MAX - 1)
+    fn place(self) -> usize {
+        self.0 as usize & (CHUNK - 1)
     }
 }
 
-/// Rows of names by the number of their words.
+/// Rows of names.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// As many as a [`Name`] can tell apart, so that none needs to be checked.
-    classes: [Class; 1 << (u32::BITS - PLACE_BITS)],
-}
-
-#[derive(Debug, Default)]
-struct Class {
-    chunks: Vec<Box<[[u8; WORD]]>>,
-    free: Vec<u32>,
-    used: u32,
+    chunks: Vec<Box<[[u8; WORD]; CHUNK]>>,
+    /// The next word that nobody ever used.
+    next: usize,
+    /// Rows that nobody uses any more, by the number of their words.
+    free: Vec<Vec<u32>>,
 }
 
 impl Names {
     pub(crate) fn new() -> Self {
-        Self { classes: std::array::from_fn(|_| Class::default()) }
+        // The first word is nobody's, so that no row is nowhere.
+        Self { chunks: Vec::new(), next: 1, free: Vec::new() }
     }
 
     /// Keeps a text, an address or as much of one as there is.
     pub(crate) fn insert(&mut self, text: &str) -> Name {
-        let words = words_of(text.len());
-        let class = &mut self.classes[words];
-        let place = class.free.pop().unwrap_or_else(|| {
-            let place = class.used;
-            assert!(place < ROWS_MAX, "limits keep rows of a length below {ROWS_MAX}");
-            if place as usize == class.chunks.len() << CHUNK_BITS {
-                class.chunks.push(vec![[0; WORD]; CHUNK * (BEFORE + words)].into());
-            }
-            class.used += 1;
-            place
-        });
-        let name = Name((words as u32) << PLACE_BITS | place);
         let (whole, last) = row::words(text);
-        let line = self.line_mut(name);
-        (line[0], line[1]) = (NO_EPOCH.to_le_bytes(), [0; WORD]);
+        let words = words_of(text.len());
+        let freed = self.free.get_mut(words).and_then(Vec::pop);
+        let name = Name(freed.unwrap_or_else(|| self.extend(BEFORE + words)));
+        let line = &mut self.chunks[name.chunk()][name.place()..][..BEFORE + words];
+        (line[0], line[1]) = (head(words, NO_EPOCH), [0; WORD]);
         let (own, rest) = line[BEFORE..].split_at_mut(whole.len());
         own.copy_from_slice(whole);
         rest.fill(last.to_le_bytes());
         name
     }
 
-    pub(crate) fn remove(&mut self, name: Name) {
-        self.classes[name.words()].free.push(name.place());
+    /// Makes room for so many words.
+    fn extend(&mut self, width: usize) -> u32 {
+        if self.next % CHUNK + width > CHUNK {
+            self.next = self.next.next_multiple_of(CHUNK);
+        }
+        if self.chunks.len() <= self.next / CHUNK {
+            let chunk: Box<[_]> = vec![[0; WORD]; CHUNK].into();
+            self.chunks.push(chunk.try_into().expect("a chunk has its size"));
+        }
+        let at = u32::try_from(self.next).expect("limits keep names below four billion words");
+        self.next += width;
+        at
     }
 
-    /// The epoch, the excuse and the words of a row.
+    pub(crate) fn remove(&mut self, name: Name) {
+        let words = self.words(name);
+        if self.free.len() <= words {
+            self.free.resize_with(words + 1, Vec::new);
+        }
+        self.free[words].push(name.0);
+    }
+
+    /// The epoch, the excuse and what follows a name.
     #[inline]
     fn line(&self, name: Name) -> &[[u8; WORD]] {
-        self.line_of(name).expect("a name is somewhere")
-    }
-
-    #[inline]
-    fn line_of(&self, name: Name) -> Option<&[[u8; WORD]]> {
-        let width = BEFORE + name.words();
-        let at = (name.place() as usize & (CHUNK - 1)) * width;
-        self.classes[name.words()].chunks.get((name.place() >> CHUNK_BITS) as usize)?.get(at..at + width)
+        &self.chunks[name.chunk()][name.place()..]
     }
 
     fn line_mut(&mut self, name: Name) -> &mut [[u8; WORD]] {
-        let width = BEFORE + name.words();
-        let at = (name.place() as usize & (CHUNK - 1)) * width;
-        &mut self.classes[name.words()].chunks[(name.place() >> CHUNK_BITS) as usize][at..at + width]
+        &mut self.chunks[name.chunk()][name.place()..]
+    }
+
+    /// How many words a row has.
+    #[inline]
+    fn words(&self, name: Name) -> usize {
+        (u64::from_le_bytes(self.line(name)[0]) >> EPOCH_BITS) as usize
     }
 
     /// The client's epoch of who has this name, or [`NO_EPOCH`].
     #[inline]
     pub(crate) fn epoch(&self, name: Name) -> u64 {
-        u64::from_le_bytes(self.line(name)[0])
+        epoch_of(self.line(name)[0])
     }
 
     pub(crate) fn set_epoch(&mut self, name: Name, epoch: u64) {
-        self.line_mut(name)[0] = epoch.to_le_bytes();
+        let words = self.words(name);
+        self.line_mut(name)[0] = head(words, epoch);
     }
 
     /// What excuses who has this name, as it was set; 0 before.
@@ -127,24 +133,22 @@ impl Names {
     /// The epoch and the excuse of who has this name, if it is this text.
     #[inline]
     pub(crate) fn known(&self, name: Name, text: &str) -> Option<(u64, u64)> {
-        let [epoch, excuse, own @ ..] = self.line_of(name)? else { return None };
+        let words = words_of(text.len());
+        let line = self.chunks.get(name.chunk())?.get(name.place()..)?.get(..BEFORE + words)?;
+        let [first, excuse, own @ ..] = line else { return None };
         let (whole, last) = row::words(text);
-        let (first, rest) = own.split_at_checked(whole.len())?;
-        let is_it = first.iter().zip(whole).all(|(own, given)| u64::from_le_bytes(*own) == u64::from_le_bytes(*given))
-            && match rest {
-                [] => last == 0,
-                [own] => u64::from_le_bytes(*own) == last,
-                _ => false,
-            };
-        is_it.then_some((u64::from_le_bytes(*epoch), u64::from_le_bytes(*excuse)))
+        let is_it = u64::from_le_bytes(*first) >> EPOCH_BITS == words as u64
+            && own.iter().zip(whole).all(|(own, given)| u64::from_le_bytes(*own) == u64::from_le_bytes(*given))
+            && own.get(whole.len()).is_none_or(|own| u64::from_le_bytes(*own) == last);
+        is_it.then_some((epoch_of(*first), u64::from_le_bytes(*excuse)))
     }
 
-    /// Fetches both ends of what lies by a name, if anything does.
+    /// Fetches what lies by a name, if anything does.
     #[inline]
     pub(crate) fn fetch(&self, name: Name) {
-        if let Some(line) = self.line_of(name) {
-            prefetch_index(line, 0);
-            prefetch_index(line, line.len() - 1);
+        if let Some(chunk) = self.chunks.get(name.chunk()) {
+            prefetch_index(chunk.as_slice(), name.place());
+            prefetch_index(chunk.as_slice(), name.place() + FETCHED);
         }
     }
 
@@ -159,8 +163,16 @@ impl Names {
 
     /// The words of a text, as they lie.
     pub(crate) fn row(&self, name: Name) -> &[[u8; WORD]] {
-        &self.line(name)[BEFORE..]
+        &self.line(name)[BEFORE..][..self.words(name)]
     }
+}
+
+fn head(words: usize, epoch: u64) -> [u8; WORD] {
+    (epoch | (words as u64) << EPOCH_BITS).to_le_bytes()
+}
+
+fn epoch_of(head: [u8; WORD]) -> u64 {
+    u64::from_le_bytes(head) & ((1 << EPOCH_BITS) - 1)
 }
 
 #[cfg(test)]

@@ -116,12 +116,7 @@ impl Partition {
 
     /// Folds one entry and appends its events in their order. Entries at or before the position change nothing.
     pub fn apply(&mut self, entry: &Entry<'_>, out: &mut Vec<Event>) {
-        let sought = match &entry.body {
-            Body::Signal(address, _) => self.people.sought(*address),
-            Body::Rejected { .. } | Body::Batch { .. } | Body::Tick { .. } | Body::Policy(_) | Body::Other => {
-                Sought::default()
-            }
-        };
+        let sought = entry.body.address().map(|address| self.people.sought(address)).unwrap_or_default();
         self.apply_sought(entry, &sought, out);
     }
 
@@ -131,10 +126,9 @@ impl Partition {
         if entry.seq <= self.seq {
             return;
         }
-        if let Body::Signal(address, signal) = &entry.body
+        if let Body::Beat(address, beat) = &entry.body
             && let Some(passed) = self.calm_by(entry.ts)
-            && let Some(beat) = signal.plain()
-            && self.renew((*address, sought), beat, Held::default(), self.time.w + passed)
+            && self.renew((*address, sought), *beat, Held::default(), self.time.w + passed)
         {
             self.seq = entry.seq;
             self.time.watch(passed);
@@ -153,6 +147,7 @@ impl Partition {
         }
         self.pass(ts, &entry.body, out);
         match &entry.body {
+            Body::Beat(address, beat) => self.take((*address, sought), &(*beat).into(), Held::default(), out),
             Body::Signal(address, signal) => self.take((*address, sought), signal, Held::default(), out),
             Body::Batch { tenant, gateway, items } => self.unpack((*tenant, *gateway), items, out),
             Body::Rejected { subject, reason } => self.reject((*subject).into(), reason.clone(), out),

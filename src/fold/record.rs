@@ -7,7 +7,7 @@ use crate::model::{Intent, Millis, State, Visibility};
 /// No record.
 pub(crate) const NONE: u32 = u32::MAX;
 /// No epoch.
-pub(crate) const NO_EPOCH: u64 = u64::MAX;
+pub(crate) const NO_EPOCH: u64 = (1 << 56) - 1;
 /// Not in the wheel: later than every step.
 pub(crate) const UNARMED: u64 = (1 << 36) - 1;
 /// The latest time that a record holds: the year 2109.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::outbox::{Outbox, Reached, Snapshot, Telling};
-use crate::fold::{AHEAD, Ahead, Body, Entry, Partition, Sought};
+use crate::fold::{AHEAD, Ahead, Entry, Partition, Sought};
 use crate::model::{Address, EngineEvent, EngineWhat, Event, EventBody, Policy};
 use crate::nats::LogMessage;
 use crate::wire::info::Blind;
@@ -147,9 +147,9 @@ impl Fleet {
     }
 
     fn signal<'r>(&self, read: &'r LogEntry<'r>) -> Option<(&Partition, Address<'r>)> {
-        match (read.route, read.entry().body) {
-            (Route::Partition(number), Body::Signal(address, _)) => Some((self.partition(number)?, address)),
-            (Route::Partition(_) | Route::All | Route::Nobody, _) => None,
+        match read.route {
+            Route::Partition(number) => Some((self.partition(number)?, read.address()?)),
+            Route::All | Route::Nobody => None,
         }
     }
 

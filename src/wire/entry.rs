@@ -7,7 +7,7 @@ use super::batch::{self, Batch, Origin};
 use super::subject::{LogSubject, Route};
 use super::{Decoded, Ignored, Tick, policy, signal};
 use crate::fold::{BatchItem, Body, Entry};
-use crate::model::{Address, Millis, Policy, Rejection, Signal, Token};
+use crate::model::{Address, Beat, Millis, Policy, Rejection, Signal, Token};
 
 /// A message as the log holds it.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,7 @@ pub struct LogEntry<'a> {
 
 #[derive(Debug, Clone)]
 enum Said<'a> {
+    Beat(Address<'a>, Beat),
     Signal(Address<'a>, Signal),
     Batch { tenant: Token<'a>, gateway: Token<'a>, batch: Batch },
     Rejected(&'a str, Rejection),
@@ -60,16 +61,23 @@ impl<'a> LogMessage<'a> {
     /// let message = LogMessage { seq: 1, ts: 1_700_000_000_000, subject, payload: br#"{"seq":5}"#, content_type: None };
     /// let entry = message.read(8);
     /// assert_eq!(entry.route, Route::Partition(6));
-    /// assert!(matches!(entry.entry().body, Body::Signal(_, signal) if signal.seq == Some(5)));
+    /// assert!(matches!(entry.entry().body, Body::Beat(_, beat) if beat.seq == Some(5)));
     /// ```
     #[must_use]
     pub fn read(&self, partitions: u16) -> LogEntry<'a> {
         let (route, said, ignored) = match LogSubject::parse(self.subject, partitions) {
-            LogSubject::Signal(partition, address) => match signal::decode(self.payload, self.content_type) {
-                Ok(Decoded { signal, ignored }) => {
-                    (Route::Partition(partition), Said::Signal(address, signal), ignored)
-                }
-                Err(rejection) => self.rejected(partition, rejection),
+            LogSubject::Signal(partition, address) => match signal::beat(self.payload, self.content_type) {
+                Some(beat) => (Route::Partition(partition), Said::Beat(address, beat), Ignored::default()),
+                None => match signal::decode(self.payload, self.content_type) {
+                    Ok(Decoded { signal, ignored }) => {
+                        let said = match signal.plain() {
+                            Some(beat) => Said::Beat(address, beat),
+                            None => Said::Signal(address, signal),
+                        };
+                        (Route::Partition(partition), said, ignored)
+                    }
+                    Err(rejection) => self.rejected(partition, rejection),
+                },
             },
             LogSubject::Batch(partition, tenant, gateway) => {
                 match batch::decode(self.payload, self.content_type, Origin { tenant, partition, partitions }) {
@@ -102,9 +110,21 @@ impl<'a> LogEntry<'a> {
     pub fn ignored_fields(&self) -> u32 {
         match &self.said {
             Said::Batch { batch, .. } => batch.ignored_fields(),
-            Said::Signal(..) | Said::Rejected(..) | Said::Tick(_) | Said::Policy(_) | Said::Nothing => {
-                self.ignored.len()
-            }
+            Said::Beat(..)
+            | Said::Signal(..)
+            | Said::Rejected(..)
+            | Said::Tick(_)
+            | Said::Policy(_)
+            | Said::Nothing => self.ignored.len(),
+        }
+    }
+
+    /// The session that it is from, if it is one session's.
+    #[must_use]
+    pub fn address(&self) -> Option<Address<'a>> {
+        match self.said {
+            Said::Beat(address, _) | Said::Signal(address, _) => Some(address),
+            Said::Batch { .. } | Said::Rejected(..) | Said::Tick(_) | Said::Policy(_) | Said::Nothing => None,
         }
     }
 
@@ -113,7 +133,12 @@ impl<'a> LogEntry<'a> {
     pub fn is_batch(&self) -> bool {
         match self.said {
             Said::Batch { .. } => true,
-            Said::Signal(..) | Said::Rejected(..) | Said::Tick(_) | Said::Policy(_) | Said::Nothing => false,
+            Said::Beat(..)
+            | Said::Signal(..)
+            | Said::Rejected(..)
+            | Said::Tick(_)
+            | Said::Policy(_)
+            | Said::Nothing => false,
         }
     }
 
@@ -121,6 +146,7 @@ impl<'a> LogEntry<'a> {
     #[must_use]
     pub fn entry(&'a self) -> Entry<'a> {
         let body = match &self.said {
+            Said::Beat(address, beat) => Body::Beat(*address, *beat),
             Said::Signal(address, signal) => Body::Signal(*address, signal),
             Said::Batch { tenant, gateway, batch } => {
                 let items = self.items.get_or_init(|| batch.items());
@@ -170,9 +196,9 @@ mod tests {
         assert_eq!(read.ignored.names().collect::<Vec<_>>(), ["state"]);
         let entry = read.entry();
         assert_eq!((entry.seq, entry.ts), (7, 1_700_000_000_000));
-        let Body::Signal(address, signal) = entry.body else { panic!("{entry:?}") };
+        let Body::Beat(address, beat) = entry.body else { panic!("{entry:?}") };
         assert_eq!((address.user().as_str(), address.session().as_str()), ("alice", "tab"));
-        assert_eq!(signal, &Signal { seq: Some(5), ..Signal::default() });
+        assert_eq!(beat, Beat { epoch: None, seq: Some(5) });
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) type Who = (&'static str, &'static str, &'static str);
 impl Line {
     pub(crate) fn entry(&self) -> Entry<'_> {
         let body = match &self.what {
-            What::Signal(who, signal) => Body::Signal(address(*who), signal),
+            What::Signal(who, signal) => Body::of(address(*who), signal),
             What::Rejected => {
                 Body::Rejected { subject: "presence.v1.log.7.x", reason: Rejection::Payload("torn".into()) }
             }

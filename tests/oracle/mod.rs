@@ -84,6 +84,7 @@ impl Oracle {
         self.pass(entry.ts, failed);
         self.settle_all(self.sky.now().w / GRID * GRID);
         match &entry.body {
+            Body::Beat(address, beat) => self.hear(*address, &(*beat).into(), Held { age: 0, excuse: None }),
             Body::Signal(address, signal) => self.hear(*address, signal, Held { age: 0, excuse: None }),
             Body::Rejected { subject, reason } => self.reject(subject, reason.clone()),
             Body::Batch { tenant, gateway, items } => self.unpack(tenant.as_str(), gateway.as_str(), items),

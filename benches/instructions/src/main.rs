@@ -11,7 +11,7 @@ pub mod model;
 use std::hint::black_box;
 
 use fold::{AHEAD, Ahead, BatchItem, Body, Entry, IndexKey, Partition};
-use model::{Address, Event, Signal, Token, partition_of};
+use model::{Address, Beat, Event, Signal, Token, partition_of};
 
 const PARTITIONS: u16 = 8;
 /// Of a user each two.
@@ -66,8 +66,8 @@ impl Load {
             let ahead = self.ahead.look(AHEAD, |at| Some((&self.partitions[group[at].0], group[at].1)));
             for ((partition, address), sought) in group.iter().zip(ahead) {
                 self.seq += 1;
-                let signal = Signal { epoch: Some(1), seq: Some(self.seq), ..Signal::default() };
-                let entry = Entry { seq: self.seq, ts, body: Body::Signal(*address, &signal) };
+                let beat = Beat { epoch: Some(1), seq: Some(self.seq) };
+                let entry = Entry { seq: self.seq, ts, body: Body::Beat(*address, beat) };
                 self.partitions[*partition].apply_sought(&entry, sought, &mut self.events);
             }
             black_box(&self.events);

@@ -69,7 +69,7 @@ fn pauses(course: &Course, part: &mut Part, sessions: usize) -> Result<()> {
         let address = format!("{TENANT}.{user}.s{}", number % PER_USER);
         let address = Address::parse(&address)?;
         let at = usize::from(partition_of(TENANT, &user, PARTITIONS));
-        let body = Body::Signal(address, &signal);
+        let body = Body::of(address, &signal);
         partitions[at].apply(&Entry { seq: number as u64 + 1, ts: START_MS + number as u64 / 100, body }, &mut events);
         events.clear();
     }

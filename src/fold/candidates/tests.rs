@@ -19,7 +19,7 @@ impl Log {
         let seq = self.0.position() + 1;
         let address = format!("main.{user}.{session}");
         let address = Address::parse(&address).unwrap();
-        self.0.apply(&Entry { seq, ts: self.1, body: Body::Signal(address, signal) }, &mut Vec::new());
+        self.0.apply(&Entry { seq, ts: self.1, body: Body::of(address, signal) }, &mut Vec::new());
     }
 
     fn pass(&mut self, seconds: u64) {

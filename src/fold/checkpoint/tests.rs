@@ -23,7 +23,7 @@ impl Story {
     fn hears(&mut self, user: usize, signal: &Signal) {
         self.seq += 1;
         let address = format!("acme.u{user}.tab");
-        let body = Body::Signal(Address::parse(&address).unwrap(), signal);
+        let body = Body::of(Address::parse(&address).unwrap(), signal);
         self.partition.apply(&Entry { seq: self.seq, ts: 1_000_000 + self.seq, body }, &mut Vec::new());
     }
 

@@ -12,7 +12,7 @@ fn signal(partition: &mut Partition, user: &str, signal: &Signal) {
     let seq = partition.position() + 1;
     let address = format!("main.{user}.tab");
     let address = Address::parse(&address).unwrap();
-    partition.apply(&Entry { seq, ts: START + seq, body: Body::Signal(address, signal) }, &mut Vec::new());
+    partition.apply(&Entry { seq, ts: START + seq, body: Body::of(address, signal) }, &mut Vec::new());
 }
 
 fn with(users: &[&str]) -> Partition {

@@ -33,7 +33,7 @@ impl Log {
     fn signal(&mut self, user: &str, session: &str, signal: &Signal) {
         let address = format!("main.{user}.{session}");
         let address = Address::parse(&address).unwrap();
-        self.entry(Body::Signal(address, signal));
+        self.entry(Body::of(address, signal));
     }
 
     fn pass(&mut self, seconds: u64) {

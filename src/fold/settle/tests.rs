@@ -138,7 +138,7 @@ fn apply(partition: &mut Partition, ts: Millis, step: &Step) {
     let body = match step {
         Step::Signal(user, session, signal) => {
             address = format!("main.{user}.{session}");
-            Body::Signal(Address::parse(&address).expect("an address"), signal)
+            Body::of(Address::parse(&address).expect("an address"), signal)
         }
         Step::Tick(failed) => Body::Tick { failed: *failed },
         Step::Policy(policy) => Body::Policy(policy),

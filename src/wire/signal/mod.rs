@@ -20,7 +20,7 @@ pub use self::text::encode;
 use super::Encoding;
 use super::encoding::MESSAGE_PACK_DEPTH_MAX;
 use crate::model::signal::PAYLOAD_BYTES_MAX;
-use crate::model::{Rejection, Signal};
+use crate::model::{Beat, Rejection, Signal};
 
 /// A signal, and what of its payload was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,18 +49,24 @@ pub struct Decoded {
 /// A [`Rejection`] of the whole signal: it can't be decoded, is too large, or of an unknown kind. Reasons never quote the
 /// payload.
 pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rejection> {
-    if payload.is_empty() {
-        return Ok(Decoded::default());
-    }
-    let named = content_type.and_then(Encoding::of_content_type);
-    let encoding = named.unwrap_or_else(|| Encoding::of_payload(payload));
-    if encoding == Encoding::Json
-        && payload.len() <= PAYLOAD_BYTES_MAX
-        && let Some(beat) = quick::beat(payload)
-    {
+    if let Some(beat) = beat(payload, content_type) {
         return Ok(Decoded { signal: beat.into(), ignored: Ignored::default() });
     }
-    draft(payload, encoding, false)?.finish()
+    draft(payload, encoding_of(payload, content_type), false)?.finish()
+}
+
+/// The beat that a payload is, where it is seen at a glance: any other may be one, too.
+#[must_use]
+pub fn beat(payload: &[u8], content_type: Option<&str>) -> Option<Beat> {
+    if payload.is_empty() {
+        return Some(Beat::default());
+    }
+    let may_be = payload.len() <= PAYLOAD_BYTES_MAX && encoding_of(payload, content_type) == Encoding::Json;
+    if may_be { quick::beat(payload) } else { None }
+}
+
+fn encoding_of(payload: &[u8], content_type: Option<&str>) -> Encoding {
+    content_type.and_then(Encoding::of_content_type).unwrap_or_else(|| Encoding::of_payload(payload))
 }
 
 /// Reads one item of a gateway's batch: a signal's payload that also says whose it is and how long it was held.
