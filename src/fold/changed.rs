@@ -19,7 +19,7 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
-    fn note(&mut self, user: u32) {
+    pub(super) fn note(&mut self, user: u32) {
         let (word, bit) = ((user / u64::BITS) as usize, 1 << (user % u64::BITS));
         if self.is_noted.len() <= word {
             self.is_noted.resize(word + 1, 0);
@@ -53,6 +53,16 @@ impl<T: Default> Kept<T> {
     /// See [`Slab::insert`].
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         self.0.insert(value)
+    }
+
+    /// See [`Slab::place_next`].
+    pub(crate) fn place_next(&mut self, at: u32) {
+        self.0.place_next(at);
+    }
+
+    /// See [`Slab::fill_gaps`].
+    pub(crate) fn fill_gaps(&mut self, is_used: impl Fn(u32) -> bool) {
+        self.0.fill_gaps(is_used);
     }
 
     /// See [`Slab::remove`].

@@ -20,7 +20,7 @@ mod values;
 use std::fmt;
 use std::sync::Arc;
 
-use self::people::{Numbers, Written};
+use self::people::{Numbers, Places, Read, Unread, Written};
 pub(crate) use self::segments::Segments;
 pub use self::segments::{Segment, SegmentName, Snapshot};
 use super::bytes::{Malformed, Reader, Writer};
@@ -135,6 +135,22 @@ impl Partition {
         key: IndexKey,
         wheel_tick: u64,
     ) -> Result<Self, CheckpointError> {
+        let restored = match Self::restore_at(bytes, segments, (key, wheel_tick), Places::of) {
+            Err(Unread::Sparse) => Self::restore_at(bytes, segments, (key, wheel_tick), |_| Places::Anew),
+            restored => restored,
+        };
+        restored.map_err(|unread| match unread {
+            Unread::Broken(error) => error,
+            Unread::Sparse => CheckpointError::Impossible,
+        })
+    }
+
+    fn restore_at(
+        bytes: &[u8],
+        segments: &[impl AsRef<[u8]>],
+        (key, wheel_tick): (IndexKey, u64),
+        places: impl Fn(&[&[u8]]) -> Places,
+    ) -> Result<Self, Unread> {
         let mut input = opened(bytes, MAGIC)?;
         let Head { number, generation, seq, started, time, rejected, forgotten, policy } = read_head(&mut input)?;
         let mut partition = Self::with_wheel_tick(number, key, wheel_tick);
@@ -146,15 +162,19 @@ impl Partition {
         let named = segments::read_names(&mut input)?;
         let mut people = segments::choose(&named, segments, number)?;
         people.push(input.bytes()?);
-        let read = partition.read_people(&people)?;
-        partition.read_signs(&mut input, &read.sessions)?;
+        let places = places(&people);
+        let Read { users, sessions, counts, last } = partition.read_people(&people, places)?;
+        partition.read_signs(&mut input, &sessions)?;
         if !input.0.is_empty() {
-            return Err(CheckpointError::Impossible);
+            return Err(CheckpointError::Impossible.into());
         }
-        for user in read.users {
+        for user in users {
             partition.look_at_rooms(user);
             partition.arm_user(user);
             partition.note_who_is_plain(user);
+        }
+        if places != Places::Anew {
+            partition.build_on(&named, &counts, &last);
         }
         // What is counted in rooms was told before.
         partition.rooms.settle();

@@ -118,6 +118,7 @@ impl Hot {
         self.set(SEQ_OR_NONE, seq.map_or(0, |seq| seq | 1 << SEQ.width));
     }
 
+    #[inline]
     pub(crate) fn profile(&self) -> usize {
         self.get(PROFILE) as usize
     }
@@ -164,6 +165,7 @@ impl Hot {
     }
 
     /// Whether it has declared an interval between its beats.
+    #[inline]
     pub(crate) fn promised(&self) -> bool {
         self.get(PROMISED) == 1
     }

@@ -1,5 +1,6 @@
 //! What is to be expected if nothing more is heard: how sure it is that somebody is still there, and what comes next.
 
+use super::hot::Hot;
 use super::partition::Partition;
 use super::record::{NONE, TIME_MAX};
 use crate::model::session::{Deadlines, Life, NEVER};
@@ -44,18 +45,19 @@ impl Crossings {
     }
 }
 
+/// As [`Partition::soonest`] in its own time, of one that is plain, has no rare facts and promised nothing: nearly all that the
+/// wheel finds.
+#[inline]
+pub(crate) fn soonest_of_plain(crossings: &[Crossings], hot: &Hot) -> Option<Millis> {
+    (hot.plain() && !hot.promised() && hot.facts == NONE).then(|| {
+        let [quiet, silent] = crossings[hot.profile()].plain;
+        hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent))
+    })
+}
+
 impl Partition {
     pub(crate) fn profile_of(&self, at: u32) -> &Profile {
         &self.policy.profiles[self.people.hot[at].profile()].1
-    }
-
-    /// As [`Partition::soonest`] in its own time, of one that is plain, has no rare facts and promised nothing: nearly all that the wheel finds.
-    pub(crate) fn soonest_of_plain(&self, at: u32) -> Option<Millis> {
-        let hot = &self.people.hot[at];
-        (hot.plain() && !hot.promised() && hot.facts == NONE).then(|| {
-            let [quiet, silent] = self.crossings[hot.profile()].plain;
-            hot.input().saturating_add(quiet).min(hot.seen().saturating_add(silent))
-        })
     }
 
     /// A session's deadlines, in its own time.

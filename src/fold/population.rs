@@ -115,6 +115,27 @@ impl Population {
         self.hot.len() as u32 + self.alone
     }
 
+    /// The user that is added next is kept at this place, where there must be none.
+    pub(crate) fn place_next_user(&mut self, at: u32) {
+        self.users.place_next(at);
+    }
+
+    /// The session that is added next is kept at this place, where there must be none.
+    pub(crate) fn place_next_session(&mut self, at: u32) {
+        self.hot.place_next(at);
+        self.cold.place_next(at);
+    }
+
+    /// Behind those that were placed: what was left between them is used again.
+    pub(crate) fn fill_gaps(&mut self) {
+        let Self { hot, cold, users, .. } = self;
+        let is_there: Vec<bool> = hot.places().map(|at| hot[at].name.is_some()).collect();
+        hot.fill_gaps(|at| is_there[at as usize]);
+        cold.fill_gaps(|at| is_there[at as usize]);
+        let is_there: Vec<bool> = users.places().map(|at| users[at].tenant != NONE).collect();
+        users.fill_gaps(|at| is_there[at as usize]);
+    }
+
     /// Adds a session that is not there, with its user and tenant where they are not.
     pub(crate) fn add(&mut self, address: Address<'_>, sought: &Sought) -> u32 {
         let user = match self.find_user_by(address.of_user()) {

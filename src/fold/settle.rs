@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::look::{When, Why};
+use super::outlook::soonest_of_plain;
 use super::partition::{GRID_MS, Partition};
 use super::record::{NONE, UNARMED};
 use super::wheel::{Owner, TimingWheel};
@@ -115,7 +116,7 @@ impl Partition {
     /// A bound below which nothing happens to a session by itself, whatever its gateway does.
     fn soonest(&self, at: u32) -> Millis {
         let excused = self.excused(at, self.time.w);
-        if let Some(own) = self.soonest_of_plain(at) {
+        if let Some(own) = soonest_of_plain(&self.crossings, &self.people.hot[at]) {
             debug_assert_eq!(own, self.due(at, |own| own), "both ways say the same");
             return own.saturating_add(excused);
         }
@@ -238,10 +239,15 @@ impl Owner for Partition {
         if entry & USER != 0 {
             return Some(self.people.person_wake(entry & !USER)).filter(|wake| span.contains(wake));
         }
-        if !span.contains(&self.people.hot[entry].wake()) {
+        let hot = &mut self.people.hot[entry];
+        if !span.contains(&hot.wake()) {
             return None;
         }
-        let step = self.step_of(self.soonest(entry)).max(span.start);
+        let deadline = match soonest_of_plain(&self.crossings, hot) {
+            Some(deadline) if !hot.excused() => deadline,
+            Some(_) | None => self.soonest(entry),
+        };
+        let step = step_of(deadline, self.wheel_tick).max(span.start);
         self.people.hot[entry].set_wake(step);
         Some(step)
     }
@@ -255,7 +261,8 @@ impl Owner for Partition {
 
 /// The wheel step at which an observed instant is looked at: not before its grid instant.
 fn step_of(w: Millis, wheel_tick: Millis) -> u64 {
-    w.next_multiple_of(GRID_MS) / wheel_tick
+    // As a rule they are the same, and to divide by what is known costs less.
+    if wheel_tick == GRID_MS { w.div_ceil(GRID_MS) } else { w.next_multiple_of(GRID_MS) / wheel_tick }
 }
 
 #[cfg(test)]

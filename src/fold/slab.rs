@@ -28,13 +28,30 @@ impl<T: Default> Slab<T> {
             return at;
         }
         let at = u32::try_from(self.begun).expect("limits keep a slab below four billion values");
-        if self.begun == self.chunks.len() << CHUNK_BITS {
+        self.begin(at);
+        self[at] = value;
+        at
+    }
+
+    /// Makes all places up to `at`.
+    fn begin(&mut self, at: u32) {
+        self.begun = self.begun.max(at as usize + 1);
+        while self.chunks.len() << CHUNK_BITS < self.begun {
             let chunk: Box<[T]> = std::iter::repeat_with(T::default).take(CHUNK).collect();
             self.chunks.push(chunk.try_into().ok().expect("a chunk has its size"));
         }
-        self.begun += 1;
-        self[at] = value;
-        at
+    }
+
+    /// The next value that is inserted is kept at `at`, where there must be none. What is left out is not used before
+    /// [`Slab::fill_gaps`].
+    pub(crate) fn place_next(&mut self, at: u32) {
+        self.begin(at);
+        self.free.push(at);
+    }
+
+    /// The places that `is_used` does not tell of are used again. All that are in use have to be among the others.
+    pub(crate) fn fill_gaps(&mut self, is_used: impl Fn(u32) -> bool) {
+        self.free = self.places().rev().filter(|at| !is_used(*at)).collect();
     }
 
     /// Forgets the value at `at`, which must be in use.

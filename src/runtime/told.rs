@@ -78,7 +78,7 @@ pub(crate) enum Leftover {
 const LEFTOVERS_MAX: usize = 1_024;
 /// Nobody waits for leftovers: for each second of reading there are so many without, since at a million keys it would otherwise take
 /// half of the machine from the heartbeats just when an engine has started.
-const REST: u32 = 19;
+const REST: u32 = 49;
 /// The longest rest, well within what the server keeps a consumer for.
 const REST_MAX: Duration = Duration::from_secs(2);
 /// Where a bucket can't be read on, as when the server starts again, it is read from its beginning, so often and after so long.

@@ -8,6 +8,7 @@ use super::super::record::{Facts, NONE, Person, SetBack, TIME_MAX};
 use super::CheckpointError;
 use super::values::{read_intent, read_person, read_shown, read_stamp, read_state, read_time, read_token};
 use crate::model::confidence::CERTAIN;
+use crate::model::signal::SEQ_MAX;
 use crate::model::{Address, Intent, Token};
 
 /// What most sessions take with their users: room for as many is made.
@@ -37,6 +38,56 @@ pub(super) struct Read {
     pub(super) users: Vec<u32>,
     /// The numbers of sessions in ascending order, each with its place.
     pub(super) sessions: Vec<(u32, u32)>,
+    /// How many users each block tells of.
+    pub(super) counts: Vec<usize>,
+    /// The numbers of those that the last block tells of.
+    pub(super) last: Vec<u32>,
+}
+
+/// Where those are kept that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Places {
+    /// At the place that is their number, so that the blocks tell of them also later.
+    ByNumber {
+        /// No number is higher.
+        max: u32,
+    },
+    /// Wherever there is room.
+    Anew,
+}
+
+impl Places {
+    /// So many bytes of people, a session's and its user's at the least, to a place: where fewer are used of those that there were,
+    /// their memory is worth more than what it costs to write them anew.
+    const BYTES: usize = 24;
+    const MIN: usize = 1_024;
+
+    /// At their numbers, as long as most places between are used.
+    pub(super) fn of(blocks: &[&[u8]]) -> Self {
+        let bytes: usize = blocks.iter().map(|block| block.len()).sum();
+        Self::ByNumber { max: u32::try_from(bytes / Self::BYTES + Self::MIN).unwrap_or(u32::MAX >> 1) }
+    }
+
+    /// The place for a number, if it is to be at one; `None` where that would leave too much room.
+    fn of_number(self, number: u32) -> Option<Option<u32>> {
+        match self {
+            Self::Anew => Some(None),
+            Self::ByNumber { max } => (number <= max).then_some(Some(number)),
+        }
+    }
+}
+
+/// Why blocks were not read.
+pub(super) enum Unread {
+    Broken(CheckpointError),
+    /// They leave too many places empty.
+    Sparse,
+}
+
+impl<E: Into<CheckpointError>> From<E> for Unread {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
+    }
 }
 
 impl Partition {
@@ -125,41 +176,50 @@ impl Partition {
         }
     }
 
-    /// Reads blocks of people, the oldest first.
-    pub(super) fn read_people(&mut self, blocks: &[&[u8]]) -> Result<Read, CheckpointError> {
-        let mut entries = Vec::new();
+    /// Reads blocks of people, the oldest first, into a partition that has nobody.
+    pub(super) fn read_people(&mut self, blocks: &[&[u8]], places: Places) -> Result<Read, Unread> {
+        let (mut entries, mut counts, mut last) = (Vec::new(), Vec::new(), Vec::new());
         for block in blocks {
-            let mut input = Reader(block);
+            let (mut input, begin) = (Reader(block), entries.len());
             for _ in 0..input.number()? {
                 entries.push((input.narrow::<u32>()?, input.bytes()?));
             }
             if !input.0.is_empty() {
-                return Err(CheckpointError::Impossible);
+                return Err(CheckpointError::Impossible.into());
             }
+            counts.push(entries.len() - begin);
+            last = entries[begin..].iter().map(|(number, _)| *number).collect();
         }
         // It keeps the order of blocks.
         entries.sort_by_key(|(number, _)| *number);
         let of_each = entries.chunk_by(|(one, _), (other, _)| one == other).filter_map(<[_]>::last);
-        let latest: Vec<&[u8]> = of_each.map(|(_, own)| *own).filter(|own| !own.is_empty()).collect();
+        let latest: Vec<(u32, &[u8])> = of_each.copied().filter(|(_, own)| !own.is_empty()).collect();
         self.people.expect(latest.len());
-        let mut read = Read { users: Vec::with_capacity(latest.len()), sessions: Vec::with_capacity(latest.len()) };
-        for own in latest {
+        let (users, sessions) = (Vec::with_capacity(latest.len()), Vec::with_capacity(latest.len()));
+        let mut read = Read { users, sessions, counts, last };
+        for (number, own) in latest {
+            if let Some(place) = places.of_number(number).ok_or(Unread::Sparse)? {
+                self.people.place_next_user(place);
+            }
             let mut input = Reader(own);
-            let user = self.read_user(&mut input, &mut read.sessions)?;
+            let user = self.read_user(&mut input, places, &mut read.sessions)?;
             read.users.push(user);
             if !input.0.is_empty() {
-                return Err(CheckpointError::Impossible);
+                return Err(CheckpointError::Impossible.into());
             }
         }
         read.sessions.sort_unstable();
         if read.sessions.windows(2).any(|two| two[0].0 == two[1].0) {
-            return Err(CheckpointError::Impossible);
+            return Err(CheckpointError::Impossible.into());
+        }
+        if places != Places::Anew {
+            self.people.fill_gaps();
         }
         Ok(read)
     }
 
     /// Returns the user's place.
-    fn read_user(&mut self, input: &mut Reader<'_>, read: &mut Vec<(u32, u32)>) -> Result<u32, CheckpointError> {
+    fn read_user(&mut self, input: &mut Reader<'_>, places: Places, read: &mut Vec<(u32, u32)>) -> Result<u32, Unread> {
         let (tenant, user) = (read_token(input)?, read_token(input)?);
         let (ordinal, incarnation, told_at, told_w) =
             (input.narrow()?, read_stamp(input)?, read_stamp(input)?, read_stamp(input)?);
@@ -170,12 +230,12 @@ impl Partition {
         let is_willed = person.intent != Intent::Open;
         if sessions == 0 && !is_willed || sessions > u64::from(u8::MAX) || self.people.find_user(tenant, user).is_some()
         {
-            return Err(CheckpointError::Impossible);
+            return Err(CheckpointError::Impossible.into());
         }
         let at = if sessions == 0 {
             self.people.add_alone(tenant, user, person)
         } else {
-            let at = self.read_sessions(tenant, user, sessions, input, read)?;
+            let at = self.read_sessions((tenant, user, sessions), input, places, read)?;
             if person != Person::default() {
                 *self.people.person_mut(at) = person;
             }
@@ -190,12 +250,11 @@ impl Partition {
     /// Returns the place of their user.
     fn read_sessions(
         &mut self,
-        tenant: Token<'_>,
-        user: Token<'_>,
-        count: u64,
+        (tenant, user, count): (Token<'_>, Token<'_>, u64),
         input: &mut Reader<'_>,
+        places: Places,
         read: &mut Vec<(u32, u32)>,
-    ) -> Result<u32, CheckpointError> {
+    ) -> Result<u32, Unread> {
         let (mut buffer, mut of) = (String::new(), NONE);
         for _ in 0..count {
             buffer.clear();
@@ -203,7 +262,13 @@ impl Partition {
             let address = Address::join(&mut buffer, tenant, user, session);
             let sought = self.people.sought(address);
             if self.people.find(address, &sought).is_some() {
-                return Err(CheckpointError::Impossible);
+                return Err(CheckpointError::Impossible.into());
+            }
+            if let Some(place) = places.of_number(number).ok_or(Unread::Sparse)? {
+                if self.people.hot.get(place).is_some_and(|hot| hot.name.is_some()) {
+                    return Err(CheckpointError::Impossible.into());
+                }
+                self.people.place_next_session(place);
             }
             let at = self.people.add(address, &sought);
             self.read_session(at, input)?;
@@ -215,6 +280,9 @@ impl Partition {
 
     fn read_session(&mut self, at: u32, input: &mut Reader<'_>) -> Result<(), CheckpointError> {
         let epoch = input.maybe_number()?;
+        if epoch.is_some_and(|epoch| epoch > SEQ_MAX) {
+            return Err(CheckpointError::Impossible);
+        }
         self.people.set_epoch(at, epoch);
         let (ordinal, every_ms) = (input.narrow()?, input.narrow()?);
         self.people.set_every_ms(at, every_ms);

@@ -93,6 +93,17 @@ impl Partition {
         Snapshot { bytes: self.seal(&segments, &people, signs), segment, segments }
     }
 
+    /// The next checkpoint builds on what this one was read from: segments of so many users each, of which those with the numbers
+    /// in `changed` were written again since.
+    pub(super) fn build_on(&mut self, segments: &[SegmentName], users: &[usize], changed: &[u32]) {
+        if !segments.is_empty() {
+            self.segments = Segments(segments.iter().copied().zip(users.iter().copied()).collect());
+            let mut noted = Changed::default();
+            changed.iter().for_each(|user| noted.note(*user));
+            self.people.changed = Some(noted);
+        }
+    }
+
     /// The next checkpoint builds on none before.
     pub fn forget_segments(&mut self) {
         (self.segments, self.people.changed) = (Segments::default(), None);

@@ -24,7 +24,26 @@ impl Story {
         self.seq += 1;
         let address = format!("acme.u{user}.tab");
         let body = Body::of(Address::parse(&address).unwrap(), signal);
-        self.partition.apply(&Entry { seq: self.seq, ts: 1_000_000 + self.seq, body }, &mut Vec::new());
+        let ts = (self.partition.log_time() + 1).max(1_000_000);
+        self.partition.apply(&Entry { seq: self.seq, ts, body }, &mut Vec::new());
+    }
+
+    /// Goes on with what was restored from a snapshot.
+    fn restored(&mut self, taken: &Snapshot) {
+        self.stored.extend(taken.segment.clone());
+        let given: Vec<&[u8]> = self.stored.iter().map(|segment| segment.bytes.as_slice()).collect();
+        let restored = Partition::restore_from(&taken.bytes, &given, KEY, GRID_MS).expect("it restores");
+        assert_eq!(restored.checkpoint(), self.partition.checkpoint());
+        self.partition = restored;
+    }
+
+    /// So many seconds without a signal.
+    fn passes(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.seq += 1;
+            let ts = self.partition.log_time() + 1_000;
+            self.partition.apply(&Entry { seq: self.seq, ts, body: Body::Tick { failed: 0 } }, &mut Vec::new());
+        }
     }
 
     /// How many segments the next checkpoint names, and how many bytes its new one has and it itself.
@@ -68,6 +87,50 @@ fn a_session_takes_ten_bytes_of_a_checkpoint() {
     let head = Partition::new(0, KEY).checkpoint().len();
     let (.., all) = story.snapshot();
     assert!((all - head) / 1_000 <= 10, "{all} bytes of a thousand, {head} of nobody");
+}
+
+#[test]
+fn who_was_restored_is_not_written_again() {
+    let mut story = Story::of(1_000);
+    story.snapshot();
+    story.hears(7, &with_meta(1));
+    let few = story.partition.snapshot(64 * 1024);
+    assert_eq!(few.segment, None, "one is in the checkpoint itself");
+    story.restored(&few);
+    let (segments, written, _) = story.snapshot();
+    assert_eq!(segments, 2);
+    assert!((40..300).contains(&written), "{written} bytes of the one whom no segment holds");
+    (0..10).for_each(|user| story.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
+    for _ in 0..100 {
+        story.passes(10);
+        (10..1_000).for_each(|user| story.hears(user, &Signal::default()));
+    }
+    // The places of those who are gone are used again.
+    assert_eq!(story.partition.sessions(), 990);
+    (2_000..2_005).for_each(|user| story.hears(user, &Signal::default()));
+    assert_eq!(story.partition.people.hot.places(), 0..1_000);
+    let taken = story.partition.snapshot(ALWAYS);
+    assert_eq!(taken.segments.len(), 3);
+    story.restored(&taken);
+    (2_005..2_020).for_each(|user| story.hears(user, &Signal::default()));
+    assert_eq!(story.partition.people.hot.places(), 0..1_010);
+    story.snapshot();
+}
+
+#[test]
+fn few_who_are_left_of_many_are_kept_anew() {
+    let mut story = Story::of(20_000);
+    story.snapshot();
+    (0..19_990).for_each(|user| story.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
+    for _ in 0..100 {
+        story.passes(10);
+        (19_990..20_000).for_each(|user| story.hears(user, &Signal::default()));
+    }
+    assert_eq!(story.partition.sessions(), 10);
+    let taken = story.partition.snapshot(64 * 1024);
+    assert_eq!(taken.segments, [], "everybody in the segment is dead");
+    story.restored(&taken);
+    assert_eq!(story.partition.people.hot.places(), 0..10);
 }
 
 #[test]
