@@ -10,7 +10,8 @@ use super::row::{self, little_endian};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexKey(pub u64, pub u64);
 
-/// The multilinear hash of rows of names: `(k₀ + Σ kᵢ·wᵢ mod 2¹²⁸) / 2⁶⁴` over a row's words `w` with keys `k` of 128 bits.
+/// The multilinear hash of rows of names: `(k₀ + k₁·l + Σ kᵢ·wᵢ mod 2¹²⁸) / 2⁶⁴` over a row's whole words `w` and what is left of the
+/// text as its last one `l`, with keys `k` of 128 bits.
 #[derive(Debug)]
 pub(crate) struct NameHash {
     start: u128,
