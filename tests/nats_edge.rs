@@ -657,6 +657,14 @@ async fn a_segment_is_kept_while_a_checkpoint_needs_it() {
     assert_eq!(there(&next).await, [false, false, true]);
     assert_eq!(there(&Checkpoints::open(&nats, Duration::ZERO).await.unwrap()).await, [false, false, true]);
     assert_eq!(next.positions(7).collect::<Vec<_>>(), [40, 50]);
+    // What is cleared away under it by somebody who was stopped and goes on, it does not build on.
+    let mut inherits = Checkpoints::open(&nats, Duration::ZERO).await.unwrap();
+    next.put_segment(7, &a).await.unwrap();
+    next.put(7, 60, "x".into(), &[a.name]).await.unwrap();
+    next.put(7, 70, "x".into(), &[a.name]).await.unwrap();
+    let error = inherits.put(7, 80, "x".into(), &[c.name]).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("its segment {} is gone", c.name)), "{error}");
+    assert_eq!(Checkpoints::open(&nats, Duration::ZERO).await.unwrap().positions(7).collect::<Vec<_>>(), [60, 70]);
 }
 
 #[tokio::test]

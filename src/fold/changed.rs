@@ -70,6 +70,11 @@ impl<T: Default> Kept<T> {
         self.0.remove(at)
     }
 
+    /// See [`Slab::get`].
+    pub(crate) fn get(&self, at: u32) -> Option<&T> {
+        self.0.get(at)
+    }
+
     /// See [`Slab::fetch`].
     pub(crate) fn fetch(&self, at: u32) {
         self.0.fetch(at);

@@ -1,4 +1,5 @@
-//! Checkpoints: all that a partition is, as bytes. Neither the wheel nor the places of records mean anything in them.
+//! Checkpoints: all that a partition is, as bytes. The wheel is not in them, and where records lie changes nothing that is told: it is
+//! kept so that later checkpoints can build on what earlier ones wrote.
 //!
 //! ```text
 //! "presence checkpoint 2\n"  fold version  partition  generation  position

@@ -5,7 +5,7 @@
 
 use prefetch_index::prefetch_index;
 
-use super::record::NO_EPOCH;
+use super::record::{EPOCH_BITS, NO_EPOCH};
 use super::row::{self, WORD, words_of};
 use crate::model::id::TOKEN_BYTES_MAX;
 
@@ -14,12 +14,10 @@ pub(crate) const WORDS_MAX: usize = words_of(3 * TOKEN_BYTES_MAX + 2);
 
 /// Words before the names: the row's length and the epoch, the excuse.
 const BEFORE: usize = 2;
-/// Bits of an epoch; above them stands how many words the row has.
-const EPOCH_BITS: u32 = 56;
 /// Rows lie one behind the other in chunks of so many words, which never move.
 const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
-/// Words of two cache lines' distance: rows are longer than one, seldom longer than two.
+/// So far behind its first word a row is fetched too: most end in the first cache line or in the next.
 const FETCHED: usize = 7;
 
 /// Where a row is: the word before which so many others lie. The default is nowhere.
@@ -167,12 +165,14 @@ impl Names {
     }
 }
 
+/// How many words a row has, above the epoch.
 fn head(words: usize, epoch: u64) -> [u8; WORD] {
+    debug_assert!(epoch <= NO_EPOCH, "an epoch of {epoch} has more than {EPOCH_BITS} bits");
     (epoch | (words as u64) << EPOCH_BITS).to_le_bytes()
 }
 
 fn epoch_of(head: [u8; WORD]) -> u64 {
-    u64::from_le_bytes(head) & ((1 << EPOCH_BITS) - 1)
+    u64::from_le_bytes(head) & NO_EPOCH
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Orders that don't depend on where records lie, and walks through records in them.
 
 use super::population::Population;
+use super::record::User;
 use super::row::WORD;
 
 /// What one step asks for has come when so many others have asked for theirs.
@@ -36,11 +37,12 @@ impl Population {
         rows.into_iter().map(|(_, at)| at).collect()
     }
 
-    /// Fetches what lies beside a user's name of it and of its first session.
+    /// Fetches what lies beside a user's name of it and of its first session, if it is there.
     pub(crate) fn fetch_user(&self, user: u32) {
-        let first = self.users[user].first;
-        self.hot.fetch(first);
-        self.cold.fetch(first);
+        if let Some(User { first, .. }) = self.users.get(user) {
+            self.hot.fetch(*first);
+            self.cold.fetch(*first);
+        }
     }
 
     /// A user's sessions in the order of their names.

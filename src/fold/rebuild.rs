@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::key::IndexKey;
 use super::look::{When, Why};
 use super::partition::Partition;
+use crate::model::signal::SEQ_MAX;
 use crate::model::{
     Address, Cause, Event, EventBody, Intent, Millis, Policy, ReadyEvent, SessionEvent, State, Token, Transport,
     UserEvent, Visibility,
@@ -133,7 +134,7 @@ impl Partition {
         hot.set_seen(seen);
         hot.set_input(input);
         self.people.set_every_ms(at, told.every_ms);
-        self.people.set_epoch(at, told.epoch);
+        self.people.set_epoch(at, told.epoch.filter(|epoch| *epoch <= SEQ_MAX));
         let cold = self.people.cold_mut(at);
         (cold.ordinal, cold.incarnation, cold.told_at) = (told.ordinal, told.incarnation.into(), at_ms.into());
         let hidden = told.visibility != Visibility::Visible;

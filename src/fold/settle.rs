@@ -239,7 +239,7 @@ impl Owner for Partition {
         if entry & USER != 0 {
             return Some(self.people.person_wake(entry & !USER)).filter(|wake| span.contains(wake));
         }
-        let hot = &mut self.people.hot[entry];
+        let hot = &self.people.hot[entry];
         if !span.contains(&hot.wake()) {
             return None;
         }
@@ -247,6 +247,7 @@ impl Owner for Partition {
             Some(deadline) if !hot.excused() => deadline,
             Some(_) | None => self.soonest(entry),
         };
+        debug_assert_eq!(deadline, self.soonest(entry), "both ways say the same");
         let step = step_of(deadline, self.wheel_tick).max(span.start);
         self.people.hot[entry].set_wake(step);
         Some(step)

@@ -10,7 +10,7 @@ const CHUNK: usize = 1 << CHUNK_BITS;
 pub(crate) struct Slab<T> {
     chunks: Vec<Box<[T; CHUNK]>>,
     free: Vec<u32>,
-    /// How many places were ever in use.
+    /// How many places there are, those in use and those that are free.
     begun: usize,
     used: usize,
 }
@@ -81,7 +81,7 @@ impl<T: Default> Slab<T> {
         self.chunks.get((at >> CHUNK_BITS) as usize).map(|chunk| &chunk[at as usize & (CHUNK - 1)])
     }
 
-    /// The places that were ever in use.
+    /// All places, those that are free too.
     pub(crate) fn places(&self) -> std::ops::Range<u32> {
         0..self.begun as u32
     }

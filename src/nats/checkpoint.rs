@@ -2,7 +2,7 @@
 //! `<partition>/people/<name>`.
 //!
 //! The store is listed once, when it is opened; afterwards this process knows what is there, since it alone writes the
-//! checkpoints of the partitions that it owns.
+//! checkpoints of the partitions that it owns. Only an owner before it may still clear away what that one wrote.
 
 mod object;
 
@@ -53,6 +53,8 @@ pub struct Checkpoints {
     store: ObjectStore,
     stream: Stream<()>,
     known: BTreeMap<u16, Listed>,
+    /// Segments that nobody else clears away: this process wrote them while it owned the partition.
+    written: HashSet<(u16, SegmentName)>,
 }
 
 /// What is there of a partition, each with the unique name of its chunks.
@@ -82,7 +84,8 @@ impl Checkpoints {
         let stream = stream.map_err(|error| failed(&error))?;
         // Chunks first: the chunks of a write that ends between the two are in the second list.
         let chunks = chunk_subjects(&stream).await?;
-        let mut checkpoints = Self { nats: nats.clone(), store, stream, known: BTreeMap::new() };
+        let mut checkpoints =
+            Self { nats: nats.clone(), store, stream, known: BTreeMap::new(), written: HashSet::new() };
         let live = checkpoints.list().await?;
         checkpoints.collect_orphans(chunks, &live, orphan_age).await?;
         Ok(checkpoints)
@@ -105,6 +108,7 @@ impl Checkpoints {
             let cause = format!("its segment {missing} is not stored; the next one does not need it");
             return Err(CheckpointError::new("written", &cause));
         }
+        self.check_inherited(partition, segments).await?;
         let nuid = self.write(&object_name(partition, seq), &bytes).await?;
         let listing = Listing { nuid, segments: Some(segments.to_vec()) };
         self.known.entry(partition).or_default().checkpoints.insert(seq, listing);
@@ -119,6 +123,25 @@ impl Checkpoints {
     pub async fn put_segment(&mut self, partition: u16, segment: &Segment) -> Result<(), CheckpointError> {
         let nuid = self.write(&segment_name(partition, segment.name), &segment.bytes).await?;
         self.known.entry(partition).or_default().segments.insert(segment.name, nuid);
+        self.written.insert((partition, segment.name));
+        Ok(())
+    }
+
+    /// Looks whether what others have written is still there: an owner before that was stopped clears it away when it goes on, if it
+    /// has stored more than we have found.
+    async fn check_inherited(&mut self, partition: u16, segments: &[SegmentName]) -> Result<(), CheckpointError> {
+        for name in segments.iter().filter(|name| !self.written.contains(&(partition, **name))) {
+            let subject = meta_subject(&segment_name(partition, *name));
+            match self.stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                    self.known.entry(partition).or_default().segments.remove(name);
+                    let cause = format!("its segment {name} is gone; the next one does not need it");
+                    return Err(CheckpointError::new("written", &cause));
+                }
+                Err(error) => return Err(CheckpointError::new("written", &error)),
+            }
+        }
         Ok(())
     }
 
@@ -171,6 +194,8 @@ impl Checkpoints {
 
     /// Learns what others have left in the store, which is cleared away from now on like what is our own.
     pub fn learn(&mut self, known: BTreeMap<u16, Listed>) {
+        // Others have had these partitions meanwhile, if they ever were ours.
+        self.written.retain(|(partition, _)| !known.contains_key(partition));
         self.known.extend(known);
     }
 
@@ -242,6 +267,7 @@ impl Checkpoints {
         for (name, nuid) in self.known.entry(partition).or_default().needless() {
             if self.delete(&segment_name(partition, name), &nuid).await {
                 self.known.entry(partition).or_default().segments.remove(&name);
+                self.written.remove(&(partition, name));
             }
         }
     }

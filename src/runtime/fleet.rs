@@ -183,6 +183,12 @@ impl Fleet {
         Some(Snapshot { partition: number, reached: derived.clone(), taken: partition.snapshot(segment_bytes) })
     }
 
+    /// How far a partition is derived, if it is of this fleet.
+    #[must_use]
+    pub fn reached(&self, number: u16) -> Option<&Reached> {
+        Some(&self.slots.get(usize::from(number))?.as_ref()?.derived)
+    }
+
     /// A snapshot of a partition was not stored: the next one needs nothing of it.
     pub fn forget_segments(&mut self, number: u16) {
         if let Some(Slot { partition, .. }) = self.slots.get_mut(usize::from(number)).and_then(Option::as_mut) {

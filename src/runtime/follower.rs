@@ -11,7 +11,7 @@ use futures::future::select_all;
 use tokio::time::Instant;
 
 use super::fleet::{Fleet, SEGMENT_BYTES};
-use super::outbox::{Outbox, Snapshot};
+use super::outbox::{Outbox, Reached, Snapshot};
 use crate::nats::{LogError, LogMessage, LogReader, LogStanding};
 
 /// Two followers that are no further apart than so many entries become one: reading them again is cheaper than a consumer.
@@ -117,6 +117,11 @@ impl Followers {
     /// See [`Fleet::snapshot`].
     pub(crate) fn snapshot(&mut self, partition: u16) -> Option<Snapshot> {
         self.all.iter_mut().find_map(|follower| follower.fleet.snapshot(partition, SEGMENT_BYTES))
+    }
+
+    /// See [`Fleet::reached`].
+    pub(crate) fn reached(&self, partition: u16) -> Option<&Reached> {
+        self.all.iter().find_map(|follower| follower.fleet.reached(partition))
     }
 
     /// See [`Fleet::forget_segments`].

@@ -233,14 +233,14 @@ impl Live {
     }
 
     fn snapshot(&mut self, partition: u16) {
+        let reached = self.followers.reached(partition);
+        // In the midst of a replay it would be passed over, and the next one would have to be whole.
         if self.freshness.may_take(partition)
+            && reached.is_some_and(|reached| self.outbox.may_keep(partition, reached))
             && let Some(snapshot) = self.followers.snapshot(partition)
+            && self.outbox.keep(snapshot)
         {
-            if self.outbox.keep(snapshot) {
-                self.freshness.taken(partition);
-            } else {
-                self.followers.forget_segments(partition);
-            }
+            self.freshness.taken(partition);
         }
     }
 

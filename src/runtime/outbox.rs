@@ -301,11 +301,17 @@ impl Outbox {
         }
     }
 
+    /// Whether [`Outbox::keep`] takes a snapshot from there.
+    #[must_use]
+    pub fn may_keep(&self, partition: u16, reached: &Reached) -> bool {
+        reached.place() >= self.confirmed(partition).place()
+    }
+
     /// Takes a snapshot, to be stored once everything before it is committed. One from before what was told already, as
     /// in the midst of a replay, is passed over: its commit would take the progress back, and events would be told again.
     /// Whether it was taken.
     pub fn keep(&mut self, snapshot: Snapshot) -> bool {
-        let is_kept = snapshot.reached.place() >= self.confirmed(snapshot.partition).place();
+        let is_kept = self.may_keep(snapshot.partition, &snapshot.reached);
         if is_kept {
             self.push(Item::Snapshot(snapshot));
         }

@@ -90,7 +90,9 @@ impl Restore {
                     partition = number,
                     "the checkpoints that were listed are gone, and there are others: trying those"
                 );
-                if let Some(found) = newest_of_use(&again, number, evidence).await? {
+                if let Some(mut found) = newest_of_use(&again, number, evidence).await? {
+                    // Who stores its next one knows the first list.
+                    found.partition.forget_segments();
                     return Ok(Some(found));
                 }
             }

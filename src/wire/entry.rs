@@ -68,7 +68,7 @@ impl<'a> LogMessage<'a> {
         let (route, said, ignored) = match LogSubject::parse(self.subject, partitions) {
             LogSubject::Signal(partition, address) => match signal::beat(self.payload, self.content_type) {
                 Some(beat) => (Route::Partition(partition), Said::Beat(address, beat), Ignored::default()),
-                None => match signal::decode(self.payload, self.content_type) {
+                None => match signal::decode_carefully(self.payload, self.content_type) {
                     Ok(Decoded { signal, ignored }) => {
                         let said = match signal.plain() {
                             Some(beat) => Said::Beat(address, beat),

@@ -98,9 +98,10 @@ impl Live {
     }
 
     fn keep(&mut self, number: u16) {
-        let snapshot = self.fleet.snapshot(number, SEGMENT_BYTES).expect("it owns all of them");
-        if !self.outbox.keep(snapshot) {
-            self.fleet.forget_segments(number);
+        let reached = self.fleet.reached(number).expect("it owns all of them");
+        if self.outbox.may_keep(number, reached) {
+            let snapshot = self.fleet.snapshot(number, SEGMENT_BYTES).expect("it owns all of them");
+            assert!(self.outbox.keep(snapshot), "it said that it may");
         }
     }
 

@@ -57,12 +57,12 @@ pub(super) enum Places {
 }
 
 impl Places {
-    /// So many bytes of people, a session's and its user's at the least, to a place: where fewer are used of those that there were,
-    /// their memory is worth more than what it costs to write them anew.
+    /// So many bytes of people to a place, a third of what a session with its user takes as a rule: where fewer are left of those that
+    /// there were, the memory of their places is worth more than what it costs to write them anew.
     const BYTES: usize = 24;
     const MIN: usize = 1_024;
 
-    /// At their numbers, as long as most places between are used.
+    /// At their numbers, as long as not too many places between are empty.
     pub(super) fn of(blocks: &[&[u8]]) -> Self {
         let bytes: usize = blocks.iter().map(|block| block.len()).sum();
         Self::ByNumber { max: u32::try_from(bytes / Self::BYTES + Self::MIN).unwrap_or(u32::MAX >> 1) }
@@ -107,7 +107,8 @@ impl Partition {
                 Numbers::ByTurn => turn as u64,
             });
             own.0.clear();
-            if self.people.users[*user].tenant != NONE {
+            // Who is gone may lie behind all that were restored.
+            if self.people.users.get(*user).is_some_and(|user| user.tenant != NONE) {
                 self.write_user(&mut own, *user, numbers, &mut sessions);
             }
             out.bytes(&own.0);
@@ -178,7 +179,7 @@ impl Partition {
 
     /// Reads blocks of people, the oldest first, into a partition that has nobody.
     pub(super) fn read_people(&mut self, blocks: &[&[u8]], places: Places) -> Result<Read, Unread> {
-        let (mut entries, mut counts, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut entries, mut counts) = (Vec::new(), Vec::new());
         for block in blocks {
             let (mut input, begin) = (Reader(block), entries.len());
             for _ in 0..input.number()? {
@@ -188,10 +189,14 @@ impl Partition {
                 return Err(CheckpointError::Impossible.into());
             }
             counts.push(entries.len() - begin);
-            last = entries[begin..].iter().map(|(number, _)| *number).collect();
         }
+        let before: usize = counts.iter().rev().skip(1).sum();
+        let last = entries[before..].iter().map(|(number, _)| *number).collect();
         // It keeps the order of blocks.
         entries.sort_by_key(|(number, _)| *number);
+        if let Some((highest, _)) = entries.last() {
+            places.of_number(*highest).ok_or(Unread::Sparse)?;
+        }
         let of_each = entries.chunk_by(|(one, _), (other, _)| one == other).filter_map(<[_]>::last);
         let latest: Vec<(u32, &[u8])> = of_each.copied().filter(|(_, own)| !own.is_empty()).collect();
         self.people.expect(latest.len());

@@ -118,6 +118,23 @@ fn who_was_restored_is_not_written_again() {
 }
 
 #[test]
+fn who_is_gone_behind_all_that_are_left_is_written_as_gone() {
+    // Six in the third chunk of places.
+    let mut story = Story::of(1_030);
+    story.snapshot();
+    (1_024..1_030).for_each(|user| story.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
+    for _ in 0..100 {
+        story.passes(10);
+        (0..1_024).for_each(|user| story.hears(user, &Signal::default()));
+    }
+    assert_eq!(story.partition.sessions(), 1_024);
+    let taken = story.partition.snapshot(64 * 1024);
+    assert_eq!((taken.segment.is_some(), taken.segments.len()), (false, 1));
+    story.restored(&taken);
+    assert_eq!(story.snapshot().0, 2);
+}
+
+#[test]
 fn few_who_are_left_of_many_are_kept_anew() {
     let mut story = Story::of(20_000);
     story.snapshot();

@@ -52,6 +52,11 @@ pub fn decode(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rej
     if let Some(beat) = beat(payload, content_type) {
         return Ok(Decoded { signal: beat.into(), ignored: Ignored::default() });
     }
+    decode_carefully(payload, content_type)
+}
+
+/// As [`decode`], of what is no [`beat`].
+pub(super) fn decode_carefully(payload: &[u8], content_type: Option<&str>) -> Result<Decoded, Rejection> {
     draft(payload, encoding_of(payload, content_type), false)?.finish()
 }
 
