@@ -18,7 +18,8 @@ impl Partition {
 
     /// Takes a beat as of the observed instant `w` if that is all that it changes; whether it was. Any other goes the long way, by
     /// [`Partition::take`], which does the same with this one. Asks that nothing is due by `w`.
-    #[inline]
+    // Whoever calls it has what it takes in registers; a call would write it to memory.
+    #[inline(always)]
     pub(crate) fn renew(&mut self, from: (Address<'_>, &Sought), beat: Beat, held: Held, w: Millis) -> bool {
         let Some((hot, epoch, excuse)) = self.people.seen(from.0, from.1) else { return false };
         let now = w.saturating_sub(held.age);
