@@ -45,7 +45,7 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
         }
     });
     let quiet = Duration::from_secs(course.of(10, 1));
-    window(part, &rig, &heard, "nobody beats", async || {
+    window(part, &mut rig, &heard, "nobody beats", async |_| {
         tokio::time::sleep(quiet).await;
         Ok(0)
     })
@@ -54,7 +54,7 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
     {
         let whole = Duration::from_secs(whole);
         let count = (sessions as f64 * whole.as_secs_f64() / EVERY.as_secs_f64()) as usize;
-        window(part, &rig, &heard, how, async || {
+        window(part, &mut rig, &heard, how, async |rig: &Rig| {
             let (mut sent, mut published) = (0, 0);
             // What a gateway sends at once is as much as it has, up to a batch of each partition.
             let next = |due: usize| -> Result<Prepared> {
@@ -86,11 +86,12 @@ fn whole_batches(crowd: &mut Crowd, owed: &mut usize, due: usize) -> Prepared {
 /// What processes take while `load` goes on, which tells how many messages it published.
 async fn window(
     part: &mut Part,
-    rig: &Rig,
+    rig: &mut Rig,
     heard: &AtomicU64,
     how: &str,
-    load: impl AsyncFnOnce() -> Result<usize>,
+    load: impl AsyncFnOnce(&Rig) -> Result<usize>,
 ) -> Result<()> {
+    let marker = rig.marker().await?;
     let processes = [
         ("engine", rig.engine()?.process()),
         ("server", rig.server_process()?),
@@ -101,14 +102,16 @@ async fn window(
         before.push(process.cpu()?);
     }
     let (begin, heard_before) = (Instant::now(), heard.load(Ordering::Relaxed));
-    let published = load().await?;
+    let published = load(rig).await?;
+    let told = heard.load(Ordering::Relaxed) - heard_before;
+    // Where the server is behind, what it has still to do is the cost of this window.
+    marker.passes(rig).await?;
     let seconds = begin.elapsed().as_secs_f64();
     for ((name, process), before) in processes.into_iter().zip(before) {
         let share = (process.cpu()?.saturating_sub(before)).as_secs_f64() / seconds * 100.0;
         part.figure(&format!("{how}: processor, {name}"), "% of a core", &[share]);
     }
     part.figure(&format!("{how}: messages published"), "/s", &[published as f64 / seconds]);
-    let told = heard.load(Ordering::Relaxed) - heard_before;
     part.figure(&format!("{how}: messages told to who watches everybody"), "/s", &[told as f64 / seconds]);
     Ok(())
 }
