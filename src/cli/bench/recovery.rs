@@ -73,7 +73,7 @@ fn pauses(course: &Course, part: &mut Part, sessions: usize) -> Result<()> {
         partitions[at].apply(&Entry { seq: number as u64 + 1, ts: START_MS + number as u64 / 100, body }, &mut events);
         events.clear();
     }
-    for (what, is_first) in [("everybody, as behind a start", true), ("who has only beaten since", false)] {
+    for (what, is_first) in [("everybody, as before the first one", true), ("who has only beaten since", false)] {
         let (mut longest, mut whole, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..course.runs {
             let (mut times, mut size) = (Vec::new(), 0);
