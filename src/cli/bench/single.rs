@@ -14,7 +14,7 @@ const PER_USER: usize = 2;
 pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
     part.say(
         "Heartbeats of all sessions in turn (JSON, acknowledged by nobody) through 64 partitions, as fast as the log stores them, \
-         until the event of the last one is there. In turns with it a consumer reads the same stream and does nothing: a process \
+         until the event of the last one is there. In turns with it, now before it and now behind it, a consumer reads the same stream and does nothing: a process \
          like the engine, with the engine's own reader. The backlog is what that consumer read; the engine, ended meanwhile, \
          replays it when it starts. Two sessions a user; nobody changes, so nothing is told but the last.",
     );
