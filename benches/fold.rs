@@ -130,7 +130,8 @@ impl Load {
 
     /// The next batch of a gateway's, as it is read from a message.
     fn batch(&mut self, names: &[Who]) -> Vec<BatchItem<'static>> {
-        let begin = self.at % (names.len() / BATCH * BATCH);
+        // Other loads before it may have ended anywhere.
+        let begin = self.at / BATCH % (names.len() / BATCH) * BATCH;
         self.at += BATCH;
         let item = |(_, address): &Who| {
             self.seq += 1;
