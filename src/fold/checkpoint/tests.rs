@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::*;
 use crate::fold::{Body, Entry};
 use crate::model::{Address, Kind, Signal};
@@ -35,6 +37,15 @@ impl Story {
         let restored = Partition::restore_from(&taken.bytes, &given, KEY, GRID_MS).expect("it restores");
         assert_eq!(restored.checkpoint(), self.partition.checkpoint());
         self.partition = restored;
+    }
+
+    /// Some leave and are forgotten, while the others beat.
+    fn forgets(&mut self, gone: Range<usize>, others: Range<usize>) {
+        gone.for_each(|user| self.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
+        for _ in 0..100 {
+            self.passes(10);
+            others.clone().for_each(|user| self.hears(user, &Signal::default()));
+        }
     }
 
     /// So many seconds without a signal.
@@ -100,11 +111,7 @@ fn who_was_restored_is_not_written_again() {
     let (segments, written, _) = story.snapshot();
     assert_eq!(segments, 2);
     assert!((40..300).contains(&written), "{written} bytes of the one whom no segment holds");
-    (0..10).for_each(|user| story.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
-    for _ in 0..100 {
-        story.passes(10);
-        (10..1_000).for_each(|user| story.hears(user, &Signal::default()));
-    }
+    story.forgets(0..10, 10..1_000);
     // The places of those who are gone are used again.
     assert_eq!(story.partition.sessions(), 990);
     (2_000..2_005).for_each(|user| story.hears(user, &Signal::default()));
@@ -122,11 +129,7 @@ fn who_is_gone_behind_all_that_are_left_is_written_as_gone() {
     // Six in the third chunk of places.
     let mut story = Story::of(1_030);
     story.snapshot();
-    (1_024..1_030).for_each(|user| story.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
-    for _ in 0..100 {
-        story.passes(10);
-        (0..1_024).for_each(|user| story.hears(user, &Signal::default()));
-    }
+    story.forgets(1_024..1_030, 0..1_024);
     assert_eq!(story.partition.sessions(), 1_024);
     let taken = story.partition.snapshot(64 * 1024);
     assert_eq!((taken.segment.is_some(), taken.segments.len()), (false, 1));
@@ -138,11 +141,7 @@ fn who_is_gone_behind_all_that_are_left_is_written_as_gone() {
 fn few_who_are_left_of_many_are_kept_anew() {
     let mut story = Story::of(20_000);
     story.snapshot();
-    (0..19_990).for_each(|user| story.hears(user, &Signal { kind: Kind::Leave, ..Signal::default() }));
-    for _ in 0..100 {
-        story.passes(10);
-        (19_990..20_000).for_each(|user| story.hears(user, &Signal::default()));
-    }
+    story.forgets(0..19_990, 19_990..20_000);
     assert_eq!(story.partition.sessions(), 10);
     let taken = story.partition.snapshot(64 * 1024);
     assert_eq!(taken.segments, [], "everybody in the segment is dead");
