@@ -89,7 +89,7 @@ impl Partition {
     /// people are in the order of their names' words, sessions in that of their names.
     #[must_use]
     pub fn checkpoint(&self) -> Vec<u8> {
-        let users = self.people.users_by_row();
+        let users = self.people.users_by_text();
         let Written { bytes, sessions } = self.write_people(&users, Numbers::ByTurn);
         let signs = (0..).zip(sessions).map(|(number, at)| (number, at, self.is_sure_or_does_not_care(at)));
         self.seal(&[], &bytes, signs)

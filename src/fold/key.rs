@@ -3,37 +3,52 @@
 //! choose the names. The keys, and the check of a checkpoint's bytes, are SipHash-1-3 (Aumasson and Bernstein, 2012) with the
 //! 128-bit finish of its authors' reference code.
 
-use super::names::WORDS_MAX;
-use super::row::{self, little_endian};
+use super::names::TEXT_MAX;
 
 /// The secret of an index. It changes no event, only where records lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexKey(pub u64, pub u64);
 
-/// The multilinear hash of rows of names: `(k₀ + k₁·l + Σ kᵢ·wᵢ mod 2¹²⁸) / 2⁶⁴` over a row's whole words `w` and what is left of the
-/// text as its last one `l`, with keys `k` of 128 bits.
+/// Bytes of a word.
+const WORD: usize = 8;
+/// Most words before a text's last byte.
+const WORDS_MAX: usize = (TEXT_MAX - 1) / WORD;
+
+/// The multilinear hash of texts without zeros: `(s + e·l + Σ kᵢ·wᵢ mod 2¹²⁸) / 2⁶⁴` over the whole words `w` before its last byte
+/// and the word `l` that it ends with, with keys of 128 bits. What a short text lacks of that is zeros. The last word may
+/// overlap the one before, so that no byte needs a look of its own; then it doesn't tell how long the text is, wherefore each
+/// rest of eight has an `s` of its own.
 #[derive(Debug)]
 pub(crate) struct NameHash {
-    start: u128,
-    /// Of the last word, where it is no whole one.
-    last: u128,
+    starts: [u128; WORD],
+    end: u128,
     keys: Box<[u128; WORDS_MAX]>,
 }
 
 impl NameHash {
     pub(crate) fn new(key: IndexKey) -> Self {
         let draw = |number: usize| hash(key, &number.to_le_bytes());
-        Self { start: draw(WORDS_MAX), last: draw(WORDS_MAX + 1), keys: Box::new(std::array::from_fn(draw)) }
+        Self {
+            starts: std::array::from_fn(|rest| draw(WORDS_MAX + 1 + rest)),
+            end: draw(WORDS_MAX),
+            keys: Box::new(std::array::from_fn(draw)),
+        }
     }
 
     /// The hash of a text: three names and what stands between them, at most.
     #[inline]
     pub(crate) fn of(&self, text: &str) -> u64 {
-        let (words, last) = row::words(text);
-        let term = |key: &u128, word: u64| key.wrapping_mul(word.into());
-        let mut sum = self.start.wrapping_add(term(&self.last, last));
-        for (key, word) in self.keys.iter().zip(words) {
-            sum = sum.wrapping_add(term(key, u64::from_le_bytes(*word)));
+        let bytes = text.as_bytes();
+        let term = |key: &u128, word: &[u8; WORD]| key.wrapping_mul(u64::from_le_bytes(*word).into());
+        let start = self.starts[bytes.len() % WORD];
+        let (Some(last), [before @ .., _]) = (bytes.last_chunk(), bytes) else {
+            let mut padded = [0; WORD];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            return (start.wrapping_add(term(&self.end, &padded)) >> 64) as u64;
+        };
+        let mut sum = start.wrapping_add(term(&self.end, last));
+        for (key, word) in self.keys.iter().zip(before.as_chunks().0) {
+            sum = sum.wrapping_add(term(key, word));
         }
         (sum >> 64) as u64
     }
@@ -46,7 +61,8 @@ pub(crate) fn hash(key: IndexKey, bytes: &[u8]) -> u128 {
     for word in words {
         absorb(&mut state, u64::from_le_bytes(*word));
     }
-    absorb(&mut state, little_endian(bytes, tail) | (bytes.len() as u64) << 56);
+    let tail = tail.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    absorb(&mut state, tail | (bytes.len() as u64) << 56);
     finish(state)
 }
 
@@ -122,12 +138,12 @@ mod tests {
         #[test]
         fn texts_are_hashed_word_by_word(a: u64, b: u64, text in prop_oneof!["[a-z=.]{1,20}", "[a-z=.]{500,578}"]) {
             let draw = |number: usize| hash(IndexKey(a, b), &number.to_le_bytes());
-            let mut sum = draw(WORDS_MAX);
-            for (at, word) in text.as_bytes().chunks(8).enumerate() {
-                let mut padded = [0; 8];
-                padded[..word.len()].copy_from_slice(word);
-                let key = if word.len() == 8 { draw(at) } else { draw(WORDS_MAX + 1) };
-                sum = sum.wrapping_add(key.wrapping_mul(u64::from_le_bytes(padded).into()));
+            let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte));
+            let bytes = text.as_bytes();
+            let last = word(&bytes[bytes.len().saturating_sub(8)..]);
+            let mut sum = draw(WORDS_MAX + 1 + bytes.len() % 8).wrapping_add(draw(WORDS_MAX).wrapping_mul(last));
+            for (at, whole) in bytes[..bytes.len() - 1].chunks_exact(8).enumerate() {
+                sum = sum.wrapping_add(draw(at).wrapping_mul(word(whole)));
             }
             prop_assert_eq!(NameHash::new(IndexKey(a, b)).of(&text), (sum >> 64) as u64);
         }

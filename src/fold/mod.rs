@@ -33,7 +33,6 @@ mod rebuild;
 mod record;
 mod renew;
 mod rooms;
-mod row;
 mod sequence;
 mod settle;
 mod slab;

@@ -1,26 +1,28 @@
-//! The names of sessions, each with its user's and tenant's as one [row], an address as it stands in a subject: no allocation
+//! The names of sessions, each with its user's and tenant's as one text, an address as it stands in a subject: no allocation
 //! a name, no pointer.
-//! Before them lie the client's epoch, the length of the row and what excuses the session: whoever compares the names of a signal
+//! Before them lie the client's epoch, the length of the text and what excuses the session: whoever compares the names of a signal
 //! needs them next.
 
 use prefetch_index::prefetch_index;
 
 use super::record::{EPOCH_BITS, NO_EPOCH};
-use super::row::{self, WORD, words_of};
 use crate::model::id::TOKEN_BYTES_MAX;
 
-/// Most words of a row.
-pub(crate) const WORDS_MAX: usize = words_of(3 * TOKEN_BYTES_MAX + 2);
-
-/// Words before the names: the row's length and the epoch, the excuse.
+/// Bytes of a word.
+const WORD: usize = 8;
+/// Most bytes of a text: three names and what stands between them.
+pub(crate) const TEXT_MAX: usize = 3 * TOKEN_BYTES_MAX + 2;
+/// Words before a text: its length and the epoch, the excuse.
 const BEFORE: usize = 2;
-/// Rows lie one behind the other in chunks of so many words, which never move.
+/// Texts lie one behind the other in chunks of so many words, which never move.
 const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
-/// So far behind its first word a row is fetched too: most end in the first cache line or in the next.
+/// So far behind its first word a text is fetched too: most end in the first cache line or in the next.
 const FETCHED: usize = 7;
 
-/// Where a row is: the word before which so many others lie. The default is nowhere.
+const _: () = assert!(TEXT_MAX < 1 << (u64::BITS - EPOCH_BITS), "a text's length fits beside an epoch");
+
+/// Where a name is: the word before which so many others lie. The default is nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Name(u32);
 
@@ -39,33 +41,30 @@ impl Name {
     }
 }
 
-/// Rows of names.
+/// The names of a partition.
 #[derive(Debug)]
 pub(crate) struct Names {
     chunks: Vec<Box<[[u8; WORD]; CHUNK]>>,
     /// The next word that nobody ever used.
     next: usize,
-    /// Rows that nobody uses any more, by the number of their words.
+    /// Places that nobody uses any more, by the number of their words.
     free: Vec<Vec<u32>>,
 }
 
 impl Names {
     pub(crate) fn new() -> Self {
-        // The first word is nobody's, so that no row is nowhere.
+        // The first word is nobody's, so that no name is nowhere.
         Self { chunks: Vec::new(), next: 1, free: Vec::new() }
     }
 
     /// Keeps a text, an address or as much of one as there is.
     pub(crate) fn insert(&mut self, text: &str) -> Name {
-        let (whole, last) = row::words(text);
-        let words = words_of(text.len());
+        let words = text.len().div_ceil(WORD);
         let freed = self.free.get_mut(words).and_then(Vec::pop);
         let name = Name(freed.unwrap_or_else(|| self.extend(BEFORE + words)));
-        let line = &mut self.chunks[name.chunk()][name.place()..][..BEFORE + words];
-        (line[0], line[1]) = (head(words, NO_EPOCH), [0; WORD]);
-        let (own, rest) = line[BEFORE..].split_at_mut(whole.len());
-        own.copy_from_slice(whole);
-        rest.fill(last.to_le_bytes());
+        let line = self.line_mut(name);
+        (line[0], line[1]) = (head(text.len(), NO_EPOCH), [0; WORD]);
+        line[BEFORE..].as_flattened_mut()[..text.len()].copy_from_slice(text.as_bytes());
         name
     }
 
@@ -84,7 +83,7 @@ impl Names {
     }
 
     pub(crate) fn remove(&mut self, name: Name) {
-        let words = self.words(name);
+        let words = self.len(name).div_ceil(WORD);
         if self.free.len() <= words {
             self.free.resize_with(words + 1, Vec::new);
         }
@@ -101,10 +100,10 @@ impl Names {
         &mut self.chunks[name.chunk()][name.place()..]
     }
 
-    /// How many words a row has.
+    /// Bytes of a text.
     #[inline]
-    fn words(&self, name: Name) -> usize {
-        (u64::from_le_bytes(self.line(name)[0]) >> EPOCH_BITS) as usize
+    fn len(&self, name: Name) -> usize {
+        len_of(self.line(name)[0])
     }
 
     /// The client's epoch of who has this name, or [`NO_EPOCH`].
@@ -114,8 +113,8 @@ impl Names {
     }
 
     pub(crate) fn set_epoch(&mut self, name: Name, epoch: u64) {
-        let words = self.words(name);
-        self.line_mut(name)[0] = head(words, epoch);
+        let len = self.len(name);
+        self.line_mut(name)[0] = head(len, epoch);
     }
 
     /// What excuses who has this name, as it was set; 0 before.
@@ -131,13 +130,9 @@ impl Names {
     /// The epoch and the excuse of who has this name, if it is this text.
     #[inline]
     pub(crate) fn known(&self, name: Name, text: &str) -> Option<(u64, u64)> {
-        let words = words_of(text.len());
-        let line = self.chunks.get(name.chunk())?.get(name.place()..)?.get(..BEFORE + words)?;
+        let line = self.chunks.get(name.chunk())?.get(name.place()..)?;
         let [first, excuse, own @ ..] = line else { return None };
-        let (whole, last) = row::words(text);
-        let is_it = u64::from_le_bytes(*first) >> EPOCH_BITS == words as u64
-            && own.iter().zip(whole).all(|(own, given)| u64::from_le_bytes(*own) == u64::from_le_bytes(*given))
-            && own.get(whole.len()).is_none_or(|own| u64::from_le_bytes(*own) == last);
+        let is_it = len_of(*first) == text.len() && own.as_flattened().get(..text.len())? == text.as_bytes();
         is_it.then_some((epoch_of(*first), u64::from_le_bytes(*excuse)))
     }
 
@@ -156,19 +151,19 @@ impl Names {
     }
 
     pub(crate) fn get(&self, name: Name) -> &str {
-        row::text(self.row(name))
-    }
-
-    /// The words of a text, as they lie.
-    pub(crate) fn row(&self, name: Name) -> &[[u8; WORD]] {
-        &self.line(name)[BEFORE..][..self.words(name)]
+        let bytes = &self.line(name)[BEFORE..].as_flattened()[..self.len(name)];
+        std::str::from_utf8(bytes).expect("names are kept as they were given")
     }
 }
 
-/// How many words a row has, above the epoch.
-fn head(words: usize, epoch: u64) -> [u8; WORD] {
+/// The length of a text, above the epoch.
+fn head(len: usize, epoch: u64) -> [u8; WORD] {
     debug_assert!(epoch <= NO_EPOCH, "an epoch of {epoch} has more than {EPOCH_BITS} bits");
-    (epoch | (words as u64) << EPOCH_BITS).to_le_bytes()
+    (epoch | (len as u64) << EPOCH_BITS).to_le_bytes()
+}
+
+fn len_of(head: [u8; WORD]) -> usize {
+    (u64::from_le_bytes(head) >> EPOCH_BITS) as usize
 }
 
 fn epoch_of(head: [u8; WORD]) -> u64 {
@@ -205,8 +200,7 @@ mod tests {
     #[test]
     fn names_of_every_length_are_kept_and_their_places_used_again() {
         let mut names = Names::new();
-        let longest = 3 * TOKEN_BYTES_MAX + 2;
-        let texts: Vec<String> = (1..=longest).map(|len| "x".repeat(len)).collect();
+        let texts: Vec<String> = (1..=TEXT_MAX).map(|len| "x".repeat(len)).collect();
         let kept: Vec<Name> = texts.iter().map(|text| names.insert(text)).collect();
         assert!(kept.iter().zip(&texts).all(|(name, text)| names.get(*name) == text && is(&names, *name, text)));
         names.remove(kept[6]);

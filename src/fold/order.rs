@@ -2,7 +2,6 @@
 
 use super::population::Population;
 use super::record::User;
-use super::row::WORD;
 
 /// What one step asks for has come when so many others have asked for theirs.
 const DISTANCE: usize = 4;
@@ -15,11 +14,11 @@ impl Population {
         users
     }
 
-    /// Users in the order of the words of their rows, which means nothing, but is the same wherever they lie.
-    pub(crate) fn users_by_row(&self) -> Vec<u32> {
+    /// Users in the order of the text that begins with their name, which means nothing, but is the same wherever they lie.
+    pub(crate) fn users_by_text(&self) -> Vec<u32> {
         let places: Vec<u32> = self.users().collect();
         let fetch = |at: u32| self.hot.fetch(self.users[at].first);
-        let mut rows: Vec<(&[[u8; WORD]], u32)> = Vec::with_capacity(places.len());
+        let mut texts: Vec<(&str, u32)> = Vec::with_capacity(places.len());
         for (number, at) in places.iter().enumerate() {
             // Each needs what the one before has fetched.
             if let Some(ahead) = places.get(number + 3 * DISTANCE) {
@@ -31,10 +30,10 @@ impl Population {
             if let Some(ahead) = places.get(number + DISTANCE) {
                 self.names.fetch(self.name_of_user(*ahead));
             }
-            rows.push((self.names.row(self.name_of_user(*at)), *at));
+            texts.push((self.names.get(self.name_of_user(*at)), *at));
         }
-        rows.sort_unstable_by_key(|(row, _)| *row);
-        rows.into_iter().map(|(_, at)| at).collect()
+        texts.sort_unstable_by_key(|(text, _)| *text);
+        texts.into_iter().map(|(_, at)| at).collect()
     }
 
     /// Fetches what lies beside a user's name of it and of its first session, if it is there.

@@ -64,7 +64,7 @@ impl Population {
         self.by_user.find(self.hash.of(of_user), |at| self.names.begins(self.name_of_user(at), of_user))
     }
 
-    /// A row that begins with a user's name: that of a session, or its own where it has none.
+    /// A text that begins with a user's name: that of a session, or its own where it has none.
     pub(super) fn name_of_user(&self, at: u32) -> Name {
         match self.users[at].first {
             NONE => self.persons[self.users[at].person].name,

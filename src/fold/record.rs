@@ -7,7 +7,7 @@ use crate::model::{Intent, Millis, State, Visibility};
 /// No record.
 pub(crate) const NONE: u32 = u32::MAX;
 /// An epoch's, with room above [`SEQ_MAX`](crate::model::signal::SEQ_MAX).
-pub(crate) const EPOCH_BITS: u32 = 56;
+pub(crate) const EPOCH_BITS: u32 = 54;
 /// No epoch.
 pub(crate) const NO_EPOCH: u64 = (1 << EPOCH_BITS) - 1;
 /// Not in the wheel: later than every step.
