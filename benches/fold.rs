@@ -86,10 +86,10 @@ impl Load {
     /// Partitions in which everybody has beaten once.
     fn of(sessions: usize) -> Self {
         let names = names(in_turn(sessions));
-        let before = resident_bytes();
+        let (before, key) = (resident_bytes(), IndexKey::new(3, 5));
         let mut load = Self {
             sessions,
-            partitions: (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect(),
+            partitions: (0..PARTITIONS).map(|number| Partition::new(number, &key)).collect(),
             ahead: Ahead::default(),
             at: 0,
             seq: 0,

@@ -27,8 +27,14 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestRng, TestRunner};
 
 const NUMBER: u16 = 7;
-const KEY: IndexKey = IndexKey(0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
-const OTHER_KEY: IndexKey = IndexKey(1, u64::MAX);
+fn key() -> IndexKey {
+    IndexKey::new(0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908)
+}
+
+fn other_key() -> IndexKey {
+    IndexKey::new(1, u64::MAX)
+}
+
 /// The least, the grid, one that no grid step meets, more than most thresholds, and more than a whole log.
 const WHEEL_TICKS: [Millis; 6] = [64, 100, 150, 1_000, 9_973, 3_600_000];
 
@@ -71,7 +77,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        Self::of(Partition::new(NUMBER, KEY))
+        Self::of(Partition::new(NUMBER, &key()))
     }
 
     fn of(partition: Partition) -> Self {
@@ -179,7 +185,7 @@ fn a_cut_into_checkpoint_and_suffix_changes_nothing() {
             let cut = cut.index(log.0.len() + 1);
             let bytes = Run::new().through(&log.0[..cut]).partition.checkpoint();
             let restored =
-                Partition::restore_from(&bytes, &[] as &[&[u8]], OTHER_KEY, WHEEL_TICKS[tick]).expect("it restores");
+                Partition::restore_from(&bytes, &[] as &[&[u8]], &other_key(), WHEEL_TICKS[tick]).expect("it restores");
             prop_assert_eq!(restored.checkpoint(), bytes, "restoring at {} changed the bytes", cut);
             same(&Run::of(restored).through(&log.0[cut..]), &uncut, cut)?;
         }
@@ -208,13 +214,13 @@ fn a_checkpoint_with_segments_is_all_of_it() {
             prop_assert_eq!(&segments_of(&bytes), &Ok(segments.clone()));
             prop_assert!(policy_of(&bytes).is_ok_and(|policy| policy == **run.partition.policy()));
             let given: Vec<_> = segments.iter().rev().map(|name| &stored[name]).collect();
-            let restored = Partition::restore_from(&bytes, &given, OTHER_KEY, GRID_MS).expect("it restores");
+            let restored = Partition::restore_from(&bytes, &given, &other_key(), GRID_MS).expect("it restores");
             prop_assert_eq!(restored.checkpoint(), run.partition.checkpoint(), "at {}", line.seq);
             if let Some(first) = segments.first() {
                 let mut given: Vec<_> = segments.iter().map(|name| stored[name].clone()).collect();
                 let is_it = |segment: &Vec<u8>| *segment == stored[first];
                 given.iter_mut().filter(|segment| is_it(segment)).for_each(|damaged| damaged[20] ^= 1);
-                let error = Partition::restore_from(&bytes, &given, OTHER_KEY, GRID_MS).unwrap_err();
+                let error = Partition::restore_from(&bytes, &given, &other_key(), GRID_MS).unwrap_err();
                 prop_assert_eq!(error, CheckpointError::NoSegment(*first));
             }
             if then == 3 {
@@ -234,7 +240,7 @@ fn a_restore_after_every_entry_changes_nothing() {
             uncut.apply(line);
             torn.apply(line);
             let bytes = torn.partition.checkpoint();
-            let key = if place % 2 == 0 { OTHER_KEY } else { KEY };
+            let key = if place % 2 == 0 { &other_key() } else { &key() };
             torn.partition = Partition::restore(&bytes, key).expect("it restores");
         }
         same(&torn, &uncut, 0)
@@ -267,7 +273,7 @@ fn wheel_geometry_changes_nothing() {
     check("wheel_geometry_changes_nothing", 25, logs(ANY), |log| {
         let usual = Run::new().through(&log.0);
         for tick in WHEEL_TICKS {
-            same(&Run::of(Partition::with_wheel_tick(NUMBER, OTHER_KEY, tick)).through(&log.0), &usual, 0)?;
+            same(&Run::of(Partition::with_wheel_tick(NUMBER, &other_key(), tick)).through(&log.0), &usual, 0)?;
         }
         Ok(())
     });
@@ -610,7 +616,7 @@ fn a_policy_that_shortens_tombstones_forgets_who_is_due_at_once() {
         (101, ruled(|profile| profile.tombstone = 99)),
     ]);
     for tick in WHEEL_TICKS {
-        let run = Run::of(Partition::with_wheel_tick(NUMBER, KEY, tick)).through(&log.0);
+        let run = Run::of(Partition::with_wheel_tick(NUMBER, &key(), tick)).through(&log.0);
         assert_eq!(run.partition.sessions(), 0, "with a wheel of {tick} ms");
     }
 }

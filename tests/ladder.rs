@@ -32,7 +32,7 @@ impl Log {
     /// A log that begins at `start`, with the seed's policy in force.
     fn beginning_at(start: Millis) -> Self {
         let policy = Policy { default_profile: "seed".into(), ..Policy::default() };
-        let mut log = Self { partition: Partition::new(0, IndexKey(1, 2)), seq: 0, events: Vec::new() };
+        let mut log = Self { partition: Partition::new(0, &IndexKey::new(1, 2)), seq: 0, events: Vec::new() };
         log.apply(start, Body::Policy(&policy.into()));
         log.events.clear();
         log

@@ -619,7 +619,7 @@ async fn the_newest_two_checkpoints_are_kept_and_found_again() {
 
 /// A segment of somebody called so.
 fn segment(name: &str) -> Segment {
-    let mut partition = Partition::new(7, IndexKey(1, 2));
+    let mut partition = Partition::new(7, &IndexKey::new(1, 2));
     let (address, signal) = (format!("acme.{name}.tab"), Signal::default());
     let body = Body::Signal(Address::parse(&address).unwrap(), &signal);
     partition.apply(&Entry { seq: 1, ts: 1_000_000, body }, &mut Vec::new());

@@ -206,8 +206,9 @@ fn every_cut_into_checkpoint_and_suffix_gives_the_same_events_and_state() {
         for (number, truth) in (0..).zip(truth::of(&story, 100)) {
             for (at, (seq, state)) in truth.states.iter().enumerate() {
                 // Another key and another wheel: neither may show.
-                let (key, wheel_tick) = (IndexKey(at as u64, 7), [64, 100, 1_000][at % 3]);
-                let partition = Partition::restore_from(state, &[] as &[&[u8]], key, wheel_tick).expect("a checkpoint");
+                let (key, wheel_tick) = (IndexKey::new(at as u64, 7), [64, 100, 1_000][at % 3]);
+                let partition =
+                    Partition::restore_from(state, &[] as &[&[u8]], &key, wheel_tick).expect("a checkpoint");
                 let suffix = truth::fold(number, partition, &story[*seq as usize..], seq + 1);
                 let events = truth.events.iter().filter(|event| event.seq > *seq);
                 assert!(events.eq(&suffix.events), "I6: seed {seed}, partition {number}, cut behind {seq}");

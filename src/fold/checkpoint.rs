@@ -25,14 +25,14 @@ use self::people::{Numbers, Places, Read, Unread, Written};
 pub(crate) use self::segments::Segments;
 pub use self::segments::{Segment, SegmentName, Snapshot};
 use super::bytes::{Malformed, Reader, Writer};
-use super::key::{self, IndexKey};
+use super::key::{self, IndexKey, SipKey};
 use super::observed::{EARNED_MS_MAX, ObservedTime};
 use super::partition::{GRID_MS, Partition};
 use super::record::TIME_MAX;
 use crate::model::Policy;
 
 const MAGIC: &[u8] = b"presence checkpoint 2\n";
-const HASH_KEY: IndexKey = IndexKey(0, 0);
+const HASH_KEY: SipKey = SipKey(0, 0);
 const HASH_BYTES: usize = 16;
 
 /// Why bytes are not a checkpoint that this version can restore. Nothing was changed.
@@ -121,7 +121,7 @@ impl Partition {
     ///
     /// # Errors
     /// A [`CheckpointError`] if they are not a whole checkpoint of this fold version.
-    pub fn restore(bytes: &[u8], key: IndexKey) -> Result<Self, CheckpointError> {
+    pub fn restore(bytes: &[u8], key: &IndexKey) -> Result<Self, CheckpointError> {
         Self::restore_from(bytes, &[] as &[&[u8]], key, GRID_MS)
     }
 
@@ -133,7 +133,7 @@ impl Partition {
     pub fn restore_from(
         bytes: &[u8],
         segments: &[impl AsRef<[u8]>],
-        key: IndexKey,
+        key: &IndexKey,
         wheel_tick: u64,
     ) -> Result<Self, CheckpointError> {
         let restored = match Self::restore_at(bytes, segments, (key, wheel_tick), Places::of) {
@@ -149,7 +149,7 @@ impl Partition {
     fn restore_at(
         bytes: &[u8],
         segments: &[impl AsRef<[u8]>],
-        (key, wheel_tick): (IndexKey, u64),
+        (key, wheel_tick): (&IndexKey, u64),
         places: impl Fn(&[&[u8]]) -> Places,
     ) -> Result<Self, Unread> {
         let mut input = opened(bytes, MAGIC)?;

@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn partition(seconds: u64) -> Partition {
-        let (mut partition, mut events) = (Partition::new(0, IndexKey(1, 2)), Vec::new());
+        let (mut partition, mut events) = (Partition::new(0, &IndexKey::new(1, 2)), Vec::new());
         let address = Address::parse("main.alice.tab").unwrap();
         let signal = Signal { every_ms: Some(30_000), epoch: Some(5), ..Signal::default() };
         partition.apply(&Entry { seq: 1, ts: START, body: Body::Signal(address, &signal) }, &mut events);

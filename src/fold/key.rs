@@ -3,11 +3,32 @@
 //! choose the names. The keys, and the check of a checkpoint's bytes, are SipHash-1-3 (Aumasson and Bernstein, 2012) with the
 //! 128-bit finish of its authors' reference code.
 
+use std::sync::Arc;
+
 use super::names::TEXT_MAX;
 
-/// The secret of an index. It changes no event, only where records lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexKey(pub u64, pub u64);
+/// The secret of an index, and what is drawn from it, which those who have a clone of it share. It changes no event, only where
+/// records lie.
+#[derive(Debug, Clone)]
+pub struct IndexKey(Arc<NameHash>);
+
+impl IndexKey {
+    /// The one of two secret numbers.
+    #[must_use]
+    pub fn new(first: u64, second: u64) -> Self {
+        Self(Arc::new(NameHash::new(SipKey(first, second))))
+    }
+
+    /// How names are hashed under it.
+    #[inline]
+    pub(crate) fn hash(&self) -> &NameHash {
+        &self.0
+    }
+}
+
+/// A key of SipHash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SipKey(pub(crate) u64, pub(crate) u64);
 
 /// Bytes of a word.
 const WORD: usize = 8;
@@ -22,16 +43,16 @@ const WORDS_MAX: usize = (TEXT_MAX - 1) / WORD;
 pub(crate) struct NameHash {
     starts: [u128; WORD],
     end: u128,
-    keys: Box<[u128; WORDS_MAX]>,
+    keys: [u128; WORDS_MAX],
 }
 
 impl NameHash {
-    pub(crate) fn new(key: IndexKey) -> Self {
+    fn new(key: SipKey) -> Self {
         let draw = |number: usize| hash(key, &number.to_le_bytes());
         Self {
             starts: std::array::from_fn(|rest| draw(WORDS_MAX + 1 + rest)),
             end: draw(WORDS_MAX),
-            keys: Box::new(std::array::from_fn(draw)),
+            keys: std::array::from_fn(draw),
         }
     }
 
@@ -55,7 +76,7 @@ impl NameHash {
 }
 
 /// The SipHash-1-3-128 of `bytes` under `key`.
-pub(crate) fn hash(key: IndexKey, bytes: &[u8]) -> u128 {
+pub(crate) fn hash(key: SipKey, bytes: &[u8]) -> u128 {
     let mut state = start(key);
     let (words, tail) = bytes.as_chunks::<8>();
     for word in words {
@@ -67,7 +88,7 @@ pub(crate) fn hash(key: IndexKey, bytes: &[u8]) -> u128 {
 }
 
 #[inline]
-fn start(key: IndexKey) -> [u64; 4] {
+fn start(key: SipKey) -> [u64; 4] {
     [
         key.0 ^ 0x736f_6d65_7073_6575,
         key.1 ^ 0x646f_7261_6e64_6f6d ^ 0xee,
@@ -132,12 +153,12 @@ mod tests {
     proptest! {
         #[test]
         fn the_hash_is_siphash_1_3_128(a: u64, b: u64, bytes in prop::collection::vec(any::<u8>(), 0..70)) {
-            prop_assert_eq!(hash(IndexKey(a, b), &bytes), reference(a, b, &bytes));
+            prop_assert_eq!(hash(SipKey(a, b), &bytes), reference(a, b, &bytes));
         }
 
         #[test]
         fn texts_are_hashed_word_by_word(a: u64, b: u64, text in prop_oneof!["[a-z=.]{1,20}", "[a-z=.]{500,578}"]) {
-            let draw = |number: usize| hash(IndexKey(a, b), &number.to_le_bytes());
+            let draw = |number: usize| hash(SipKey(a, b), &number.to_le_bytes());
             let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u128::from(*byte));
             let bytes = text.as_bytes();
             let last = word(&bytes[bytes.len().saturating_sub(8)..]);
@@ -145,7 +166,7 @@ mod tests {
             for (at, whole) in bytes[..bytes.len() - 1].chunks_exact(8).enumerate() {
                 sum = sum.wrapping_add(draw(at).wrapping_mul(word(whole)));
             }
-            prop_assert_eq!(NameHash::new(IndexKey(a, b)).of(&text), (sum >> 64) as u64);
+            prop_assert_eq!(NameHash::new(SipKey(a, b)).of(&text), (sum >> 64) as u64);
         }
     }
 }

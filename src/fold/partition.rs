@@ -28,7 +28,7 @@ pub const GRID_MS: Millis = 100;
 /// use presence_engine::fold::{Body, Entry, IndexKey, Partition};
 /// use presence_engine::model::{Address, EventBody, Signal, State};
 ///
-/// let mut partition = Partition::new(0, IndexKey(1, 2));
+/// let mut partition = Partition::new(0, &IndexKey::new(1, 2));
 /// let address = Address::parse("main.alice.laptop").unwrap();
 /// let mut events = Vec::new();
 /// let signal = Signal::default();
@@ -49,6 +49,8 @@ pub struct Partition {
     /// The log's time before which nothing happens by time alone, as long as nobody but plain heartbeats is heard: set behind
     /// each entry that goes the long way.
     pub(crate) calm_until: Millis,
+    /// The policy's `blind_after`, where it is read with the others.
+    pub(crate) blind_after: Millis,
     /// Observed time before which the wheel has nothing to say, so that most entries need not ask it.
     pub(crate) quiet_until: Millis,
     pub(crate) policy: Arc<Policy>,
@@ -79,7 +81,7 @@ pub struct Partition {
 impl Partition {
     /// A partition before its log's first entry, under the built-in policy.
     #[must_use]
-    pub fn new(number: u16, key: IndexKey) -> Self {
+    pub fn new(number: u16, key: &IndexKey) -> Self {
         Self::with_wheel_tick(number, key, GRID_MS)
     }
 
@@ -88,7 +90,7 @@ impl Partition {
     /// # Panics
     /// If the width is below 64 ms, which the records' wheel steps could not hold.
     #[must_use]
-    pub fn with_wheel_tick(number: u16, key: IndexKey, wheel_tick: Millis) -> Self {
+    pub fn with_wheel_tick(number: u16, key: &IndexKey, wheel_tick: Millis) -> Self {
         assert!(wheel_tick >= 64, "a wheel tick of {wheel_tick} ms is below 64");
         Self {
             number,
@@ -105,6 +107,7 @@ impl Partition {
             wheel: TimingWheel::starting_at(0),
             wheel_tick,
             calm_until: 0,
+            blind_after: Policy::default().blind_after,
             quiet_until: 0,
             settling: None,
             deferred: Vec::new(),
@@ -164,6 +167,7 @@ impl Partition {
     /// Puts a policy into force, without a look at anybody.
     pub(crate) fn set_policy(&mut self, policy: Arc<Policy>) {
         self.crossings = Crossings::of(&policy);
+        self.blind_after = policy.blind_after;
         self.policy = policy;
     }
 

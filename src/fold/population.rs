@@ -4,7 +4,7 @@ use super::changed::{Changed, Kept};
 use super::gateway::Excuse;
 use super::hot::Hot;
 use super::index::Index;
-use super::key::{IndexKey, NameHash};
+use super::key::IndexKey;
 use super::names::{Name, Names};
 use super::record::{Cold, Facts, NO_EPOCH, NONE, Person, Shown, Tenant, UNARMED, User};
 use super::sequence::Sequence;
@@ -18,7 +18,7 @@ use crate::model::{Address, Intent, Millis, State, Token};
 #[repr(C)]
 pub(crate) struct Population {
     // In the order in which a heartbeat asks them.
-    pub(super) hash: NameHash,
+    pub(super) key: IndexKey,
     pub(super) by_session: Index,
     pub(crate) hot: Slab<Hot>,
     pub(super) names: Names,
@@ -36,9 +36,9 @@ pub(crate) struct Population {
 }
 
 impl Population {
-    pub(crate) fn new(key: IndexKey) -> Self {
+    pub(crate) fn new(key: &IndexKey) -> Self {
         Self {
-            hash: NameHash::new(key),
+            key: key.clone(),
             hot: Slab::new(),
             cold: Kept::default(),
             facts: Kept::default(),
@@ -61,7 +61,7 @@ impl Population {
 
     /// As [`Population::find_user`], by both names as they stand in an address.
     pub(crate) fn find_user_by(&self, of_user: &str) -> Option<u32> {
-        self.by_user.find(self.hash.of(of_user), |at| self.names.begins(self.name_of_user(at), of_user))
+        self.by_user.find(self.key.hash().of(of_user), |at| self.names.begins(self.name_of_user(at), of_user))
     }
 
     /// A text that begins with a user's name: that of a session, or its own where it has none.
@@ -75,15 +75,15 @@ impl Population {
     fn user_hash(&self, at: u32) -> u64 {
         let name = self.names.get(self.name_of_user(at));
         let (of_user, _) = name.rsplit_once('.').expect("a session's name follows its user's");
-        self.hash.of(of_user)
+        self.key.hash().of(of_user)
     }
 
     fn place_hash(&self, at: u32) -> u64 {
-        self.hash.of(self.names.get(self.hot[at].name))
+        self.key.hash().of(self.names.get(self.hot[at].name))
     }
 
     fn tenant_hash(&self, tenant: &str) -> u64 {
-        self.hash.of(tenant)
+        self.key.hash().of(tenant)
     }
 
     fn find_tenant(&self, tenant: Token<'_>) -> Option<u32> {
@@ -187,7 +187,7 @@ impl Population {
         self.tenants[tenant_at].users += 1;
         let at = self.users.insert(User { tenant: tenant_at, ..User::default() });
         let mut index = std::mem::take(&mut self.by_user);
-        index.insert(self.hash.of(of_user), at, |at| self.user_hash(at));
+        index.insert(self.key.hash().of(of_user), at, |at| self.user_hash(at));
         self.by_user = index;
         at
     }

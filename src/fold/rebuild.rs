@@ -18,7 +18,7 @@ impl Partition {
     /// Which signals were lost nobody knows, so the time is excused: everybody is taken to have been heard just now, as far
     /// as the told state allows. Everything goes on by the same incarnations and ordinals.
     #[must_use]
-    pub fn rebuild(number: u16, key: IndexKey, policy: Arc<Policy>, now: Millis, told: &[Event]) -> Self {
+    pub fn rebuild(number: u16, key: &IndexKey, policy: Arc<Policy>, now: Millis, told: &[Event]) -> Self {
         let mut partition = Self::new(number, key);
         partition.start_at(now);
         partition.set_policy(policy);
@@ -207,7 +207,7 @@ mod tests {
         let beat = Signal::default();
         let leave = Signal { kind: Kind::Leave, ..Signal::default() };
         let signals = [("acme.alice.phone", &beat), ("acme.alice.tab", &beat), ("acme.alice.tab", &leave)];
-        let (mut partition, mut told) = (Partition::new(0, IndexKey(1, 2)), Vec::new());
+        let (mut partition, mut told) = (Partition::new(0, &IndexKey::new(1, 2)), Vec::new());
         for (seq, (address, signal)) in (1..).zip(signals) {
             let body = Body::Signal(Address::parse(address).unwrap(), signal);
             partition.apply(&Entry { seq, ts: 100_000, body }, &mut told);
@@ -215,7 +215,7 @@ mod tests {
         let [_phone, _user, _came, left] = &told[..] else { panic!("{told:?}") };
         let latest = [told[0].clone(), told[1].clone(), left.clone()];
 
-        let mut rebuilt = Partition::rebuild(0, IndexKey(1, 2), Arc::default(), 100_000, &latest);
+        let mut rebuilt = Partition::rebuild(0, &IndexKey::new(1, 2), Arc::default(), 100_000, &latest);
         let mut again = Vec::new();
         rebuilt.apply(
             &Entry { seq: 1, ts: 100_000, body: Body::Signal(Address::parse("acme.alice.tab").unwrap(), &beat) },

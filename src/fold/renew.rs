@@ -13,7 +13,7 @@ impl Partition {
     #[inline]
     pub(crate) fn calm_by(&self, ts: Millis) -> Option<Millis> {
         let passed = ts.checked_sub(self.time.hi)?;
-        (ts < self.calm_until && passed <= self.policy.blind_after).then_some(passed)
+        (ts < self.calm_until && passed <= self.blind_after).then_some(passed)
     }
 
     /// Takes a beat as of the observed instant `w` if that is all that it changes; whether it was. Any other goes the long way, by

@@ -30,7 +30,7 @@ impl Population {
     /// What a session is looked for by. Its line of the index is fetched.
     #[inline]
     pub(crate) fn sought(&self, address: Address<'_>) -> Sought {
-        let hash = self.hash.of(address.as_str());
+        let hash = self.key.hash().of(address.as_str());
         self.by_session.fetch(hash);
         Sought { hash, seen_at: NONE }
     }

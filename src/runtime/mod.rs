@@ -253,5 +253,5 @@ fn member(owner: &Owner) -> Member {
 fn index_key() -> IndexKey {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new();
-    IndexKey(random.hash_one(0), random.hash_one(1))
+    IndexKey::new(random.hash_one(0), random.hash_one(1))
 }

@@ -89,7 +89,7 @@ async fn begin(
         found.generation == 0 && found.log_created == log.created && found.fold_version == FOLD_VERSION
     });
     if is_first && log.first_seq <= 1 {
-        return Ok(Ok((Partition::new(number, index_key()), Basis::Beginning)));
+        return Ok(Ok((Partition::new(number, &index_key()), Basis::Beginning)));
     }
     let checkpoint = passed_over.unwrap_or_else(|| "there is no checkpoint of it".to_owned());
     let log = if log.first_seq > 1 {
@@ -123,7 +123,7 @@ async fn from_checkpoint(
         return Ok(Err("is one of a log that lost its end".to_owned()));
     }
     let segments = segments_of(checkpoints, number, &stored).await?;
-    let restored = Partition::restore_from(&stored.bytes, &segments, index_key(), GRID_MS);
+    let restored = Partition::restore_from(&stored.bytes, &segments, &index_key(), GRID_MS);
     Ok(restored.map_err(|error| format!("can't be restored ({error})")))
 }
 

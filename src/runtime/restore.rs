@@ -55,7 +55,7 @@ impl Restore {
             if let (None, Some(progress)) = (&found, &fence.found) {
                 lost.push((restored.len(), self.evidence(progress, ts_there)));
             }
-            restored.push(found.unwrap_or_else(|| Restored::fresh(fence.partition, self.key)));
+            restored.push(found.unwrap_or_else(|| Restored::fresh(fence.partition, &self.key)));
         }
         if !lost.is_empty() {
             self.rebuild(&lost, &mut restored).await?;
@@ -73,7 +73,7 @@ impl Restore {
     }
 
     fn evidence<'b>(&'b self, progress: &'b Progress, ts_there: Option<u64>) -> Evidence<'b> {
-        Evidence { log: &self.log, progress, ts_there, key: self.key }
+        Evidence { log: &self.log, progress, ts_there, key: &self.key }
     }
 
     /// One partition by the newest checkpoint of use, or from the log's beginning.

@@ -38,13 +38,13 @@ pub struct Evidence<'a> {
     /// The timestamp in milliseconds of the log's entry at [`Evidence::place`]; `None` if it is not there.
     pub ts_there: Option<u64>,
     /// The secret of the partition's index.
-    pub key: IndexKey,
+    pub key: &'a IndexKey,
 }
 
 impl Restored {
     /// A partition that has told nothing yet.
     #[must_use]
-    pub fn fresh(number: u16, key: IndexKey) -> Self {
+    pub fn fresh(number: u16, key: &IndexKey) -> Self {
         let (position, reached) = (Reached::nothing(0), Reached::nothing(0));
         let partition = Partition::new(number, key);
         Self { partition, position, reached, lost_since: None, amends: Vec::new() }
@@ -167,7 +167,10 @@ mod tests {
     use crate::fold::{Body, Entry};
     use crate::model::{Address, EventBody, Signal, State};
 
-    const KEY: IndexKey = IndexKey(1, 2);
+    fn key() -> IndexKey {
+        IndexKey::new(1, 2)
+    }
+
     const NO_SEGMENTS: &[&[u8]] = &[];
 
     fn log(created: &str, first_seq: u64, last_seq: u64) -> LogIdentity {
@@ -194,7 +197,7 @@ mod tests {
     /// A heartbeat is the entry 100; with what it tells.
     fn partition() -> (Partition, Vec<Event>) {
         let address = Address::parse("acme.alice.tab").unwrap();
-        let (mut partition, mut events) = (Partition::new(0, KEY), Vec::new());
+        let (mut partition, mut events) = (Partition::new(0, &key()), Vec::new());
         let signal = Signal::default();
         partition.apply(&Entry { seq: 100, ts: 100_000, body: Body::Signal(address, &signal) }, &mut events);
         (partition, events)
@@ -207,7 +210,7 @@ mod tests {
     }
 
     fn restored(log: &LogIdentity, progress: &Progress, ts_there: Option<u64>) -> Restored {
-        let evidence = Evidence { log, progress, ts_there, key: KEY };
+        let evidence = Evidence { log, progress, ts_there, key: &key() };
         match evidence.from_checkpoint(0, 100, &checkpoint(), NO_SEGMENTS).unwrap() {
             Some(restored) => restored,
             None => evidence.rebuilt(0, &Arc::default(), &partition().1),
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn a_checkpoint_behind_the_progress_is_of_no_use() {
         let (log, progress) = (log("a", 1, 150), Progress { k: 1, ..progress(100) });
-        let evidence = Evidence { log: &log, progress: &progress, ts_there: Some(100_000), key: KEY };
+        let evidence = Evidence { log: &log, progress: &progress, ts_there: Some(100_000), key: &key() };
         assert!(evidence.from_checkpoint(0, 100, &checkpoint(), NO_SEGMENTS).unwrap().is_none());
     }
 
@@ -262,7 +265,7 @@ mod tests {
         let EventBody::Session(session) = &mut events[0].body else { panic!("{events:?}") };
         (session.from, session.to, session.ordinal) = (State::Active, State::Offline, 2);
         let (log, progress) = (log("b", 1, 0), progress(101));
-        let evidence = Evidence { log: &log, progress: &progress, ts_there: None, key: KEY };
+        let evidence = Evidence { log: &log, progress: &progress, ts_there: None, key: &key() };
         let [gone] = &evidence.rebuilt(0, &Arc::default(), &events).amends[..] else { panic!("it alone") };
         let EventBody::User(user) = &gone.body else { panic!("{gone:?}") };
         assert_eq!((user.from, user.to, user.ordinal, &*gone.id()), (State::Active, State::Offline, 2, "0-1-0-1"));

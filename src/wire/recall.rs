@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_was_told_is_recalled_but_for_its_cause() {
-        let mut partition = Partition::new(3, IndexKey(1, 2));
+        let mut partition = Partition::new(3, &IndexKey::new(1, 2));
         let address = Address::parse("a=40b.u.s").unwrap();
         let signal = Signal {
             rooms: Some(["r=2E1".into()].into()),

@@ -20,8 +20,9 @@ impl Oracle {
     pub fn fold(log: &[Stored], progress: &BTreeMap<u16, Progress>) -> Self {
         assert!(log.first().is_none_or(|first| first.seq == 1), "the log is there from its beginning");
         let partitions = progress.len() as u16;
+        let key = IndexKey::new(1, 2);
         let mut oracle = Self {
-            partitions: (0..partitions).map(|number| Partition::new(number, IndexKey(1, 2))).collect(),
+            partitions: (0..partitions).map(|number| Partition::new(number, &key)).collect(),
             events: Vec::new(),
         };
         for stored in log {

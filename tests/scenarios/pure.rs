@@ -10,7 +10,9 @@ use super::told::{Told, compare};
 
 /// The log time at which stories begin; on the grid.
 pub const ZERO: Millis = 1_700_000_000_000;
-const KEY: IndexKey = IndexKey(1, 2);
+fn key() -> IndexKey {
+    IndexKey::new(1, 2)
+}
 
 /// An entry of a story's log.
 pub struct Logged {
@@ -104,7 +106,7 @@ fn apply(partition: &mut Partition, seq: usize, logged: &Logged) -> Vec<Event> {
 
 /// What is told of each entry, folded without a break.
 pub fn fold(log: &[Logged]) -> Vec<Vec<Event>> {
-    let mut partition = Partition::new(0, KEY);
+    let mut partition = Partition::new(0, &key());
     (1..).zip(log).map(|(seq, logged)| apply(&mut partition, seq, logged)).collect()
 }
 
@@ -174,8 +176,8 @@ const WORK_MAX: usize = 400_000;
 pub fn restart_everywhere(story: &Story) {
     let times: Vec<_> = story.said().iter().map(|(at, ..)| *at).collect();
     let log = log(story, &times);
-    let mut whole = Partition::new(0, KEY);
-    let mut restarted = Partition::new(0, KEY);
+    let mut whole = Partition::new(0, &key());
+    let mut restarted = Partition::new(0, &key());
     let (mut told, mut kept) = (Vec::new(), Vec::new());
     // After each entry: a partition that was restored each time is the same to the byte, and tells the same.
     for (seq, logged) in (1..).zip(&log) {
@@ -183,7 +185,7 @@ pub fn restart_everywhere(story: &Story) {
         assert_eq!(apply(&mut restarted, seq, logged), told[seq - 1], "{}: a restart before entry {seq}", story.name);
         let bytes = whole.checkpoint();
         assert_eq!(restarted.checkpoint(), bytes, "{}: a restart before entry {seq}, in the end", story.name);
-        restarted = Partition::restore(&bytes, KEY).expect("a checkpoint can be restored");
+        restarted = Partition::restore(&bytes, &key()).expect("a checkpoint can be restored");
         kept.push(bytes);
     }
     // And once restored, it tells the whole suffix: cut around everything that is said, and elsewhere as far as work allows.
@@ -192,7 +194,7 @@ pub fn restart_everywhere(story: &Story) {
     let said = log.iter().filter(|logged| logged.is_said).count();
     let near = (2 * said * log.len() / 2 / WORK_MAX).max(1);
     for cut in (0..log.len()).filter(|cut| cut % stride == 0 || is_near(*cut) && cut % near == 0) {
-        let mut partition = Partition::restore(&kept[cut], KEY).expect("a checkpoint can be restored");
+        let mut partition = Partition::restore(&kept[cut], &key()).expect("a checkpoint can be restored");
         for (seq, logged) in (1..).zip(&log).skip(cut + 1) {
             assert_eq!(
                 apply(&mut partition, seq, logged),

@@ -119,7 +119,7 @@ pub(crate) fn no_entry_is_told_twice(nats: &Nats) {
 
 fn restored(nats: &Nats, partition: u16, stored: &Stored) -> Result<Partition, CheckpointError> {
     let segments = nats.store.segments_of(partition, stored);
-    Partition::restore_from(&stored.bytes, &segments, IndexKey(3, 5), GRID_MS)
+    Partition::restore_from(&stored.bytes, &segments, &IndexKey::new(3, 5), GRID_MS)
 }
 
 /// A shutdown leaves a checkpoint of every partition exactly at its progress.

@@ -85,7 +85,7 @@ impl Owner {
         Self {
             number,
             settings,
-            key: IndexKey(random.next(), random.next()),
+            key: IndexKey::new(random.next(), random.next()),
             lane: Lane::new(number, &log.created),
             phase: Phase::Reading { log, found: Vec::new() },
             fences_tried: 1,
@@ -209,10 +209,10 @@ impl Owner {
         };
         let number = fence.partition;
         restored.push(match &fence.found {
-            None => Restored::fresh(number, self.key),
+            None => Restored::fresh(number, &self.key),
             Some(progress) => {
                 let ts_there = nats.log.entry(Evidence::place(&log, progress)).map(|line| line.message.ts_ms);
-                let evidence = Evidence { log: &log, progress, ts_there, key: self.key };
+                let evidence = Evidence { log: &log, progress, ts_there, key: &self.key };
                 one(number, &evidence, &keeper, nats).unwrap_or_else(|| {
                     let told: Vec<Event> = told_last(number, nats);
                     evidence.rebuilt(number, &Arc::new(Policy::default()), &told)

@@ -39,7 +39,7 @@ impl Told {
 
 /// Folds a story, partition by partition, with that width of the wheel.
 pub(crate) fn of(story: &[Said], wheel_tick: Millis) -> Vec<Truth> {
-    let new = |number| Partition::with_wheel_tick(number, IndexKey(3, 4), wheel_tick);
+    let new = |number| Partition::with_wheel_tick(number, &IndexKey::new(3, 4), wheel_tick);
     (0..PARTITIONS).map(|number| fold(number, new(number), story, 1)).collect()
 }
 

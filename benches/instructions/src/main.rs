@@ -42,9 +42,10 @@ impl Load {
             let address = Address::parse(text.leak()).expect("they are addresses");
             (partition_of("main", address.user().as_str(), PARTITIONS).into(), address)
         };
+        let key = IndexKey::new(3, 5);
         Self {
             names: text.into_iter().map(who).collect(),
-            partitions: (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect(),
+            partitions: (0..PARTITIONS).map(|number| Partition::new(number, &key)).collect(),
             ahead: Ahead::default(),
             seq: 0,
             events: Vec::new(),

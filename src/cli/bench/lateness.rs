@@ -27,13 +27,11 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
          counted. The bare commit rate is that of the engine's own commits, of the very events with which such sessions become idle, on such a server without \
          an engine: 900 messages each, one after the other, republished to a subscriber and sourced into the buckets as always.",
     );
-    let bare = bare::rate(course, sessions, partitions).await?;
-    part.figure("bare commit rate", "events/s", &bare);
-    let bare = quantile(&bare, 0.5);
-
     let idle_after = Duration::from_secs(course.of(30, 4));
-    let (mut at_once, mut rates, mut all_there) = (Vec::new(), Vec::new(), true);
+    let (mut at_once, mut rates, mut bare, mut all_there) = (Vec::new(), Vec::new(), Vec::new(), true);
     for _ in 0..course.runs {
+        // In turns with the engine, since the machine's speed changes.
+        bare.push(bare::rate(course, sessions, partitions).await?);
         let mut rig = start(course, idle_after).await?;
         let Falls { late, rate, were_there } = falls(&mut rig, sessions, idle_after, Duration::ZERO).await?;
         all_there &= were_there;
@@ -41,6 +39,8 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
         rates.push(rate);
         rig.stop().await?;
     }
+    part.figure("bare commit rate", "events/s", &bare);
+    let bare = quantile(&bare, 0.5);
     let of = |part: f64| at_once.iter().map(|late| quantile(late, part)).collect::<Vec<_>>();
     let what = format!("{} sessions fall at one instant", shown(sessions as f64));
     part.figure(&format!("{what}: events told"), "/s", &rates);

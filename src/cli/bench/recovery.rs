@@ -62,7 +62,8 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
 
 /// How long writing a checkpoint of each partition takes, and how large they are.
 fn pauses(course: &Course, part: &mut Part, sessions: usize) -> Result<()> {
-    let mut partitions: Vec<_> = (0..PARTITIONS).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
+    let key = IndexKey::new(3, 5);
+    let mut partitions: Vec<_> = (0..PARTITIONS).map(|number| Partition::new(number, &key)).collect();
     let (mut events, signal) = (Vec::new(), Signal { epoch: Some(1), seq: Some(1), ..Signal::default() });
     for number in 0..sessions {
         let user = format!("u{}", number / PER_USER);

@@ -227,7 +227,7 @@ mod tests {
         let token = |text| Token::parse(text).unwrap();
         let (tenant, user) = (token("main"), token("alice"));
         let address = Address::parse("main.alice.tab=201").unwrap();
-        let (mut partition, mut events) = (Partition::new(0, IndexKey(1, 2)), Vec::new());
+        let (mut partition, mut events) = (Partition::new(0, &IndexKey::new(1, 2)), Vec::new());
         partition.apply(&Entry { seq: 1, ts: START, body: Body::Signal(address, said) }, &mut events);
         for second in 1..=seconds {
             let ts = START + 1_000 * second + if second == seconds { 10_000 } else { 0 };

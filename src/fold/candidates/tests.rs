@@ -12,7 +12,7 @@ struct Log(Partition, Millis);
 
 impl Log {
     fn new() -> Self {
-        Self(Partition::new(0, IndexKey(1, 2)), START)
+        Self(Partition::new(0, &IndexKey::new(1, 2)), START)
     }
 
     fn signal(&mut self, user: &str, session: &str, signal: &Signal) {

@@ -4,7 +4,10 @@ use super::*;
 use crate::fold::{Body, Entry};
 use crate::model::{Address, Kind, Signal};
 
-const KEY: IndexKey = IndexKey(1, 2);
+fn key() -> IndexKey {
+    IndexKey::new(1, 2)
+}
+
 /// Any number of people is a segment.
 const ALWAYS: usize = 0;
 
@@ -17,7 +20,7 @@ struct Story {
 
 impl Story {
     fn of(users: usize) -> Self {
-        let mut story = Self { partition: Partition::new(0, KEY), seq: 0, stored: Vec::new() };
+        let mut story = Self { partition: Partition::new(0, &key()), seq: 0, stored: Vec::new() };
         (0..users).for_each(|user| story.hears(user, &Signal::default()));
         story
     }
@@ -34,7 +37,7 @@ impl Story {
     fn restored(&mut self, taken: &Snapshot) {
         self.stored.extend(taken.segment.clone());
         let given: Vec<&[u8]> = self.stored.iter().map(|segment| segment.bytes.as_slice()).collect();
-        let restored = Partition::restore_from(&taken.bytes, &given, KEY, GRID_MS).expect("it restores");
+        let restored = Partition::restore_from(&taken.bytes, &given, &key(), GRID_MS).expect("it restores");
         assert_eq!(restored.checkpoint(), self.partition.checkpoint());
         self.partition = restored;
     }
@@ -63,7 +66,7 @@ impl Story {
         let written = segment.as_ref().map_or(0, |segment| segment.bytes.len());
         self.stored.extend(segment);
         let given: Vec<&[u8]> = self.stored.iter().map(|segment| segment.bytes.as_slice()).collect();
-        let restored = Partition::restore_from(&bytes, &given, KEY, GRID_MS).expect("it restores");
+        let restored = Partition::restore_from(&bytes, &given, &key(), GRID_MS).expect("it restores");
         assert_eq!(restored.checkpoint(), self.partition.checkpoint());
         (segments.len(), written, bytes.len())
     }
@@ -95,7 +98,7 @@ fn a_session_takes_ten_bytes_of_a_checkpoint() {
     let signal = |round| Signal { epoch: Some(5), seq: Some(1_000_u64 + round), ..Signal::default() };
     (0..3).for_each(|round| (0..1_000).for_each(|user| story.hears(user, &signal(round))));
     story.snapshot();
-    let head = Partition::new(0, KEY).checkpoint().len();
+    let head = Partition::new(0, &key()).checkpoint().len();
     let (.., all) = story.snapshot();
     assert!((all - head) / 1_000 <= 10, "{all} bytes of a thousand, {head} of nobody");
 }
@@ -204,13 +207,13 @@ fn few_people_are_in_the_checkpoint_itself() {
     let mut story = Story::of(10);
     let Snapshot { bytes, segment, segments } = story.partition.snapshot(64 * 1024);
     assert_eq!((segment, segments), (None, Vec::new()));
-    assert_eq!(Partition::restore(&bytes, KEY).unwrap().checkpoint(), story.partition.checkpoint());
+    assert_eq!(Partition::restore(&bytes, &key()).unwrap().checkpoint(), story.partition.checkpoint());
 }
 
 #[test]
 fn what_is_no_checkpoint_says_why() {
     let whole = Story::of(3).partition.checkpoint();
-    let error = |bytes: &[u8]| Partition::restore(bytes, KEY).unwrap_err().to_string();
+    let error = |bytes: &[u8]| Partition::restore(bytes, &key()).unwrap_err().to_string();
     assert_eq!(
         error(b"presence checkpoint\n and more of what an older version wrote"),
         "these bytes are no checkpoint"
@@ -222,6 +225,6 @@ fn what_is_no_checkpoint_says_why() {
     assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
     assert_eq!(error(&bytes), format!("the checkpoint's segment {name} is missing or damaged"));
     for end in 0..whole.len() {
-        assert!(Partition::restore(&whole[..end], KEY).is_err());
+        assert!(Partition::restore(&whole[..end], &key()).is_err());
     }
 }

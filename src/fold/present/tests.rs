@@ -16,7 +16,7 @@ fn signal(partition: &mut Partition, user: &str, signal: &Signal) {
 }
 
 fn with(users: &[&str]) -> Partition {
-    let mut partition = Partition::new(0, IndexKey(1, 2));
+    let mut partition = Partition::new(0, &IndexKey::new(1, 2));
     for user in users {
         let can = Signal { can: Some(["audio".into()].into()), ..Signal::default() };
         signal(&mut partition, user, &Signal { rooms: Some(["lobby".into()].into()), ..can });

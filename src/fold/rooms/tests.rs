@@ -22,7 +22,7 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
-        Self { partition: Partition::new(0, IndexKey(1, 2)), seq: 0, ts: START }
+        Self { partition: Partition::new(0, &IndexKey::new(1, 2)), seq: 0, ts: START }
     }
 
     fn entry(&mut self, body: Body<'_>) {
@@ -172,7 +172,7 @@ fn what_is_counted_is_a_recount_and_survives_a_checkpoint() {
 }
 
 fn check(log: &Log, rooms: &[&str]) {
-    let mut restored = Partition::restore(&log.partition.checkpoint(), IndexKey(3, 4)).unwrap();
+    let mut restored = Partition::restore(&log.partition.checkpoint(), &IndexKey::new(3, 4)).unwrap();
     assert!(restored.take_changed_rooms(0).is_empty());
     let mut users: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
     for user in log.partition.page(token("main"), &[], None, 1_000) {

@@ -20,7 +20,10 @@ use crate::model::{Address, Claim, Intent, Kind, Millis, Policy, Profile, Promis
 type Counts = BTreeMap<u32, usize>;
 
 const NO_SEGMENTS: &[&[u8]] = &[];
-const KEY: IndexKey = IndexKey(1, 2);
+fn key() -> IndexKey {
+    IndexKey::new(1, 2)
+}
+
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const SESSIONS: [&str; 3] = ["desk", "phone", "tab"];
 const PROFILES: [&str; 2] = ["default", "other"];
@@ -144,7 +147,7 @@ fn apply(partition: &mut Partition, ts: Millis, step: &Step) {
         Step::Policy(policy) => Body::Policy(policy),
         Step::Restore => {
             let (bytes, wheel_tick) = (partition.checkpoint(), partition.wheel_tick);
-            *partition = Partition::restore_from(&bytes, NO_SEGMENTS, KEY, wheel_tick).expect("it restores");
+            *partition = Partition::restore_from(&bytes, NO_SEGMENTS, &key(), wheel_tick).expect("it restores");
             return;
         }
     };
@@ -226,7 +229,7 @@ proptest! {
         wheel_tick in select(vec![64_u64, 100, 1_000, 60_000]),
         log in logs(),
     ) {
-        let mut partition = Partition::with_wheel_tick(7, KEY, wheel_tick);
+        let mut partition = Partition::with_wheel_tick(7, &key(), wheel_tick);
         let (mut ts, mut counts) = (start, Counts::new());
         for (place, (advance, step)) in log.iter().enumerate() {
             ts = ts.saturating_add_signed(*advance).max(1);
@@ -244,7 +247,7 @@ proptest! {
 
 #[test]
 fn who_changes_an_intent_or_a_promise_often_does_not_fill_the_wheel() {
-    let mut partition = Partition::new(7, KEY);
+    let mut partition = Partition::new(7, &key());
     for turn in 0..1_000 {
         let open = turn % 2 == 1;
         let signal = Signal {

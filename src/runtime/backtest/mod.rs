@@ -93,9 +93,9 @@ impl Fold {
     /// the log takes its place.
     fn starting(partitions: u16, first: (u64, Millis), policy: &Arc<Policy>, always: bool) -> Self {
         let policy = told_of_sessions(policy);
-        let (first_seq, ts) = first;
+        let ((first_seq, ts), key) = (first, index_key());
         let partitions = (0..partitions).map(|number| {
-            let mut partition = Partition::new(number, index_key());
+            let mut partition = Partition::new(number, &key);
             // A policy comes into force by an entry only: one before all others, which then never was.
             partition.apply(&Entry { seq: 1, ts, body: Body::Policy(&policy) }, &mut Vec::new());
             partition.lose_log(0);

@@ -21,34 +21,31 @@ const START_MS: u64 = 1_790_000_000_000;
 /// By so many seconds without a signal they are idle, by the built-in policy.
 const IDLE_S: u64 = 61;
 
-/// Events committed per second and delivered to a subscriber, in each run.
-pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> Result<Vec<f64>> {
-    let mut rates = Vec::new();
-    for _ in 0..course.runs {
-        let rig = Rig::start(course, &still(FILE, "")).await?;
-        let log = LogIdentity::read(&rig.nats).await?;
-        let mut lane = CommitLane::new(&rig.nats, Owner::unique(&rig.nats), &log.created, FOLD_VERSION);
-        lane.take_fences(&(0..partitions).collect::<Vec<_>>()).await?;
-        let mut crowd = Crowd::new(partitions);
-        for batch in crowd.joins(sessions)? {
-            lane.commit(batch).await?;
-        }
-        let batches = crowd.falls();
-        let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
-        let listening = rig.another().await?;
-        let subjects = ["session", "user"].map(|kind| format!("presence.v1.{kind}.{TENANT}.>"));
-        let told = select_all(try_join_all(subjects.map(|subject| listening.client.subscribe(subject))).await?);
-        listening.client.flush().await?;
-        let heard = tokio::spawn(told.take(events).count());
-        let begin = Instant::now();
-        for batch in batches {
-            lane.commit(batch).await?;
-        }
-        within("a subscriber hears what is committed", TOLD_MAX, heard).await??;
-        rates.push(events as f64 / begin.elapsed().as_secs_f64());
-        rig.stop().await?;
+/// Events committed per second and delivered to a subscriber.
+pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> Result<f64> {
+    let rig = Rig::start(course, &still(FILE, "")).await?;
+    let log = LogIdentity::read(&rig.nats).await?;
+    let mut lane = CommitLane::new(&rig.nats, Owner::unique(&rig.nats), &log.created, FOLD_VERSION);
+    lane.take_fences(&(0..partitions).collect::<Vec<_>>()).await?;
+    let mut crowd = Crowd::new(partitions);
+    for batch in crowd.joins(sessions)? {
+        lane.commit(batch).await?;
     }
-    Ok(rates)
+    let batches = crowd.falls();
+    let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
+    let listening = rig.another().await?;
+    let subjects = ["session", "user"].map(|kind| format!("presence.v1.{kind}.{TENANT}.>"));
+    let told = select_all(try_join_all(subjects.map(|subject| listening.client.subscribe(subject))).await?);
+    listening.client.flush().await?;
+    let heard = tokio::spawn(told.take(events).count());
+    let begin = Instant::now();
+    for batch in batches {
+        lane.commit(batch).await?;
+    }
+    within("a subscriber hears what is committed", TOLD_MAX, heard).await??;
+    let rate = events as f64 / begin.elapsed().as_secs_f64();
+    rig.stop().await?;
+    Ok(rate)
 }
 
 /// What an engine tells of a crowd, as it would commit it.
@@ -61,7 +58,8 @@ struct Crowd {
 
 impl Crowd {
     fn new(partitions: u16) -> Self {
-        let partitions = (0..partitions).map(|number| Partition::new(number, IndexKey(3, 5))).collect();
+        let key = IndexKey::new(3, 5);
+        let partitions = (0..partitions).map(|number| Partition::new(number, &key)).collect();
         Self { partitions, seq: 0, events: Vec::new(), batches: vec![Batch::default()] }
     }
 

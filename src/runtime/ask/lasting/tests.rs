@@ -20,7 +20,7 @@ impl Looking {
     fn new(capability: Option<&str>, min_permille: Option<u16>) -> Self {
         let want = Want { capability: capability.map(Into::into), min_permille };
         let mut looking =
-            Self { partition: Partition::new(0, IndexKey(1, 2)), now: START, lasting: Lasting::new(), want };
+            Self { partition: Partition::new(0, &IndexKey::new(1, 2)), now: START, lasting: Lasting::new(), want };
         looking.signal("tab", &Signal { can: Some(["audio".into()].into()), ..Signal::default() });
         looking
     }
