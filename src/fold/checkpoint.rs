@@ -86,7 +86,7 @@ struct Head {
 
 impl Partition {
     /// All that the partition is, as bytes of their own. Equal partitions give equal bytes, wherever their records lie:
-    /// people are in the order of their names' words, sessions in that of their names.
+    /// users are in the order of their names, and each one's sessions in that of theirs.
     #[must_use]
     pub fn checkpoint(&self) -> Vec<u8> {
         let users = self.people.users_by_text();

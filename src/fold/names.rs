@@ -206,6 +206,12 @@ mod tests {
         names.remove(kept[6]);
         assert_eq!(names.insert("another"), kept[6]);
         assert_eq!(names.get(kept[7]), texts[7]);
+        names.set_epoch(kept[15], 5);
+        names.set_excuse(kept[15], 6);
+        names.remove(kept[15]);
+        let shorter = "nine..ten";
+        assert_eq!((names.insert(shorter), names.get(kept[15])), (kept[15], shorter), "what lay there longer is not of it");
+        assert_eq!((names.known(kept[15], shorter), names.known(kept[15], &texts[15])), (Some((NO_EPOCH, 0)), None));
         names.set_epoch(kept[7], 5);
         names.set_excuse(kept[7], 6);
         assert_eq!((names.epoch(kept[6]), names.epoch(kept[7]), names.epoch(kept[8])), (NO_EPOCH, 5, NO_EPOCH));

@@ -30,7 +30,7 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
     let idle_after = Duration::from_secs(course.of(30, 4));
     let (mut at_once, mut rates, mut bare, mut all_there) = (Vec::new(), Vec::new(), Vec::new(), true);
     for _ in 0..course.runs {
-        // In turns with the engine, since the machine's speed changes.
+        // In turns with the engine, since the machine's speed changes. Each has a server of its own.
         bare.push(bare::rate(course, sessions, partitions).await?);
         let mut rig = start(course, idle_after).await?;
         let Falls { late, rate, were_there } = falls(&mut rig, sessions, idle_after, Duration::ZERO).await?;
@@ -40,14 +40,17 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
         rig.stop().await?;
     }
     part.figure("bare commit rate", "events/s", &bare);
-    let bare = quantile(&bare, 0.5);
     let of = |part: f64| at_once.iter().map(|late| quantile(late, part)).collect::<Vec<_>>();
     let what = format!("{} sessions fall at one instant", shown(sessions as f64));
     part.figure(&format!("{what}: events told"), "/s", &rates);
     part.figure(&format!("{what}: lateness, p50"), "ms", &of(0.5));
     let events = EVENTS_A_SESSION * sessions as f64;
-    let text = format!("200 ms, and {} events at the bare commit rate", shown(events));
-    part.at_most(&format!("{what}: lateness, p99"), "ms", &of(0.99), ALLOWED_MS + events / bare * 1_000.0, &text);
+    part.figure(&format!("{what}: lateness, p99"), "ms", &of(0.99));
+    // Of each turn by itself: what the machine was slow at, both were.
+    let beyond: Vec<f64> =
+        of(0.99).into_iter().zip(&bare).map(|(late, rate)| late - events / rate * 1_000.0).collect();
+    let beside = format!("beyond {} events at the bare commit rate of the same turn", shown(events));
+    part.at_most(&format!("{what}: lateness, p99, {beside}"), "ms", &beyond, ALLOWED_MS, "");
 
     let most = quantile(&rates, 0.5);
     let whole = Duration::from_secs(course.of(10, 1));
