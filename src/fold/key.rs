@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::names::TEXT_MAX;
+use super::names::{TEXT_MAX, WORD};
 
 /// The secret of an index, and what is drawn from it, which those who have a clone of it share. It changes no event, only where
 /// records lie.
@@ -30,8 +30,6 @@ impl IndexKey {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SipKey(pub(crate) u64, pub(crate) u64);
 
-/// Bytes of a word.
-const WORD: usize = 8;
 /// Most words before a text's last byte.
 const WORDS_MAX: usize = (TEXT_MAX - 1) / WORD;
 

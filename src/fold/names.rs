@@ -9,7 +9,7 @@ use super::record::{EPOCH_BITS, NO_EPOCH};
 use crate::model::id::TOKEN_BYTES_MAX;
 
 /// Bytes of a word.
-const WORD: usize = 8;
+pub(crate) const WORD: usize = 8;
 /// Most bytes of a text: three names and what stands between them.
 pub(crate) const TEXT_MAX: usize = 3 * TOKEN_BYTES_MAX + 2;
 /// Words before a text: its length and the epoch, the excuse.
@@ -210,7 +210,11 @@ mod tests {
         names.set_excuse(kept[15], 6);
         names.remove(kept[15]);
         let shorter = "nine..ten";
-        assert_eq!((names.insert(shorter), names.get(kept[15])), (kept[15], shorter), "what lay there longer is not of it");
+        assert_eq!(
+            (names.insert(shorter), names.get(kept[15])),
+            (kept[15], shorter),
+            "what lay there longer is not of it"
+        );
         assert_eq!((names.known(kept[15], shorter), names.known(kept[15], &texts[15])), (Some((NO_EPOCH, 0)), None));
         names.set_epoch(kept[7], 5);
         names.set_excuse(kept[7], 6);

@@ -47,8 +47,7 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
     let events = EVENTS_A_SESSION * sessions as f64;
     part.figure(&format!("{what}: lateness, p99"), "ms", &of(0.99));
     // Of each turn by itself: what the machine was slow at, both were.
-    let beyond: Vec<f64> =
-        of(0.99).into_iter().zip(&bare).map(|(late, rate)| late - events / rate * 1_000.0).collect();
+    let beyond: Vec<f64> = of(0.99).into_iter().zip(&bare).map(|(late, rate)| late - events / rate * 1_000.0).collect();
     let beside = format!("beyond {} events at the bare commit rate of the same turn", shown(events));
     part.at_most(&format!("{what}: lateness, p99, {beside}"), "ms", &beyond, ALLOWED_MS, "");
 

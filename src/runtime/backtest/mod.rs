@@ -93,7 +93,8 @@ impl Fold {
     /// the log takes its place.
     fn starting(partitions: u16, first: (u64, Millis), policy: &Arc<Policy>, always: bool) -> Self {
         let policy = told_of_sessions(policy);
-        let ((first_seq, ts), key) = (first, index_key());
+        let (first_seq, ts) = first;
+        let key = index_key();
         let partitions = (0..partitions).map(|number| {
             let mut partition = Partition::new(number, &key);
             // A policy comes into force by an entry only: one before all others, which then never was.
