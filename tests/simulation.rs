@@ -113,8 +113,8 @@ fn crashes_rivals_and_shutdowns_at_random_change_no_event() {
     let fate = Fate { crash: 8, rival: 5, shutdown: 3, ..Fate::default() };
     let seen = at_random(150, Faults::many(), fate);
     if number("PRESENCE_SIM_SEED").is_none() {
-        let Seen { crashes, drained, fenced_out, refused, orphans_landed, orphans_refused, .. } = seen;
-        for count in [crashes, drained, fenced_out, refused, orphans_landed, orphans_refused] {
+        let Seen { crashes, drained, fenced_out, refused, orphans_landed, orphans_refused, side_by_side, .. } = seen;
+        for count in [crashes, drained, fenced_out, refused, orphans_landed, orphans_refused, side_by_side] {
             assert!(count > 0, "not all was seen that this is about: {seen:?}");
         }
     }

@@ -91,6 +91,11 @@ impl Acquisition {
         }));
     }
 
+    /// Whether it has something for the lane.
+    pub(crate) fn waits_for_lane(&self) -> bool {
+        matches!(self, Self::Leased(_))
+    }
+
     /// Gives the lane its part of the work, where it is at that and the lane is free.
     pub(crate) fn move_on(&mut self, lane: &mut Lane) {
         if !lane.is_busy()

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::acquisition::{Acquired, Acquisition, Ground};
 use super::around::Around;
-use super::ask::{Asked, Interests, Lasting, Waits, Woken};
+use super::ask::{Asked, Interests, Lasting, Waits};
 use super::census::Census;
 use super::error::RuntimeError;
 use super::fleet::Fleet;
@@ -64,8 +64,6 @@ pub(crate) struct Live {
     pub(crate) interests: Interests,
     /// Questions that wait, to be told how many.
     pub(crate) waits: Waits,
-    /// Whom the commit under way wakes.
-    pub(crate) woken: Woken,
     /// Leases on their way back.
     pub(crate) releases: JoinSet<()>,
     /// When the next tick is worth something.
@@ -159,25 +157,27 @@ impl Live {
     }
 
     pub(super) fn start_commit(&mut self) {
-        if !self.lane.is_busy()
+        // Fences are taken by a lane that does nothing else.
+        while !self.acquisition.waits_for_lane()
+            && self.lane.takes_commits()
             && let Some(batch) = self.outbox.next_batch()
         {
-            self.woken = self.interests.concerned(&batch, |tenant, user, each| self.each_room_of(tenant, user, each));
-            self.lane.commit(batch);
+            let woken = self.interests.concerned(&batch, |tenant, user, each| self.each_room_of(tenant, user, each));
+            self.lane.commit(batch, woken);
             self.outbox.prepare();
         }
     }
 
     pub(super) fn lane_is_done(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Committed(lost) => {
+            Outcome::Committed { partitions, lost, woken } => {
                 for lost in lost {
                     warn!(%lost, "one engine owns a partition: giving it up");
                     self.give_up(lost.partition);
                 }
-                self.interests.wake(std::mem::take(&mut self.woken));
+                self.interests.wake(woken);
                 // The position advances only here, after the commit is confirmed: what was not confirmed is derived again.
-                for snapshot in self.outbox.confirm() {
+                for snapshot in self.outbox.confirm(&partitions) {
                     let (partition, seq, log_time) = (snapshot.partition, snapshot.reached.seq, snapshot.reached.ts);
                     if !self.keeper.store(snapshot) {
                         self.kept(&Kept { partition, seq, log_time, is_stored: false });

@@ -1,7 +1,7 @@
 //! The engine: it acquires its share of the partitions, restores them, follows the log, and hands over what is not its own.
 //!
 //! ```text
-//! membership ─▶ acquisition ─▶ followers ──▶ outbox ──▶ lane       one commit at a time; confirmed ones advance the position
+//! membership ─▶ acquisition ─▶ followers ──▶ outbox ──▶ lane       two commits at a time at most; confirmed ones advance the position
 //!               lease, fence,      ▲   │         └────▶ keeper     snapshots whose position is committed go to the store
 //!               restore         reader └─ next due ─▶ ticker
 //! ```
@@ -54,7 +54,7 @@ use crate::nats::{Checkpoints, CommitLane, LogError, LogIdentity, Membership, Na
 use crate::wire::{self, Info, Member};
 use acquisition::{Acquisition, Ground};
 use around::Around;
-use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Lasting, Looks, Owned, Serving, Waits, Woken};
+use ask::{ASKED_MAX, Desk, HISTORIES_MAX, Interests, Lasting, Looks, Owned, Serving, Waits};
 use census::Census;
 use follower::Followers;
 use freshness::Freshness;
@@ -223,7 +223,6 @@ impl Life {
             interests,
             waits,
             lasting: Lasting::new(),
-            woken: Woken::default(),
             releases: JoinSet::new(),
             due,
             encoding,

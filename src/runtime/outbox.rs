@@ -2,6 +2,7 @@
 //! public so that `tests/simulation.rs` drives the very thing.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::told;
@@ -154,9 +155,12 @@ impl Item {
 /// A batch of more bytes takes no further item: it has to land within seconds.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// So many partitions at least share a batch, if they have much to tell. Each needs its progress in it, which costs the server more than an
-/// event does.
-const PORTIONS: usize = 16;
+/// So many partitions at least share a batch, if they have much to tell: half of them, so that another batch may be under way with the
+/// other half, but within these limits. Each needs its progress in it, which costs the server more than an event does.
+const PORTIONS: RangeInclusive<usize> = 4..=16;
+
+/// Most commits under way at a time: while the server works at one, the next is written and sent.
+pub const COMMITS_AT_ONCE: usize = 2;
 
 /// A batch that is being filled.
 #[derive(Default)]
@@ -176,8 +180,8 @@ pub struct Outbox {
     queues: Vec<Queue>,
     /// How many items wait in all of them.
     len: usize,
-    /// Whether a commit is under way.
-    is_busy: bool,
+    /// How many commits are under way.
+    under_way: usize,
     /// The partition that is asked first for the next commit.
     turn: usize,
     /// The messages of the partials that wait, by subject: the server takes the same rollup only once in a batch, and a newer
@@ -190,7 +194,7 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Item>,
-    /// How many at the front are in the commit that is under way.
+    /// How many at the front are in a commit that is under way: one at a time.
     in_flight: usize,
     /// What the last confirmed commit said, while the partition is ours.
     confirmed: Option<Reached>,
@@ -200,7 +204,7 @@ impl Outbox {
     /// An empty outbox of no partition; a batch holds so many messages at most.
     #[must_use]
     pub fn new(messages_max: usize) -> Self {
-        Self { queues: Vec::new(), len: 0, is_busy: false, turn: 0, partials: BTreeMap::new(), messages_max }
+        Self { queues: Vec::new(), len: 0, under_way: 0, turn: 0, partials: BTreeMap::new(), messages_max }
     }
 
     /// A partition is ours from now on, and has told so much already.
@@ -235,7 +239,7 @@ impl Outbox {
         self.told(partition).expect("only what is ours is told")
     }
 
-    /// How many items wait, those of the commit under way included.
+    /// How many items wait, those of commits under way included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -245,12 +249,6 @@ impl Outbox {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Whether no commit is under way.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        !self.is_busy
     }
 
     /// Whether a partition has told this event already, before the process began.
@@ -267,8 +265,9 @@ impl Outbox {
 
     /// Writes what is probably in the next commit, for when there is nothing else to do.
     pub fn prepare(&mut self) {
-        let (portion, mut left) = (self.portion(), self.messages_max);
-        for at in self.in_turn() {
+        let waiting: Vec<usize> = self.in_turn().filter(|at| !self.queues[*at].items.is_empty()).collect();
+        let (portion, mut left) = (self.portion(waiting.len()), self.messages_max);
+        for at in waiting {
             let queue = &mut self.queues[at];
             for item in queue.items.iter_mut().skip(queue.in_flight).take(portion.min(left)) {
                 item.messages();
@@ -283,9 +282,10 @@ impl Outbox {
         (0..count).map(move |step| (turn + step) % count)
     }
 
-    /// How many items of one partition are taken at a time.
-    fn portion(&self) -> usize {
-        (self.messages_max / PORTIONS).max(1)
+    /// How many items of one partition are taken at a time, where so many partitions have something to tell.
+    fn portion(&self, partitions: usize) -> usize {
+        let portions = (partitions / 2).clamp(*PORTIONS.start(), *PORTIONS.end());
+        (self.messages_max / portions).max(1)
     }
 
     /// Takes messages that no entry of the log caused.
@@ -325,20 +325,25 @@ impl Outbox {
 
     /// The next commit: as much as one batch holds, of the partitions that have something in turn, so that nobody waits for one that
     /// has much to tell. Each takes a portion, so that few of them need their progress in it.
-    /// `None` if there is nothing, or one is under way.
+    ///
+    /// `None` if there is nothing; or if one is under way and what waits of other partitions fills no batch, so that it grows
+    /// meanwhile; or if so many are under way as may be.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.is_busy || self.len == 0 {
+        let mut free: Vec<usize> = self.in_turn().filter(|at| self.queues[*at].is_free()).collect();
+        let waiting: usize = free.iter().map(|at| self.queues[*at].items.len()).sum();
+        let enough = if self.under_way == 0 { 1 } else { self.messages_max };
+        if self.under_way == COMMITS_AT_ONCE || waiting < enough {
             return None;
         }
-        self.is_busy = true;
-        let portion = self.portion();
-        let mut asked: Vec<usize> = self.in_turn().filter(|at| !self.queues[*at].items.is_empty()).collect();
-        let mut filling = Filling::default();
+        self.under_way += 1;
+        let portion = self.portion(free.len());
+        let (mut asked, mut filling) = (free.clone(), Filling::default());
         while !asked.is_empty() {
             asked.retain(|at| (0..portion).all(|_| self.take(*at, &mut filling)));
         }
-        let told = self.queues.iter().enumerate().filter(|(_, queue)| queue.in_flight > 0);
-        filling.batch.progress = told.map(|(at, queue)| (at as u16, queue.reached().position())).collect();
+        free.retain(|at| self.queues[*at].in_flight > 0);
+        free.sort_unstable();
+        filling.batch.progress = free.iter().map(|at| (*at as u16, self.queues[*at].reached().position())).collect();
         Some(filling.batch)
     }
 
@@ -361,11 +366,13 @@ impl Outbox {
         true
     }
 
-    /// The commit under way is confirmed: only now its items leave. Returns the snapshots that may be stored.
-    pub fn confirm(&mut self) -> Vec<Snapshot> {
-        self.is_busy = false;
+    /// The commit of these partitions is confirmed: only now its items leave. Returns the snapshots that may be stored.
+    pub fn confirm(&mut self, partitions: &[u16]) -> Vec<Snapshot> {
+        self.under_way -= 1;
         let mut snapshots = Vec::new();
-        for queue in &mut self.queues {
+        for partition in partitions {
+            let queue = &mut self.queues[usize::from(*partition)];
+            // It may have ended meanwhile.
             if queue.in_flight == 0 {
                 continue;
             }
@@ -382,6 +389,11 @@ impl Outbox {
 }
 
 impl Queue {
+    /// Whether something waits, and no commit of it is under way.
+    fn is_free(&self) -> bool {
+        self.in_flight == 0 && !self.items.is_empty()
+    }
+
     /// How far the partition's log is told with what is in the commit under way.
     fn reached(&self) -> &Reached {
         let of_items = self.items.range(..self.in_flight).rev().find_map(Item::reached);

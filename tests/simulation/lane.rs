@@ -1,4 +1,5 @@
-//! The commit lane of a simulated owner: does what `nats::commit::CommitLane` does with the same protocol, one step at a time.
+//! The commit lane of a simulated owner: does what `nats::commit::CommitLane` does with the same protocol, one step of one of its
+//! commits at a time.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub(crate) struct Lane {
     log_created: String,
     commits: u64,
     held: BTreeMap<u16, (u64, Known)>,
-    work: Option<Work>,
+    /// Commits under way, with the fences of their partitions.
+    work: Vec<Work>,
 }
 
 /// A commit under way.
@@ -46,7 +48,8 @@ enum Doing {
 /// What became of a commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    Done,
+    /// Everything of these partitions is committed.
+    Done(Vec<u16>),
     Lost(Loss),
     Refused(u64),
 }
@@ -54,15 +57,21 @@ pub(crate) enum Ended {
 impl Lane {
     pub(crate) fn new(number: u32, log_created: &str) -> Self {
         let (owner, log_created) = (format!("owner{number}"), log_created.to_owned());
-        Self { number, owner, log_created, commits: 0, held: BTreeMap::new(), work: None }
+        Self { number, owner, log_created, commits: 0, held: BTreeMap::new(), work: Vec::new() }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.work.is_none()
+        self.work.is_empty()
+    }
+
+    /// How many commits are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.work.len()
     }
 
     /// Takes the fences over the progress that was found.
     pub(crate) fn take_fences(&mut self, found: Vec<Option<StoredProgress>>) -> Vec<Fence> {
+        assert!(self.work.is_empty(), "fences are taken while nothing else is under way");
         let commit = self.next_commit();
         let (mut fences, mut parts, mut progress) = (Vec::new(), Vec::new(), Vec::new());
         for (partition, found) in (0..).zip(found) {
@@ -86,7 +95,7 @@ impl Lane {
         let commit = self.next_commit();
         let (mut parts, mut progress) = (Vec::new(), Vec::new());
         for (partition, position) in batch.progress {
-            let (epoch, known) = self.held.get(&partition).expect("a fence that was taken").clone();
+            let (epoch, known) = self.held.remove(&partition).expect("a fence that no other commit has");
             parts.push(Part { partition, epoch, expected: Some(known) });
             progress.push(self.progress(epoch, &commit, position));
         }
@@ -115,7 +124,6 @@ impl Lane {
     }
 
     fn start(&mut self, commit: String, told: Vec<OutMessage>, parts: Vec<Part>, progress: Vec<Progress>) {
-        assert!(self.work.is_none(), "one commit at a time");
         let epoch_of = |partition| parts.iter().find(|part| part.partition == partition).map(|part| part.epoch);
         let mut messages: Vec<Published> = Vec::new();
         for OutMessage { partition, subject, mut headers, payload } in told {
@@ -136,10 +144,10 @@ impl Lane {
         }
         let count = messages.len() as u64;
         let (protocol, step) = CommitProtocol::start(&self.owner, &commit, parts.clone(), count);
-        self.work = Some(Work { commit, protocol, doing: Doing::Next(step), messages, parts });
+        self.work.push(Work { commit, protocol, doing: Doing::Next(step), messages, parts });
     }
 
-    /// The next step of the commit under way. Returns its end when it has come.
+    /// The next step of a commit under way. Returns its end when it has come.
     pub(crate) fn step(
         &mut self,
         events: &mut Events,
@@ -147,7 +155,8 @@ impl Lane {
         faults: &Faults,
         random: &mut Random,
     ) -> Option<Ended> {
-        let mut work = self.work.take().expect("a commit under way");
+        let at = random.below(self.work.len() as u64) as usize;
+        let mut work = self.work.swap_remove(at);
         work.doing = match work.doing {
             Doing::Next(Step::Publish { batch_id }) => {
                 let (commit, messages) = (work.commit.clone(), work.messages.clone());
@@ -159,7 +168,7 @@ impl Lane {
                 for (part, known) in work.parts.iter().zip(known) {
                     self.held.insert(part.partition, (part.epoch, known));
                 }
-                return Some(Ended::Done);
+                return Some(Ended::Done(work.parts.iter().map(|part| part.partition).collect()));
             }
             Doing::Next(Step::Lost(loss)) => return Some(Ended::Lost(loss)),
             Doing::Next(Step::Refused { code, .. }) => return Some(Ended::Refused(code)),
@@ -169,7 +178,7 @@ impl Lane {
                 None => Doing::Flying(flight),
             },
         };
-        self.work = Some(work);
+        self.work.push(work);
         None
     }
 }
@@ -213,9 +222,7 @@ fn read(events: &mut Events, partition: u16, faults: &Faults, random: &mut Rando
 impl Lane {
     /// Where its commit is, in a few words.
     pub(crate) fn story(&self) -> String {
-        match &self.work {
-            None => "idle".to_owned(),
-            Some(work) => format!("{} of {} messages, {:?}", work.commit, work.messages.len(), work.doing),
-        }
+        let tell = |work: &Work| format!("{} of {} messages, {:?}", work.commit, work.messages.len(), work.doing);
+        self.work.iter().map(tell).collect::<Vec<_>>().join("; ")
     }
 }

@@ -106,8 +106,8 @@ impl Live {
     }
 
     /// The position advances only here, after the commit is confirmed.
-    pub(crate) fn confirm(&mut self) {
-        for snapshot in self.outbox.confirm() {
+    pub(crate) fn confirm(&mut self, partitions: &[u16]) {
+        for snapshot in self.outbox.confirm(partitions) {
             self.keeper.store(snapshot);
         }
     }

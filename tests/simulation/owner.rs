@@ -184,7 +184,7 @@ impl Owner {
     fn fence(&mut self, log: LogIdentity, fences: Vec<Fence>, nats: &mut Nats, random: &mut Random) -> Phase {
         match self.lane.step(&mut nats.events, &nats.log, &nats.faults, random) {
             None => Phase::Fencing { log, fences },
-            Some(Ended::Done) => Phase::Fenced { log, fences },
+            Some(Ended::Done(_)) => Phase::Fenced { log, fences },
             Some(Ended::Lost(_)) => {
                 self.fences_tried += 1;
                 Phase::Reading { log, found: Vec::new() }
@@ -224,7 +224,7 @@ impl Owner {
 
     /// The loop, the lane or the keeper moves.
     fn go_on(&mut self, mut live: Box<Live>, nats: &mut Nats, random: &mut Random) -> Phase {
-        if live.duty != Duty::Nothing
+        while live.duty != Duty::Nothing
             && let Some(batch) = live.outbox.next_batch()
         {
             self.lane.commit(batch);
@@ -253,7 +253,7 @@ impl Owner {
             None => {}
             // Of a loop that has ended nobody is there to hear of it.
             Some(_) if live.duty == Duty::Nothing => {}
-            Some(Ended::Done) => live.confirm(),
+            Some(Ended::Done(partitions)) => live.confirm(&partitions),
             Some(Ended::Lost(loss)) => return Phase::Over(End::Lost(loss)),
             Some(Ended::Refused(code)) => return Phase::Over(End::Refused(code)),
         }

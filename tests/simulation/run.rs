@@ -60,6 +60,8 @@ pub(crate) struct Seen {
     /// Batches of owners that were gone: so many landed, and so many were refused.
     pub(crate) orphans_landed: u64,
     pub(crate) orphans_refused: u64,
+    /// Steps with two commits of an owner under way.
+    pub(crate) side_by_side: u64,
     pub(crate) messages: u64,
 }
 
@@ -74,6 +76,7 @@ impl std::ops::AddAssign for Seen {
         self.log_lost += other.log_lost;
         self.orphans_landed += other.orphans_landed;
         self.orphans_refused += other.orphans_refused;
+        self.side_by_side += other.side_by_side;
         self.messages += other.messages;
     }
 }
@@ -229,6 +232,7 @@ impl Run {
         self.count();
         let owner = &mut self.owners[at];
         owner.step(&mut self.nats, &mut self.random);
+        self.seen.side_by_side += u64::from(owner.lane.under_way() > 1);
         if self.plan.tells {
             eprintln!("{:>5}  owner{} {}", self.seen.steps, owner.number, owner.story());
         }

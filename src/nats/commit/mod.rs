@@ -1,12 +1,13 @@
 //! Fenced atomic commits: what is committed, and the lane that commits it.
 //!
-//! [`protocol`] holds the rules and is pure; [`CommitLane`] (`lane`) drives it over a connection; `outbound` knows how a batch
-//! looks on the wire.
+//! [`protocol`] holds the rules and is pure; [`CommitLane`] (`lane`) has the fences and the commits under way, `writer` drives each
+//! over a connection; `outbound` knows how a batch looks on the wire.
 
 mod error;
 mod lane;
 mod outbound;
 pub mod protocol;
+mod writer;
 
 use bytes::Bytes;
 
@@ -14,7 +15,7 @@ use super::{Nats, names};
 use crate::model::PARTITIONS_MAX;
 use crate::wire::Progress;
 pub use error::{CommitError, TakenOver};
-pub use lane::CommitLane;
+pub use lane::{Commit, CommitLane, Committed};
 pub use outbound::{ReadError, StoredProgress, read_progress};
 
 /// Most messages of a batch, progress included: the server's limit.

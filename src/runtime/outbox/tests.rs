@@ -29,8 +29,8 @@ fn a_batch_holds_what_fits_with_one_progress_a_partition() {
     let batch = outbox.next_batch().unwrap();
     assert_eq!(batch.messages.len(), 2, "two more and both progresses would be six");
     assert_eq!(batch.progress, [(0, reached(1, 1).position()), (1, reached(2, 1).position())]);
-    assert!(outbox.next_batch().is_none(), "one commit at a time");
-    assert!(outbox.confirm().is_empty());
+    assert!(outbox.next_batch().is_none(), "one commit of a partition at a time");
+    assert!(outbox.confirm(&[0, 1]).is_empty());
     assert!(outbox.was_told(0, 1, 0) && !outbox.was_told(0, 1, 1) && outbox.was_told(1, 2, 0));
     assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(1, 2).position())]);
 }
@@ -40,7 +40,7 @@ fn what_no_entry_caused_moves_no_position() {
     let mut outbox = outbox(&[reached(7, 3)], 900);
     outbox.tell_aside(0, vec![message(0)]);
     assert_eq!(outbox.next_batch().unwrap().progress, [(0, reached(7, 3).position())]);
-    outbox.confirm();
+    outbox.confirm(&[0]);
     assert!(outbox.was_told(0, 7, 2) && !outbox.was_told(0, 7, 3));
 }
 
@@ -48,6 +48,10 @@ fn what_no_entry_caused_moves_no_position() {
 fn partial(partition: u16, room: &str, count: &str) -> OutMessage {
     let (subject, payload) = (format!("presence.v1.partial.{partition}.main.{room}"), count.to_owned().into());
     OutMessage { subject, payload, ..message(partition) }
+}
+
+fn partitions(batch: &Batch) -> Vec<u16> {
+    batch.progress.iter().map(|(partition, _)| *partition).collect()
 }
 
 fn payloads(batch: &Batch) -> Vec<&[u8]> {
@@ -75,9 +79,9 @@ fn beside_a_count_on_its_way_the_next_one_waits_for_the_next_batch() {
     outbox.tell_partial(partial(0, "a", "2"));
     outbox.tell_partial(partial(0, "a", "3"));
     assert!(outbox.next_batch().is_none() && !outbox.is_empty_of(0));
-    outbox.confirm();
+    outbox.confirm(&[0]);
     assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"3"]);
-    outbox.confirm();
+    outbox.confirm(&[0]);
     assert!(outbox.is_empty_of(0));
 }
 
@@ -99,7 +103,7 @@ fn a_count_is_committed_before_the_snapshot_behind_it_is_stored() {
     assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), taken: taken() }));
     outbox.tell_partial(partial(0, "a", "2"));
     assert_eq!(payloads(&outbox.next_batch().unwrap()), [b"2"], "it waited before the snapshot");
-    assert_eq!(outbox.confirm().len(), 1);
+    assert_eq!(outbox.confirm(&[0]).len(), 1);
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn a_snapshot_is_stored_only_behind_its_commit() {
     assert!(outbox.keep(Snapshot { partition: 0, reached: reached(1, 1), taken: taken() }));
     outbox.tell(0, reached(2, 1), vec![message(0)]);
     assert_eq!(outbox.next_batch().unwrap().messages.len(), 1);
-    assert_eq!(outbox.confirm().len(), 1);
+    assert_eq!(outbox.confirm(&[0]).len(), 1);
     assert_eq!(outbox.next_batch().unwrap().progress[0].1.input_seq, 2);
 }
 
@@ -135,7 +139,7 @@ fn a_partition_that_is_lost_takes_nothing_of_the_others_with_it() {
     outbox.end(0);
     assert!(outbox.is_empty_of(0) && !outbox.is_empty_of(1));
     outbox.begin(0, reached(1, 1));
-    outbox.confirm();
+    outbox.confirm(&[0, 1]);
     assert!(outbox.was_told(1, 2, 0) && !outbox.was_told(1, 4, 0) && outbox.was_told(0, 1, 0));
     assert_eq!(outbox.next_batch().unwrap().progress, [(1, reached(4, 1).position())]);
 }
@@ -150,7 +154,7 @@ fn who_has_little_to_tell_waits_for_nobody_who_has_much() {
     let batch = outbox.next_batch().unwrap();
     assert_eq!(batch.progress, [(0, reached(5, 1).position()), (2, reached(101, 1).position())]);
     assert_eq!((batch.messages.len(), outbox.len()), (7, 101));
-    outbox.confirm();
+    outbox.confirm(&[0, 2]);
     assert!(outbox.is_empty_of(2) && outbox.was_told(0, 5, 0) && !outbox.was_told(0, 6, 0));
     assert_eq!(outbox.len(), 95);
 }
@@ -163,8 +167,9 @@ fn everybody_has_a_turn_where_a_batch_is_too_small_for_all() {
     }
     let mut batches: Vec<Vec<u16>> = Vec::new();
     for _ in 0..5 {
-        batches.push(outbox.next_batch().unwrap().progress.into_iter().map(|(partition, _)| partition).collect());
-        outbox.confirm();
+        let told = partitions(&outbox.next_batch().unwrap());
+        outbox.confirm(&told);
+        batches.push(told);
     }
     assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![0, 4], vec![1, 2], vec![3, 4]]);
 }
@@ -178,11 +183,50 @@ fn those_who_have_much_take_their_portions_in_turn() {
     outbox.tell(0, reached(101, 1), vec![message(0)]);
     let mut asked = vec![0; 40];
     for _ in 0..5 {
-        let batch = outbox.next_batch().unwrap();
-        let told = batch.progress.iter().map(|(partition, _)| usize::from(*partition)).collect::<Vec<_>>();
+        let told = partitions(&outbox.next_batch().unwrap());
         assert!((15..=17).contains(&told.len()), "{told:?}");
-        told.into_iter().for_each(|partition| asked[partition] += 1);
-        outbox.confirm();
+        told.iter().for_each(|partition| asked[usize::from(*partition)] += 1);
+        outbox.confirm(&told);
     }
     assert!(asked.iter().all(|turns| (1..=3).contains(turns)), "{asked:?}");
+}
+
+/// So many partitions have so much to tell each.
+fn waiting(count: u16, each: u64, messages_max: usize) -> Outbox {
+    let mut outbox = outbox(&vec![reached(0, 0); count.into()], messages_max);
+    for seq in 1..=each {
+        (0..count).for_each(|partition| outbox.tell(partition, reached(seq, 1), vec![message(partition)]));
+    }
+    outbox
+}
+
+#[test]
+fn beside_a_commit_another_begins_where_other_partitions_fill_it() {
+    let mut outbox = waiting(8, 100, 100);
+    let (one, other) = (partitions(&outbox.next_batch().unwrap()), partitions(&outbox.next_batch().unwrap()));
+    assert!(one.iter().all(|partition| !other.contains(partition)), "{one:?} {other:?}");
+    assert!(outbox.next_batch().is_none(), "two are enough");
+    outbox.confirm(&other);
+    assert!(other.iter().all(|partition| outbox.told(*partition) != Some(&reached(0, 0))));
+    assert!(one.iter().all(|partition| outbox.told(*partition) == Some(&reached(0, 0))), "the first is under way");
+    let third = partitions(&outbox.next_batch().unwrap());
+    assert!(one.iter().all(|partition| !third.contains(partition)), "{one:?} {third:?}");
+}
+
+#[test]
+fn beside_a_commit_what_fills_no_other_waits_and_grows() {
+    let mut outbox = waiting(8, 100, 100);
+    let one = partitions(&outbox.next_batch().unwrap());
+    (0..8).filter(|partition| !one.contains(partition)).for_each(|partition| outbox.end(partition));
+    assert!(outbox.next_batch().is_none(), "nothing is left but of those that have one under way");
+    outbox.confirm(&one);
+    assert!(outbox.next_batch().is_some());
+
+    let mut outbox = waiting(2, 1, 100);
+    assert_eq!(partitions(&outbox.next_batch().unwrap()), [0, 1]);
+    outbox.begin(2, reached(0, 0));
+    (1..100).for_each(|seq| outbox.tell(2, reached(seq, 1), vec![message(2)]));
+    assert!(outbox.next_batch().is_none(), "one less than a batch takes");
+    outbox.tell(2, reached(100, 1), vec![message(2)]);
+    assert_eq!(partitions(&outbox.next_batch().unwrap()), [2]);
 }
