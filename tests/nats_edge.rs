@@ -170,6 +170,34 @@ async fn a_zombies_batch_is_refused_and_never_seen() {
 }
 
 #[tokio::test]
+async fn of_two_commits_under_way_each_loses_only_what_is_its_own() {
+    let (_server, nats) = TestServer::with_topology().await;
+    let (mut zombie, mut owner) = (lane(&nats), lane(&nats));
+    zombie.take_fences(&[0, 1, 2]).await.unwrap();
+    owner.take_fences(&[2]).await.unwrap();
+    let one = zombie.begin(batch(&[(0, "x")], 1));
+    let other = zombie.begin(batch(&[(1, "y"), (2, "z")], 1));
+    assert_eq!((zombie.epoch(0), zombie.epoch(1)), (None, None), "the commits have the fences");
+    let (other, one) = tokio::join!(other.run(), one.run());
+    assert_eq!(zombie.end(other.unwrap()).iter().map(|lost| lost.partition).collect::<Vec<_>>(), [2]);
+    assert_eq!(zombie.end(one.unwrap()), []);
+    let mut stored = stored_sessions(&nats).await;
+    stored.sort();
+    assert_eq!(stored, ["x", "y"]);
+    assert_eq!(zombie.commit(batch(&[(0, "x2"), (1, "y2")], 2)).await.unwrap(), []);
+}
+
+#[tokio::test]
+#[should_panic(expected = "once at a time")]
+async fn what_one_commit_has_no_other_takes() {
+    let (_server, nats) = TestServer::with_topology().await;
+    let mut lane = lane(&nats);
+    lane.take_fences(&[0, 1]).await.unwrap();
+    let _under_way = lane.begin(batch(&[(0, "x"), (1, "y")], 1));
+    let _refused = lane.begin(batch(&[(1, "z")], 1));
+}
+
+#[tokio::test]
 async fn what_a_zombie_owns_still_is_committed_without_what_it_lost() {
     let (_server, nats) = TestServer::with_topology().await;
     let (mut zombie, mut owner) = (lane(&nats), lane(&nats));

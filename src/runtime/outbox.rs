@@ -1,163 +1,23 @@
 //! The outbox: what was derived and not yet committed, of each partition in the order in which it has to be told. Pure, and
 //! public so that `tests/simulation.rs` drives the very thing.
 
+mod item;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use super::told;
-use crate::fold;
-use crate::model::Event;
-use crate::nats::{Batch, OutMessage, Position};
-use crate::wire::{Encoding, Progress};
-
-/// How far a partition's log was told: all events of entries before `seq`, and the first `k` of `seq` itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reached {
-    /// The sequence of the log entry.
-    pub seq: u64,
-    /// Its timestamp in milliseconds.
-    pub ts: u64,
-    /// How many of its events.
-    pub k: u32,
-    /// Grows each time the log was lost.
-    pub generation: u32,
-    /// The policy in force there.
-    pub policy_hash: Arc<str>,
-}
-
-impl Reached {
-    /// Nothing of a log was told yet.
-    #[must_use]
-    pub fn nothing(generation: u32) -> Self {
-        Self { seq: 0, ts: 0, k: 0, generation, policy_hash: "".into() }
-    }
-
-    /// What a progress says.
-    #[must_use]
-    pub fn of(progress: &Progress) -> Self {
-        Self {
-            seq: progress.input_seq,
-            ts: progress.input_ts,
-            k: progress.k,
-            generation: progress.generation,
-            policy_hash: progress.policy_hash.as_str().into(),
-        }
-    }
-
-    fn place(&self) -> (u32, u64, u32) {
-        (self.generation, self.seq, self.k)
-    }
-
-    fn position(&self) -> Position {
-        Position {
-            input_seq: self.seq,
-            input_ts: self.ts,
-            k: self.k,
-            policy_hash: self.policy_hash.to_string(),
-            generation: self.generation,
-        }
-    }
-}
-
-/// A partition as it was at a position; to be stored once everything before it is committed.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// The partition's number.
-    pub partition: u16,
-    /// The position.
-    pub reached: Reached,
-    /// What the fold made of it.
-    pub taken: fold::Snapshot,
-}
-
-/// What is to be told.
-#[derive(Debug)]
-pub enum Telling {
-    /// An event. Its messages are written shortly before they are committed: where thousands fall together, nobody waits until all
-    /// of them are written.
-    Event(Event, Encoding),
-    /// The messages of one.
-    Messages(Vec<OutMessage>),
-}
-
-impl From<Vec<OutMessage>> for Telling {
-    fn from(messages: Vec<OutMessage>) -> Self {
-        Self::Messages(messages)
-    }
-}
-
-#[derive(Debug)]
-enum Item {
-    /// An event, with the deletion behind it where it says offline.
-    Told { partition: u16, reached: Reached, telling: Telling },
-    /// Messages that no entry of the log caused: they move no position.
-    Aside { partition: u16, messages: Vec<OutMessage> },
-    /// What a partition contributes to a room: the message that waits under this subject. It moves no position.
-    Partial { partition: u16, subject: Box<str> },
-    /// A snapshot: its position is committed, then it may be stored.
-    Snapshot(Snapshot),
-}
-
-impl Item {
-    fn partition(&self) -> u16 {
-        match self {
-            Self::Told { partition, .. } | Self::Aside { partition, .. } | Self::Partial { partition, .. } => {
-                *partition
-            }
-            Self::Snapshot(snapshot) => snapshot.partition,
-        }
-    }
-
-    /// Its own messages, written; a partial's lies elsewhere.
-    fn messages(&mut self) -> Option<&mut Vec<OutMessage>> {
-        match self {
-            Self::Told { telling, .. } => {
-                if let Telling::Event(event, encoding) = telling {
-                    *telling = Telling::Messages(told::messages(event, *encoding));
-                }
-                match telling {
-                    Telling::Messages(messages) => Some(messages),
-                    Telling::Event(..) => None,
-                }
-            }
-            Self::Aside { messages, .. } => Some(messages),
-            Self::Partial { .. } | Self::Snapshot(_) => None,
-        }
-    }
-
-    fn len(&mut self) -> usize {
-        match self {
-            Self::Told { .. } | Self::Aside { .. } => self.messages().map_or(0, |messages| messages.len()),
-            Self::Partial { .. } => 1,
-            Self::Snapshot(_) => 0,
-        }
-    }
-
-    /// Moves its messages into the batch, which does not change any more until it is confirmed.
-    fn take_messages(&mut self, partials: &mut BTreeMap<Box<str>, OutMessage>) -> Vec<OutMessage> {
-        match self {
-            Self::Told { .. } | Self::Aside { .. } => self.messages().map(std::mem::take).unwrap_or_default(),
-            Self::Partial { subject, .. } => partials.remove(subject).into_iter().collect(),
-            Self::Snapshot(_) => Vec::new(),
-        }
-    }
-
-    fn reached(&self) -> Option<&Reached> {
-        match self {
-            Self::Told { reached, .. } => Some(reached),
-            Self::Aside { .. } | Self::Partial { .. } => None,
-            Self::Snapshot(snapshot) => Some(&snapshot.reached),
-        }
-    }
-}
+use crate::nats::{Batch, OutMessage};
+use item::Item;
+pub use item::{Reached, Snapshot, Telling};
 
 /// A batch of more bytes takes no further item: it has to land within seconds.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// So many partitions at least share a batch, if they have much to tell: half of them, so that another batch may be under way with the
-/// other half, but within these limits. Each needs its progress in it, which costs the server more than an event does.
-const PORTIONS: RangeInclusive<usize> = 4..=16;
+/// So many partitions at least share a batch, if they have much to tell. Each needs its progress in it, which costs the server much more
+/// than an event does.
+const PORTIONS: usize = 4;
+
+/// Who has no more to tell than this part of a batch goes before those who have much.
+const LITTLE: usize = 64;
 
 /// Most commits under way at a time: while the server works at one, the next is written and sent.
 pub const COMMITS_AT_ONCE: usize = 2;
@@ -265,9 +125,9 @@ impl Outbox {
 
     /// Writes what is probably in the next commit, for when there is nothing else to do.
     pub fn prepare(&mut self) {
-        let waiting: Vec<usize> = self.in_turn().filter(|at| !self.queues[*at].items.is_empty()).collect();
-        let (portion, mut left) = (self.portion(waiting.len()), self.messages_max);
-        for at in waiting {
+        let (portion, mut left) = (self.portion(), self.messages_max);
+        let [little, much] = self.asked(|queue| !queue.items.is_empty());
+        for at in little.into_iter().chain(much) {
             let queue = &mut self.queues[at];
             for item in queue.items.iter_mut().skip(queue.in_flight).take(portion.min(left)) {
                 item.messages();
@@ -276,16 +136,22 @@ impl Outbox {
         }
     }
 
+    /// The partitions whose turn it may be: who has little to tell, and who has much.
+    fn asked(&self, may: impl Fn(&Queue) -> bool) -> [Vec<usize>; 2] {
+        let asked = self.in_turn().filter(|at| may(&self.queues[*at]));
+        let (little, much) = asked.partition(|at| self.queues[*at].items.len() <= self.messages_max / LITTLE);
+        [little, much]
+    }
+
     /// All partitions, beginning with the one that is asked first.
     fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
         let (turn, count) = (self.turn, self.queues.len());
         (0..count).map(move |step| (turn + step) % count)
     }
 
-    /// How many items of one partition are taken at a time, where so many partitions have something to tell.
-    fn portion(&self, partitions: usize) -> usize {
-        let portions = (partitions / 2).clamp(*PORTIONS.start(), *PORTIONS.end());
-        (self.messages_max / portions).max(1)
+    /// How many items of one partition are taken at a time.
+    fn portion(&self) -> usize {
+        (self.messages_max / PORTIONS).max(1)
     }
 
     /// Takes messages that no entry of the log caused.
@@ -323,21 +189,27 @@ impl Outbox {
         self.queues[usize::from(item.partition())].items.push_back(item);
     }
 
-    /// The next commit: as much as one batch holds, of the partitions that have something in turn, so that nobody waits for one that
-    /// has much to tell. Each takes a portion, so that few of them need their progress in it.
+    /// The next commit: as much as one batch holds, of the partitions that have something in turn. Who has little to tell goes
+    /// first, up to half of the batch, so that he waits for nobody who has much; of those each takes a portion, so that few of them
+    /// need their progress in it.
     ///
     /// `None` if there is nothing; or if one is under way and what waits of other partitions fills no batch, so that it grows
     /// meanwhile; or if so many are under way as may be.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        let mut free: Vec<usize> = self.in_turn().filter(|at| self.queues[*at].is_free()).collect();
-        let waiting: usize = free.iter().map(|at| self.queues[*at].items.len()).sum();
+        let [little, much] = self.asked(Queue::is_free);
+        let waiting: usize = little.iter().chain(&much).map(|at| self.queues[*at].items.len()).sum();
         let enough = if self.under_way == 0 { 1 } else { self.messages_max };
         if self.under_way == COMMITS_AT_ONCE || waiting < enough {
             return None;
         }
         self.under_way += 1;
-        let portion = self.portion(free.len());
-        let (mut asked, mut filling) = (free.clone(), Filling::default());
+        let mut filling = Filling::default();
+        for at in &little {
+            while filling.batch.messages.len() < self.messages_max / 2 && self.take(*at, &mut filling) {}
+        }
+        let portion = self.portion();
+        let mut free = [much, little].concat();
+        let mut asked = free.clone();
         while !asked.is_empty() {
             asked.retain(|at| (0..portion).all(|_| self.take(*at, &mut filling)));
         }

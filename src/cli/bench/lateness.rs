@@ -25,7 +25,7 @@ pub(super) async fn measure(course: &Course, part: &mut Part) -> Result<()> {
         "From the exact deadline that an event tells (`at_ms`) until a subscriber has it. Sessions of a user each become idle by \
          the clock alone: each says with its one heartbeat how long ago its input was. Both events of each (session and user) are \
          counted. The bare commit rate is that of the engine's own commits, of the very events with which such sessions become idle, on such a server without \
-         an engine: 900 messages each, one after the other, republished to a subscriber and sourced into the buckets as always.",
+         an engine: 900 messages each, one after the other, republished to the same subscriber and sourced into the buckets as always.",
     );
     let idle_after = Duration::from_secs(course.of(30, 4));
     let (mut at_once, mut rates, mut bare, mut all_there) = (Vec::new(), Vec::new(), Vec::new(), true);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fold;
 
 fn reached(seq: u64, k: u32) -> Reached {
     Reached { seq, ts: seq, k, generation: 0, policy_hash: "p".into() }
@@ -174,23 +175,6 @@ fn everybody_has_a_turn_where_a_batch_is_too_small_for_all() {
     assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![0, 4], vec![1, 2], vec![3, 4]]);
 }
 
-#[test]
-fn those_who_have_much_take_their_portions_in_turn() {
-    let mut outbox = outbox(&vec![reached(0, 0); 40], 800);
-    for seq in 1..=100 {
-        (1..40).for_each(|partition| outbox.tell(partition, reached(seq, 1), vec![message(partition)]));
-    }
-    outbox.tell(0, reached(101, 1), vec![message(0)]);
-    let mut asked = vec![0; 40];
-    for _ in 0..5 {
-        let told = partitions(&outbox.next_batch().unwrap());
-        assert!((15..=17).contains(&told.len()), "{told:?}");
-        told.iter().for_each(|partition| asked[usize::from(*partition)] += 1);
-        outbox.confirm(&told);
-    }
-    assert!(asked.iter().all(|turns| (1..=3).contains(turns)), "{asked:?}");
-}
-
 /// So many partitions have so much to tell each.
 fn waiting(count: u16, each: u64, messages_max: usize) -> Outbox {
     let mut outbox = outbox(&vec![reached(0, 0); count.into()], messages_max);
@@ -198,6 +182,38 @@ fn waiting(count: u16, each: u64, messages_max: usize) -> Outbox {
         (0..count).for_each(|partition| outbox.tell(partition, reached(seq, 1), vec![message(partition)]));
     }
     outbox
+}
+
+#[test]
+fn those_who_have_much_take_their_portions_in_turn() {
+    let mut outbox = waiting(40, 500, 800);
+    let mut turns = [0; 40];
+    for _ in 0..20 {
+        let told = partitions(&outbox.next_batch().unwrap());
+        assert!((4..=5).contains(&told.len()), "{told:?}");
+        told.iter().for_each(|partition| turns[usize::from(*partition)] += 1);
+        outbox.confirm(&told);
+    }
+    assert!(turns.iter().all(|turns| (1..=3).contains(turns)), "{turns:?}");
+}
+
+#[test]
+fn who_has_little_to_tell_goes_before_all_who_have_much() {
+    let mut outbox = waiting(40, 500, 800);
+    outbox.begin(40, reached(0, 0));
+    outbox.tell(40, reached(501, 1), vec![message(40)]);
+    let told = partitions(&outbox.next_batch().unwrap());
+    assert!(told.contains(&40) && told.contains(&0), "{told:?}");
+}
+
+#[test]
+fn those_who_have_little_leave_half_of_a_batch_to_who_has_much() {
+    let mut outbox = waiting(100, 10, 800);
+    outbox.begin(100, reached(0, 0));
+    (1..=500).for_each(|seq| outbox.tell(100, reached(1_000 + seq, 1), vec![message(100)]));
+    let batch = outbox.next_batch().unwrap();
+    let of_much = batch.messages.iter().filter(|message| message.partition == 100).count();
+    assert!((200..=400).contains(&of_much), "{of_much}");
 }
 
 #[test]

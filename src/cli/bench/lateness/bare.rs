@@ -1,14 +1,12 @@
 //! What the server commits of an engine's events, without an engine: of the same kind, on a stream that has others of the same
 //! subjects, which is what costs it.
 
-use futures::StreamExt;
-use futures::future::try_join_all;
-use futures::stream::select_all;
 use tokio::time::Instant;
 
+use super::falls::listen;
 use crate::cli::bench::Result;
-use crate::cli::bench::course::{Course, within};
-use crate::cli::bench::rig::{FILE, Rig, TENANT, TOLD_MAX, still};
+use crate::cli::bench::course::Course;
+use crate::cli::bench::rig::{FILE, Rig, TENANT, still};
 use crate::fold::{Body, Entry, FOLD_VERSION, IndexKey, Partition};
 use crate::model::{Address, Event, Signal, partition_of};
 use crate::nats::{Batch, CommitLane, LogIdentity, OutMessage, Owner, Position};
@@ -34,15 +32,14 @@ pub(super) async fn rate(course: &Course, sessions: usize, partitions: u16) -> R
     let batches = crowd.falls();
     let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
     let listening = rig.another().await?;
-    let subjects = ["session", "user"].map(|kind| format!("presence.v1.{kind}.{TENANT}.>"));
-    let told = select_all(try_join_all(subjects.map(|subject| listening.client.subscribe(subject))).await?);
-    listening.client.flush().await?;
-    let heard = tokio::spawn(told.take(events).count());
+    let told = listen(&listening, sessions).await?;
     let begin = Instant::now();
     for batch in batches {
         lane.commit(batch).await?;
     }
-    within("a subscriber hears what is committed", TOLD_MAX, heard).await??;
+    for heard in told {
+        heard.await??;
+    }
     let rate = events as f64 / begin.elapsed().as_secs_f64();
     rig.stop().await?;
     Ok(rate)

@@ -12,6 +12,7 @@ use crate::cli::bench::course::{now_ms, within};
 use crate::cli::bench::crowd::Prepared;
 use crate::cli::bench::load::flood;
 use crate::cli::bench::rig::{Rig, TENANT, TOLD_MAX};
+use crate::nats::Nats;
 use crate::wire::subject;
 
 /// So many join at a time.
@@ -34,7 +35,8 @@ pub(super) struct Falls {
     pub(super) were_there: bool,
 }
 
-struct Heard {
+/// What was heard of sessions, or of their users.
+pub(super) struct Heard {
     /// When the last one who joined was heard.
     joined_ms: u64,
     /// When each fell, and when that was heard.
@@ -44,12 +46,7 @@ struct Heard {
 /// So many sessions, of a user each, fall evenly over `spread`.
 pub(super) async fn falls(rig: &mut Rig, sessions: usize, idle_after: Duration, spread: Duration) -> Result<Falls> {
     let listening = rig.another().await?;
-    let mut told = Vec::new();
-    for kind in ["session", "user"] {
-        let subscriber = listening.client.subscribe(format!("presence.v1.{kind}.{TENANT}.>")).await?;
-        told.push(listen(subscriber, sessions));
-    }
-    listening.client.flush().await?;
+    let told = listen(&listening, sessions).await?;
     let idle_ms = u64::try_from(idle_after.as_millis())?;
     let first_ms = now_ms();
     for from in (0..sessions).step_by(CHUNK) {
@@ -79,8 +76,18 @@ pub(super) async fn falls(rig: &mut Rig, sessions: usize, idle_after: Duration, 
     Ok(Falls { late, rate, were_there })
 }
 
-/// Hears who falls, until all have.
-fn listen(mut subscriber: Subscriber, sessions: usize) -> JoinHandle<Result<Heard>> {
+/// Hears which of so many sessions fall, and which of their users, until all have.
+pub(super) async fn listen(listening: &Nats, sessions: usize) -> Result<Vec<JoinHandle<Result<Heard>>>> {
+    let mut told = Vec::new();
+    for kind in ["session", "user"] {
+        let subscriber = listening.client.subscribe(format!("presence.v1.{kind}.{TENANT}.>")).await?;
+        told.push(hear(subscriber, sessions));
+    }
+    listening.client.flush().await?;
+    Ok(told)
+}
+
+fn hear(mut subscriber: Subscriber, sessions: usize) -> JoinHandle<Result<Heard>> {
     tokio::spawn(async move {
         let mut heard = Heard { joined_ms: 0, fell: Vec::with_capacity(sessions) };
         while heard.fell.len() < sessions {
