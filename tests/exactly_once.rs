@@ -28,6 +28,8 @@ const FLAPPING: &str = r#"
 partitions = 8
 checkpoint_every = "1s"
 lease_ttl = "200ms"
+[limits]
+batch_messages = 10
 [profile.default]
 idle_after = "300ms"
 away_after = "600ms"

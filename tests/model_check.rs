@@ -20,7 +20,8 @@
 //!
 //! **What is left out, since it can't be told apart.** A pause is an owner that does nothing while others do. A message that
 //! is lost is one that never arrives. What an owner does on its own it does at once. What is sure to be refused, with nobody
-//! to hear of it, is forgotten. There are no loops: with each step a budget gets smaller, or a count grows. So every way
+//! to hear of it, is forgotten. An owner has one commit under way here: where it has two, they have no partition in common, and each
+//! goes by the rules as if it were alone. There are no loops: with each step a budget gets smaller, or a count grows. So every way
 //! ends, and where nothing is left to do or to come everything has to be told.
 //!
 //! The second half breaks a rule at a time and has the checker find it, so that the first half is known to look.

@@ -105,6 +105,10 @@ fn after_every_step(default: u64, faults: Faults, blow: Blow) -> Seen {
         }
     }
     eprintln!("{seen:?}");
+    assert!(
+        seen.side_by_side > 0 || number("PRESENCE_SIM_SEED").is_some(),
+        "two commits were never under way: {seen:?}"
+    );
     seen
 }
 

@@ -3,6 +3,7 @@
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::ask::Woken;
 use super::outbox::COMMITS_AT_ONCE;
@@ -67,7 +68,10 @@ impl Lane {
     }
 
     fn start_job(&mut self, job: Job) {
-        self.jobs.try_send(job).expect("the lane ends only with its outcome");
+        // Where the lane has ended, the error that ended it is the next outcome.
+        if let Err(TrySendError::Full(job)) = self.jobs.try_send(job) {
+            unreachable!("the lane holds all that it takes, but not {job:?}");
+        }
     }
 
     /// What came of something that it is at. Cancel-safe.
@@ -106,5 +110,23 @@ async fn work(mut lane: CommitLane, mut jobs: mpsc::Receiver<Job>, tell: mpsc::S
         if tell.send(outcome).await.is_err() || failed {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_that_starts_behind_one_that_failed_leaves_its_error_to_be_told() {
+        let (jobs, waiting) = mpsc::channel(COMMITS_AT_ONCE);
+        let (tell, outcomes) = mpsc::channel(COMMITS_AT_ONCE);
+        let mut lane = Lane { jobs, outcomes, commits: 1, is_fencing: false };
+        let error = CommitError::Refused { code: 10_054, description: "too large".to_owned() };
+        tell.send(Err(error.clone())).await.unwrap();
+        drop((waiting, tell));
+        assert!(lane.takes_commits());
+        lane.commit(Batch::default(), Woken::default());
+        assert_eq!(lane.outcome().await.unwrap_err(), error);
     }
 }

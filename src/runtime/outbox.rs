@@ -12,12 +12,12 @@ pub use item::{Reached, Snapshot, Telling};
 /// A batch of more bytes takes no further item: it has to land within seconds.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// So many partitions at least share a batch, if they have much to tell. Each needs its progress in it, which costs the server much more
-/// than an event does.
+/// So many of the partitions that have much to tell share a batch at least, or what is left of it. Each needs its progress in it, which
+/// costs the server much more than an event does.
 const PORTIONS: usize = 4;
 
-/// Who has no more to tell than this part of a batch goes before those who have much.
-const LITTLE: usize = 64;
+/// Who has no more to tell than a batch's messages divided by this goes before those who have much.
+const LITTLE: usize = 16;
 
 /// Most commits under way at a time: while the server works at one, the next is written and sent.
 pub const COMMITS_AT_ONCE: usize = 2;
@@ -32,6 +32,13 @@ struct Filling {
     progress: usize,
 }
 
+impl Filling {
+    /// How many messages it comes to.
+    fn len(&self) -> usize {
+        self.batch.messages.len() + self.progress
+    }
+}
+
 /// What waits to be committed. Items leave it only when their commit is confirmed: until then a lost process tells them
 /// again from the log, and nobody else may.
 #[derive(Debug)]
@@ -42,8 +49,8 @@ pub struct Outbox {
     len: usize,
     /// How many commits are under way.
     under_way: usize,
-    /// The partition that is asked first for the next commit.
-    turn: usize,
+    /// The partition that is asked first for the next commit, of those who have little to tell and of those who have much.
+    turns: [usize; 2],
     /// The messages of the partials that wait, by subject: the server takes the same rollup only once in a batch, and a newer
     /// count replaces the one that waits.
     partials: BTreeMap<Box<str>, OutMessage>,
@@ -64,7 +71,7 @@ impl Outbox {
     /// An empty outbox of no partition; a batch holds so many messages at most.
     #[must_use]
     pub fn new(messages_max: usize) -> Self {
-        Self { queues: Vec::new(), len: 0, under_way: 0, turn: 0, partials: BTreeMap::new(), messages_max }
+        Self { queues: Vec::new(), len: 0, under_way: 0, turns: [0; 2], partials: BTreeMap::new(), messages_max }
     }
 
     /// A partition is ours from now on, and has told so much already.
@@ -136,16 +143,18 @@ impl Outbox {
         }
     }
 
-    /// The partitions whose turn it may be: who has little to tell, and who has much.
+    /// The partitions whose turn it may be, each in its turn: who has little to tell, and who has much.
     fn asked(&self, may: impl Fn(&Queue) -> bool) -> [Vec<usize>; 2] {
-        let asked = self.in_turn().filter(|at| may(&self.queues[*at]));
-        let (little, much) = asked.partition(|at| self.queues[*at].items.len() <= self.messages_max / LITTLE);
-        [little, much]
+        let little = self.messages_max / LITTLE;
+        [false, true].map(|much| {
+            let is_asked = |queue: &Queue| may(queue) && (queue.items.len() > little) == much;
+            self.in_turn(usize::from(much)).filter(|at| is_asked(&self.queues[*at])).collect()
+        })
     }
 
-    /// All partitions, beginning with the one that is asked first.
-    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
-        let (turn, count) = (self.turn, self.queues.len());
+    /// All partitions, beginning with the one that is asked first of those who have little (0) or much (1).
+    fn in_turn(&self, of: usize) -> impl Iterator<Item = usize> + use<> {
+        let (turn, count) = (self.turns[of], self.queues.len());
         (0..count).map(move |step| (turn + step) % count)
     }
 
@@ -190,11 +199,11 @@ impl Outbox {
     }
 
     /// The next commit: as much as one batch holds, of the partitions that have something in turn. Who has little to tell goes
-    /// first, up to half of the batch, so that he waits for nobody who has much; of those each takes a portion, so that few of them
-    /// need their progress in it.
+    /// first, up to half of the batch, so that he hardly waits for those who have much; of those each takes a portion, so that few of
+    /// them need their progress in it.
     ///
-    /// `None` if there is nothing; or if one is under way and what waits of other partitions fills no batch, so that it grows
-    /// meanwhile; or if so many are under way as may be.
+    /// `None` if there is nothing; or if one is under way and fewer items wait of other partitions than a batch has messages, so
+    /// that it grows meanwhile; or if so many are under way as may be.
     pub fn next_batch(&mut self) -> Option<Batch> {
         let [little, much] = self.asked(Queue::is_free);
         let waiting: usize = little.iter().chain(&much).map(|at| self.queues[*at].items.len()).sum();
@@ -205,18 +214,31 @@ impl Outbox {
         self.under_way += 1;
         let mut filling = Filling::default();
         for at in &little {
-            while filling.batch.messages.len() < self.messages_max / 2 && self.take(*at, &mut filling) {}
+            if filling.len() < self.messages_max / 2 {
+                self.take_portion(*at, 0, &mut filling);
+            }
         }
-        let portion = self.portion();
-        let mut free = [much, little].concat();
-        let mut asked = free.clone();
-        while !asked.is_empty() {
-            asked.retain(|at| (0..portion).all(|_| self.take(*at, &mut filling)));
+        let mut free = [&*much, &*little].concat();
+        for mut asked in [much, little] {
+            while !asked.is_empty() {
+                asked.retain(|at| self.take_portion(*at, 1, &mut filling));
+            }
         }
         free.retain(|at| self.queues[*at].in_flight > 0);
         free.sort_unstable();
         filling.batch.progress = free.iter().map(|at| (*at as u16, self.queues[*at].reached().position())).collect();
         Some(filling.batch)
+    }
+
+    /// Takes a portion of a partition into the batch, of those who have little (0) or much (1). Whether there was so much, and room for it.
+    fn take_portion(&mut self, at: usize, of: usize, filling: &mut Filling) -> bool {
+        (0..self.portion()).all(|_| {
+            let is_taken = self.take(at, filling);
+            if is_taken {
+                self.turns[of] = at + 1;
+            }
+            is_taken
+        })
     }
 
     /// Takes the next item of a partition into the batch. Whether there was one, and room for it.
@@ -225,13 +247,12 @@ impl Outbox {
         let queue = &mut self.queues[at];
         let Some(item) = queue.items.get_mut(queue.in_flight) else { return false };
         let is_first = queue.in_flight == 0;
-        let size = batch.messages.len() + item.len() + *progress + usize::from(is_first);
+        let size = batch.messages.len() + *progress + item.len() + usize::from(is_first);
         if *bytes > BATCH_BYTES_MAX || size > self.messages_max && *progress > 0 {
             return false;
         }
         *progress += usize::from(is_first);
         queue.in_flight += 1;
-        self.turn = at + 1;
         let messages = item.take_messages(&mut self.partials);
         *bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
         batch.messages.extend(messages);

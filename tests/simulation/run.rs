@@ -214,7 +214,7 @@ impl Run {
         let number = self.seen.owners;
         let random = &mut self.random;
         let settings = Settings {
-            batch_messages: random.pick(&[3, 4, 10, 900]),
+            batch_messages: random.pick(&[3, 4, 10, 32, 900]),
             chunk: random.pick(&[1, 1, 3, 20]),
             pending_max: random.pick(&[2, 50]),
         };

@@ -65,7 +65,7 @@ impl CommitLane {
 
     /// Takes the fences of `partitions` in one batch, whoever has them, and gives the progress that was found, in the
     /// same order. Positions stay as they were. If somebody is quicker, it begins again; the last one has them. Tries
-    /// for ever while NATS is away, as [`CommitLane::commit`] does.
+    /// for ever while NATS is away: only dropping the future ends that, and the lane with it.
     ///
     /// # Errors
     /// [`CommitError::ProgressUnreadable`] and [`CommitError::Refused`].
@@ -75,6 +75,9 @@ impl CommitLane {
     pub async fn take_fences(&mut self, partitions: &[u16]) -> Result<Vec<Fence>, CommitError> {
         assert_eq!(self.under_way, 0, "a commit is under way in this lane, or its outcome is not known");
         self.under_way += 1;
+        for partition in partitions {
+            self.held.remove(partition);
+        }
         let writer = Arc::clone(&self.writer);
         let (fences, parts, known) = loop {
             let found = writer.read_all(partitions).await?;

@@ -208,12 +208,30 @@ fn who_has_little_to_tell_goes_before_all_who_have_much() {
 
 #[test]
 fn those_who_have_little_leave_half_of_a_batch_to_who_has_much() {
-    let mut outbox = waiting(100, 10, 800);
-    outbox.begin(100, reached(0, 0));
-    (1..=500).for_each(|seq| outbox.tell(100, reached(1_000 + seq, 1), vec![message(100)]));
-    let batch = outbox.next_batch().unwrap();
-    let of_much = batch.messages.iter().filter(|message| message.partition == 100).count();
-    assert!((200..=400).contains(&of_much), "{of_much}");
+    for each in [1, 10] {
+        let mut outbox = waiting(500, each, 800);
+        outbox.begin(500, reached(0, 0));
+        (1..=900).for_each(|seq| outbox.tell(500, reached(1_000 + seq, 1), vec![message(500)]));
+        let batch = outbox.next_batch().unwrap();
+        let of_much = batch.messages.iter().filter(|message| message.partition == 500).count();
+        assert!((380..=400).contains(&of_much), "{each}: {of_much}");
+    }
+}
+
+#[test]
+fn those_who_have_little_are_asked_in_turn_whoever_has_much_beside_them() {
+    let mut outbox = waiting(60, 1, 32);
+    let mut turns = [0; 60];
+    for round in 2..62 {
+        for partition in 0..60 {
+            let count = if [20, 21].contains(&partition) { 40 } else { u32::from(outbox.is_empty_of(partition)) };
+            (1..=count).for_each(|k| outbox.tell(partition, reached(round, k), vec![message(partition)]));
+        }
+        let told = partitions(&outbox.next_batch().unwrap());
+        told.iter().for_each(|partition| turns[usize::from(*partition)] += 1);
+        outbox.confirm(&told);
+    }
+    assert!(turns.iter().all(|turns| *turns >= 4), "{turns:?}");
 }
 
 #[test]
