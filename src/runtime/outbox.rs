@@ -205,10 +205,14 @@ impl Outbox {
     /// `None` if there is nothing; or if one is under way and fewer items wait of other partitions than a batch has messages, so
     /// that it grows meanwhile; or if so many are under way as may be.
     pub fn next_batch(&mut self) -> Option<Batch> {
+        let enough = if self.under_way == 0 { 1 } else { self.messages_max };
+        // Each turn of the loop asks, so what is already known comes first.
+        if self.under_way == COMMITS_AT_ONCE || self.len < enough {
+            return None;
+        }
         let [little, much] = self.asked(Queue::is_free);
         let waiting: usize = little.iter().chain(&much).map(|at| self.queues[*at].items.len()).sum();
-        let enough = if self.under_way == 0 { 1 } else { self.messages_max };
-        if self.under_way == COMMITS_AT_ONCE || waiting < enough {
+        if waiting < enough {
             return None;
         }
         self.under_way += 1;

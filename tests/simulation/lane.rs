@@ -211,12 +211,7 @@ fn read(events: &mut Events, partition: u16, faults: &Faults, random: &mut Rando
         return Outcome::ReadFailed;
     }
     let found = events.answer_progress(partition, faults.read_stale, random);
-    Outcome::Progress(found.map(|StoredProgress { seq, progress }| Found {
-        seq,
-        commit: progress.commit.as_str().into(),
-        owner: progress.owner.as_str().into(),
-        epoch: progress.epoch,
-    }))
+    Outcome::Progress(found.map(Found::from))
 }
 
 impl Lane {

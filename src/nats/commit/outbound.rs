@@ -8,7 +8,7 @@ use async_nats::{HeaderMap, PublishErrorKind, Request, RequestErrorKind, Subject
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::protocol::{Outcome, Part};
+use super::protocol::{Found, Outcome, Part};
 use super::{OutMessage, names};
 use crate::nats::Nats;
 use crate::wire::{Progress, subject};
@@ -176,6 +176,12 @@ pub struct StoredProgress {
     pub seq: u64,
     /// What it says.
     pub progress: Progress,
+}
+
+impl From<StoredProgress> for Found {
+    fn from(StoredProgress { seq, progress }: StoredProgress) -> Self {
+        Self { seq, commit: progress.commit.into(), owner: progress.owner.into(), epoch: progress.epoch }
+    }
 }
 
 /// Why a progress could not be read. Nothing was changed.

@@ -158,12 +158,7 @@ async fn read_until_answered(nats: &Nats, partition: u16) -> Result<Option<Store
 
 async fn read_found(nats: &Nats, partition: u16) -> Outcome {
     match read_progress(nats, partition).await {
-        Ok(found) => Outcome::Progress(found.map(|StoredProgress { seq, progress }| Found {
-            seq,
-            commit: progress.commit.into(),
-            owner: progress.owner.into(),
-            epoch: progress.epoch,
-        })),
+        Ok(found) => Outcome::Progress(found.map(Found::from)),
         Err(ReadError::Unanswered(cause)) => {
             debug!(partition, cause, "the progress can't be read, trying again");
             Outcome::ReadFailed
