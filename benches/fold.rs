@@ -10,6 +10,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use presence_engine::fold::{AHEAD, Ahead, BatchItem, Body, Entry, IndexKey, Partition};
 use presence_engine::model::{Address, Beat, Event, Signal, Token, partition_of};
 
+/// As the engine has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTITIONS: u16 = 64;
 const MILLION: usize = 1_000_000;
 const SESSIONS_PER_USER: usize = 2;

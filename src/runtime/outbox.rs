@@ -19,6 +19,15 @@ const PORTIONS: usize = 4;
 /// Who has no more to tell than a batch's messages divided by this goes before those who have much.
 const LITTLE: usize = 16;
 
+/// Who waits in which queue for his turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holding {
+    /// Little to tell.
+    Little,
+    /// More than a [`LITTLE`]th of a batch.
+    Much,
+}
+
 /// Most commits under way at a time: while the server works at one, the next is written and sent.
 pub const COMMITS_AT_ONCE: usize = 2;
 
@@ -49,7 +58,7 @@ pub struct Outbox {
     len: usize,
     /// How many commits are under way.
     under_way: usize,
-    /// The partition that is asked first for the next commit, of those who have little to tell and of those who have much.
+    /// The partition that is asked first for the next commit, by [`Holding`].
     turns: [usize; 2],
     /// The messages of the partials that wait, by subject: the server takes the same rollup only once in a batch, and a newer
     /// count replaces the one that waits.
@@ -145,16 +154,19 @@ impl Outbox {
 
     /// The partitions whose turn it may be, each in its turn: who has little to tell, and who has much.
     fn asked(&self, may: impl Fn(&Queue) -> bool) -> [Vec<usize>; 2] {
-        let little = self.messages_max / LITTLE;
-        [false, true].map(|much| {
-            let is_asked = |queue: &Queue| may(queue) && (queue.items.len() > little) == much;
-            self.in_turn(usize::from(much)).filter(|at| is_asked(&self.queues[*at])).collect()
+        [Holding::Little, Holding::Much].map(|holding| {
+            let is_asked = |queue: &Queue| may(queue) && self.holding(queue) == holding;
+            self.in_turn(holding).filter(|at| is_asked(&self.queues[*at])).collect()
         })
     }
 
-    /// All partitions, beginning with the one that is asked first of those who have little (0) or much (1).
-    fn in_turn(&self, of: usize) -> impl Iterator<Item = usize> + use<> {
-        let (turn, count) = (self.turns[of], self.queues.len());
+    fn holding(&self, queue: &Queue) -> Holding {
+        if queue.items.len() > self.messages_max / LITTLE { Holding::Much } else { Holding::Little }
+    }
+
+    /// All partitions, beginning with the one that is asked first.
+    fn in_turn(&self, holding: Holding) -> impl Iterator<Item = usize> + use<> {
+        let (turn, count) = (self.turns[holding as usize], self.queues.len());
         (0..count).map(move |step| (turn + step) % count)
     }
 
@@ -219,13 +231,13 @@ impl Outbox {
         let mut filling = Filling::default();
         for at in &little {
             if filling.len() < self.messages_max / 2 {
-                self.take_portion(*at, 0, &mut filling);
+                self.take_portion(*at, Holding::Little, &mut filling);
             }
         }
         let mut free = [&*much, &*little].concat();
         for mut asked in [much, little] {
             while !asked.is_empty() {
-                asked.retain(|at| self.take_portion(*at, 1, &mut filling));
+                asked.retain(|at| self.take_portion(*at, Holding::Much, &mut filling));
             }
         }
         free.retain(|at| self.queues[*at].in_flight > 0);
@@ -234,12 +246,13 @@ impl Outbox {
         Some(filling.batch)
     }
 
-    /// Takes a portion of a partition into the batch, of those who have little (0) or much (1). Whether there was so much, and room for it.
-    fn take_portion(&mut self, at: usize, of: usize, filling: &mut Filling) -> bool {
+    /// Takes a portion of a partition into the batch, in the turn of those who are `holding` so much. Whether there was a portion,
+    /// and room for it.
+    fn take_portion(&mut self, at: usize, holding: Holding, filling: &mut Filling) -> bool {
         (0..self.portion()).all(|_| {
             let is_taken = self.take(at, filling);
             if is_taken {
-                self.turns[of] = at + 1;
+                self.turns[holding as usize] = at + 1;
             }
             is_taken
         })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::{HeaderMap, PublishErrorKind, Request, RequestErrorKind, Subject};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, PublishErrorKind, Request, RequestErrorKind, Subject};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -17,6 +17,10 @@ use crate::wire::{Progress, subject};
 const ACK_MAX: Duration = Duration::from_secs(2);
 /// A stream without a leader does not answer; the next one may.
 const READ_MAX: Duration = Duration::from_secs(2);
+
+const EPOCH: HeaderName = HeaderName::from_static("Presence-Epoch");
+const BATCH_ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
+const BATCH_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
 
 /// A batch, ready to be published any number of times once it is closed.
 #[derive(Debug)]
@@ -100,11 +104,11 @@ impl Message {
     fn headers(&self, batch_id: &str, sequence: usize) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
-            headers.insert(*name, value.as_str());
+            headers.insert(HeaderName::from_static(name), value.as_str());
         }
-        headers.insert("Presence-Epoch", self.epoch.to_string());
-        headers.insert("Nats-Batch-Id", batch_id);
-        headers.insert("Nats-Batch-Sequence", sequence.to_string());
+        headers.insert(EPOCH, HeaderValue::from(self.epoch));
+        headers.insert(BATCH_ID, batch_id);
+        headers.insert(BATCH_SEQUENCE, HeaderValue::from(sequence));
         headers
     }
 }
@@ -113,7 +117,7 @@ fn event_message(event: OutMessage) -> Message {
     let OutMessage { partition, subject, mut headers, payload } = event;
     for (_, value) in &mut headers {
         // A header ends at a line break; what would come after it is not worth a crash.
-        if value.contains(['\r', '\n']) {
+        if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
             *value = value.replace(['\r', '\n'], " ");
         }
     }

@@ -14,6 +14,24 @@ use crate::wire::Progress;
 /// How many partitions' progress is read at a time when fences are taken.
 const READS_AT_ONCE: usize = 32;
 
+/// Between two questions of which the first was not answered: longer and longer.
+struct Pause {
+    ms: u64,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { ms: 10 }
+    }
+}
+
+impl Pause {
+    async fn wait(&mut self) {
+        tokio::time::sleep(Duration::from_millis(self.ms)).await;
+        self.ms = (self.ms * 2).min(protocol::WAIT_MS_MAX);
+    }
+}
+
 /// Who writes, and of which log.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -40,14 +58,13 @@ impl Writer {
 
     /// A partition's progress, asked for until it is answered.
     pub(super) async fn found(&self, partition: u16) -> Option<Found> {
-        let mut wait_ms = 10;
+        let mut pause = Pause::default();
         loop {
             self.nats.connected().await;
             if let Outcome::Progress(found) = read_found(&self.nats, partition).await {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            wait_ms = (wait_ms * 2).min(protocol::WAIT_MS_MAX);
+            pause.wait().await;
         }
     }
 
@@ -139,7 +156,7 @@ impl Writer {
 
 /// Reads a progress, over and over until somebody answers.
 async fn read_until_answered(nats: &Nats, partition: u16) -> Result<Option<StoredProgress>, CommitError> {
-    let mut wait_ms = 10;
+    let mut pause = Pause::default();
     loop {
         nats.connected().await;
         match read_progress(nats, partition).await {
@@ -151,8 +168,7 @@ async fn read_until_answered(nats: &Nats, partition: u16) -> Result<Option<Store
                 warn!(partition, cause, "the progress can't be read, trying again");
             }
         }
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        wait_ms = (wait_ms * 2).min(protocol::WAIT_MS_MAX);
+        pause.wait().await;
     }
 }
 
