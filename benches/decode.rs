@@ -9,6 +9,10 @@ use presence_engine::model::{Signal, Visibility, partition_of};
 use presence_engine::wire::batch::{self, HeldSignal};
 use presence_engine::wire::{Encoding, LogMessage, signal};
 
+/// As the engine has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTITIONS: u16 = 64;
 const BATCH: usize = 1_000;
 

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::future::IntoFuture;
 
 use futures::future::join_all;
@@ -11,8 +12,8 @@ use presence_engine::nats::Nats;
 use serde_json::json;
 
 use common::client::signal;
-use common::engine::{Engine, presence};
-use common::{TestServer, oracle, soon, streams};
+use common::engine::{Engine, STILL, audit, presence};
+use common::{TestServer, eventually, oracle, soon, streams};
 
 const CONFIG: &str = r#"
 [engine]
@@ -97,4 +98,35 @@ async fn what_is_derived_faster_than_it_is_committed_waits_in_the_log() {
     assert!(told.len() > 30_000, "each signal changes the state: {} are told", told.len());
     engine.audit();
     oracle::check(&nats).await;
+}
+
+/// The engines that own partitions, as the fences say.
+async fn owners(nats: &Nats) -> BTreeSet<String> {
+    streams::progress(nats).await.into_values().map(|progress| progress.owner).collect()
+}
+
+#[tokio::test]
+async fn what_is_handed_over_in_the_midst_of_a_replay_finds_its_next_owner() {
+    // Nothing falls, and no checkpoint is due: behind a restart nothing is committed.
+    let config = STILL
+        .replace("\"200ms\"", "\"1s\"")
+        .replace("checkpoint_every = \"1s\"", "checkpoint_every = \"1h\"\nlog_retention = \"5h\"");
+    let server = TestServer::start().await;
+    let nats = server.connect().await;
+    let mut first = Engine::start(&server.url(), &config).await;
+    publish(&nats, 200_000, |n| format!(r#"{{"epoch":1,"seq":{}}}"#, n + 1)).await;
+    // What is told behind them has all of them read again.
+    let last = publish(&nats, USERS, |_| r#"{"epoch":2,"rooms":["lobby"]}"#.into()).await;
+    streams::told_up_to(&nats, last - USERS as u64).await;
+    let before = owners(&nats).await;
+    first.kill();
+    first.respawn();
+    eventually("it has its fences again", async || owners(&nats).await.is_disjoint(&before).then_some(())).await;
+    let mut second = Engine::spawn(&server.url(), &config).await;
+    eventually("both own partitions", async || (owners(&nats).await.len() == 2).then_some(())).await;
+    second.live().await;
+    for engine in [&mut first, &mut second] {
+        assert_eq!(engine.terminate().await.status.code(), Some(0));
+    }
+    audit(&server.url());
 }

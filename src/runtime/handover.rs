@@ -48,6 +48,8 @@ impl Live {
                 Duty::GiveBack => {}
             }
         }
+        // What had nothing to tell waits for no commit.
+        self.hand_over_what_is_told();
         if !wanted.is_empty() {
             info!(partitions = wanted.len(), "acquiring");
             self.acquisition.begin(&self.ground, wanted);
