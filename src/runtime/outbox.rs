@@ -12,17 +12,17 @@ pub use item::{Reached, Snapshot, Telling};
 /// A batch of more bytes takes no further item: it has to land within seconds.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// So many of the partitions that have much to tell share a batch at least, or what is left of it. Each needs its progress in it, which
-/// costs the server much more than an event does.
-const PORTIONS: usize = 4;
-
 /// Who has no more to tell than a batch's messages divided by this goes before those who have much.
 const LITTLE: usize = 16;
 
-/// Who waits in which queue for his turn.
+/// One batch of so many is for whose turn it is, of those who have much. In the others the fewest go first: whoever was begun is
+/// finished. Each partition's progress replaces the one before, which costs the server much less where that is not far behind.
+const IN_TURN: usize = 4;
+
+/// How much a partition has to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holding {
-    /// Little to tell.
+    /// Little.
     Little,
     /// More than a [`LITTLE`]th of a batch.
     Much,
@@ -60,6 +60,8 @@ pub struct Outbox {
     under_way: usize,
     /// The partition that is asked first for the next commit, by [`Holding`].
     turns: [usize; 2],
+    /// How many batches were taken.
+    batches: usize,
     /// The messages of the partials that wait, by subject: the server takes the same rollup only once in a batch, and a newer
     /// count replaces the one that waits.
     partials: BTreeMap<Box<str>, OutMessage>,
@@ -80,7 +82,15 @@ impl Outbox {
     /// An empty outbox of no partition; a batch holds so many messages at most.
     #[must_use]
     pub fn new(messages_max: usize) -> Self {
-        Self { queues: Vec::new(), len: 0, under_way: 0, turns: [0; 2], partials: BTreeMap::new(), messages_max }
+        Self {
+            queues: Vec::new(),
+            len: 0,
+            under_way: 0,
+            turns: [0; 2],
+            batches: 0,
+            partials: BTreeMap::new(),
+            messages_max,
+        }
     }
 
     /// A partition is ours from now on, and has told so much already.
@@ -141,23 +151,32 @@ impl Outbox {
 
     /// Writes what is probably in the next commit, for when there is nothing else to do.
     pub fn prepare(&mut self) {
-        let (portion, mut left) = (self.portion(), self.messages_max);
+        let mut left = self.messages_max;
         let [little, much] = self.asked(|queue| !queue.items.is_empty());
         for at in little.into_iter().chain(much) {
             let queue = &mut self.queues[at];
-            for item in queue.items.iter_mut().skip(queue.in_flight).take(portion.min(left)) {
+            for item in queue.items.iter_mut().skip(queue.in_flight).take(left) {
                 item.messages();
                 left -= 1;
             }
         }
     }
 
-    /// The partitions whose turn it may be, each in its turn: who has little to tell, and who has much.
+    /// The partitions that may be asked for the next batch, as they are: who has little to tell, and who has much.
     fn asked(&self, may: impl Fn(&Queue) -> bool) -> [Vec<usize>; 2] {
-        [Holding::Little, Holding::Much].map(|holding| {
+        let [little, mut much] = [Holding::Little, Holding::Much].map(|holding| {
             let is_asked = |queue: &Queue| may(queue) && self.holding(queue) == holding;
-            self.in_turn(holding).filter(|at| is_asked(&self.queues[*at])).collect()
-        })
+            self.in_turn(holding).filter(|at| is_asked(&self.queues[*at])).collect::<Vec<_>>()
+        });
+        if !self.is_for_turns() {
+            much.sort_by_key(|at| self.queues[*at].items.len());
+        }
+        [little, much]
+    }
+
+    /// Whether the next batch is for whose turn it is, of those who have much.
+    fn is_for_turns(&self) -> bool {
+        self.batches % IN_TURN == IN_TURN - 1
     }
 
     fn holding(&self, queue: &Queue) -> Holding {
@@ -168,11 +187,6 @@ impl Outbox {
     fn in_turn(&self, holding: Holding) -> impl Iterator<Item = usize> + use<> {
         let (turn, count) = (self.turns[holding as usize], self.queues.len());
         (0..count).map(move |step| (turn + step) % count)
-    }
-
-    /// How many items of one partition are taken at a time.
-    fn portion(&self) -> usize {
-        (self.messages_max / PORTIONS).max(1)
     }
 
     /// Takes messages that no entry of the log caused.
@@ -210,9 +224,8 @@ impl Outbox {
         self.queues[usize::from(item.partition())].items.push_back(item);
     }
 
-    /// The next commit: as much as one batch holds, of the partitions that have something in turn. Who has little to tell goes
-    /// first, up to half of the batch, so that he hardly waits for those who have much; of those each takes a portion, so that few of
-    /// them need their progress in it.
+    /// The next commit: as much as one batch holds. Who has little to tell goes first, up to half of the batch, so that he hardly waits
+    /// for those who have much; those follow one after the other, so that few need their progress in it.
     ///
     /// `None` if there is nothing; or if one is under way and fewer items wait of other partitions than a batch has messages, so
     /// that it grows meanwhile; or if so many are under way as may be.
@@ -230,32 +243,33 @@ impl Outbox {
         self.under_way += 1;
         let mut filling = Filling::default();
         for at in &little {
-            if filling.len() < self.messages_max / 2 {
-                self.take_portion(*at, Holding::Little, &mut filling);
+            if filling.len() < self.messages_max / 2 && self.take_all(*at, &mut filling) {
+                self.turns[Holding::Little as usize] = at + 1;
             }
         }
-        let mut free = [&*much, &*little].concat();
-        for mut asked in [much, little] {
-            while !asked.is_empty() {
-                asked.retain(|at| self.take_portion(*at, Holding::Much, &mut filling));
+        for at in &much {
+            if self.take_all(*at, &mut filling) && self.is_for_turns() {
+                self.turns[Holding::Much as usize] = at + 1;
             }
         }
-        free.retain(|at| self.queues[*at].in_flight > 0);
-        free.sort_unstable();
-        filling.batch.progress = free.iter().map(|at| (*at as u16, self.queues[*at].reached().position())).collect();
+        for at in &little {
+            if self.take_all(*at, &mut filling) {
+                self.turns[Holding::Little as usize] = at + 1;
+            }
+        }
+        self.batches = self.batches.wrapping_add(1);
+        let mut taken = [much, little].concat();
+        taken.retain(|at| self.queues[*at].in_flight > 0);
+        taken.sort_unstable();
+        filling.batch.progress = taken.iter().map(|at| (*at as u16, self.queues[*at].reached().position())).collect();
         Some(filling.batch)
     }
 
-    /// Takes a portion of a partition into the batch, in the turn of those who are `holding` so much. Whether there was a portion,
-    /// and room for it.
-    fn take_portion(&mut self, at: usize, holding: Holding, filling: &mut Filling) -> bool {
-        (0..self.portion()).all(|_| {
-            let is_taken = self.take(at, filling);
-            if is_taken {
-                self.turns[holding as usize] = at + 1;
-            }
-            is_taken
-        })
+    /// Takes what a partition has into the batch, as far as there is room. Whether anything was taken.
+    fn take_all(&mut self, at: usize, filling: &mut Filling) -> bool {
+        let is_any = self.take(at, filling);
+        while self.take(at, filling) {}
+        is_any
     }
 
     /// Takes the next item of a partition into the batch. Whether there was one, and room for it.
