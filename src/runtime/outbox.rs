@@ -162,7 +162,7 @@ impl Outbox {
         }
     }
 
-    /// The partitions that may be asked for the next batch, as they are: who has little to tell, and who has much.
+    /// The partitions that may be asked for the next batch, each in its order: who has little to tell, and who has much.
     fn asked(&self, may: impl Fn(&Queue) -> bool) -> [Vec<usize>; 2] {
         let [little, mut much] = [Holding::Little, Holding::Much].map(|holding| {
             let is_asked = |queue: &Queue| may(queue) && self.holding(queue) == holding;
