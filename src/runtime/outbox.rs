@@ -243,19 +243,12 @@ impl Outbox {
         self.under_way += 1;
         let mut filling = Filling::default();
         for at in &little {
-            if filling.len() < self.messages_max / 2 && self.take_all(*at, &mut filling) {
-                self.turns[Holding::Little as usize] = at + 1;
+            if filling.len() < self.messages_max / 2 {
+                self.take_all(*at, &mut filling);
             }
         }
-        for at in &much {
-            if self.take_all(*at, &mut filling) && self.is_for_turns() {
-                self.turns[Holding::Much as usize] = at + 1;
-            }
-        }
-        for at in &little {
-            if self.take_all(*at, &mut filling) {
-                self.turns[Holding::Little as usize] = at + 1;
-            }
+        for at in much.iter().chain(&little) {
+            self.take_all(*at, &mut filling);
         }
         self.batches = self.batches.wrapping_add(1);
         let mut taken = [much, little].concat();
@@ -265,11 +258,14 @@ impl Outbox {
         Some(filling.batch)
     }
 
-    /// Takes what a partition has into the batch, as far as there is room. Whether anything was taken.
-    fn take_all(&mut self, at: usize, filling: &mut Filling) -> bool {
+    /// Takes what a partition has into the batch, as far as there is room. If anything was taken in its turn, the turn moves on.
+    fn take_all(&mut self, at: usize, filling: &mut Filling) {
         let is_any = self.take(at, filling);
         while self.take(at, filling) {}
-        is_any
+        let holding = self.holding(&self.queues[at]);
+        if is_any && (holding == Holding::Little || self.is_for_turns()) {
+            self.turns[holding as usize] = at + 1;
+        }
     }
 
     /// Takes the next item of a partition into the batch. Whether there was one, and room for it.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::{HeaderMap, HeaderName, HeaderValue, PublishErrorKind, Request, RequestErrorKind, Subject};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, PublishErrorKind, Request, RequestErrorKind, Subject, header};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -19,8 +19,6 @@ const ACK_MAX: Duration = Duration::from_secs(2);
 const READ_MAX: Duration = Duration::from_secs(2);
 
 const EPOCH: HeaderName = HeaderName::from_static("Presence-Epoch");
-const BATCH_ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
-const BATCH_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
 
 /// A batch, ready to be published any number of times once it is closed.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ impl<'a> Outbound<'a> {
             }
         }
         let mut headers = last.headers(batch_id, self.messages.len());
-        headers.insert("Nats-Batch-Commit", "1");
+        headers.insert(header::NATS_BATCH_COMMIT, "1");
         let request = Request::new()
             .headers(headers)
             .payload(last.payload.clone())
@@ -107,8 +105,8 @@ impl Message {
             headers.insert(HeaderName::from_static(name), value.as_str());
         }
         headers.insert(EPOCH, HeaderValue::from(self.epoch));
-        headers.insert(BATCH_ID, batch_id);
-        headers.insert(BATCH_SEQUENCE, HeaderValue::from(sequence));
+        headers.insert(header::NATS_BATCH_ID, batch_id);
+        headers.insert(header::NATS_BATCH_SEQUENCE, HeaderValue::from(sequence));
         headers
     }
 }

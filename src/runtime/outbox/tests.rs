@@ -211,14 +211,17 @@ fn of_those_who_have_much_the_fewest_go_first() {
 #[test]
 fn who_has_the_most_has_a_turn_however_much_the_others_get() {
     let mut outbox = waiting(3, 500, 100);
-    (501..=600).for_each(|seq| outbox.tell(2, reached(seq, 1), vec![message(2)]));
+    (501..=5_000).for_each(|seq| outbox.tell(2, reached(seq, 1), vec![message(2)]));
     let mut turns = [0; 3];
     for round in 0..24 {
         let told = partitions(&outbox.next_batch().unwrap());
         told.iter().for_each(|partition| turns[usize::from(*partition)] += 1);
         outbox.confirm(&told);
-        // As much again as was told.
-        (0..100).for_each(|k| outbox.tell(round % 2, reached(1_000 + u64::from(round), k), vec![message(round % 2)]));
+        // As much again as was told, so that they never have more than the third.
+        for partition in [0, 1] {
+            let missing = 500 - outbox.queues[usize::from(partition)].items.len() as u32;
+            (1..=missing).for_each(|k| outbox.tell(partition, reached(1_000 + round, k), vec![message(partition)]));
+        }
     }
     assert!(turns[2] >= 2, "{turns:?}");
 }
